@@ -1,0 +1,130 @@
+"""What a run is: the network, the training, the reconstruction.
+
+The three dataclasses are public API of the specification (sections 2.1 and 5.1 to 5.3). They are mutable,
+because clients build them with ``N=0`` and ``Path()`` and fill in the rest later; so constructors check
+nothing, and whoever acts on a config calls `pinn_config.validation.validate` first. Text is accepted where a
+path belongs and becomes a `Path`.
+
+Each field's ``metadata["help"]`` is its one description: YAML files and command lines show it.
+"""
+
+# ruff: noqa: RUF009 - `setting` returns a dataclasses.field, which is made for each class anew
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+__all__ = ["DEFAULT_N_GROUPS", "InferenceConfig", "ModelConfig", "TrainingConfig", "setting"]
+
+DEFAULT_N_GROUPS = 512
+"""Groups that a training draws when neither `n_groups` nor `n_images` is given."""
+
+
+def setting(default: Any, help: str) -> Any:
+    """A dataclass field with its default and its one-line description."""
+    return field(default=default, metadata={"help": help})
+
+
+@dataclass
+class ModelConfig:
+    """The network and the physics in it (specification, section 5.1)."""
+
+    N: int = setting(64, "pixels along one side of a diffraction pattern; even")
+    gridsize: int = setting(1, "a group has gridsize x gridsize neighbouring patterns, one channel each")
+    n_filters_scale: int = setting(2, "multiplies the number of filters of every layer")
+    model_type: Literal["pinn", "supervised"] = setting(
+        "pinn", "learn from the physics, or from known objects"
+    )
+    amp_activation: Literal["sigmoid", "swish", "softplus", "relu"] = setting(
+        "sigmoid", "activation of the amplitude"
+    )
+    object_big: bool = setting(True, "the patches of a group are merged into one canvas before they diffract")
+    probe_big: bool = setting(True, "the outer ring of a patch is reconstructed too, at low resolution")
+    probe_mask: bool = setting(False, "a circular mask confines the probe")
+    pad_object: bool = setting(True, "the decoder fills the centre of a patch and the rest is padded")
+    probe_scale: float = setting(4.0, "the mean amplitude of the probe is normalised to 1 / probe_scale")
+    gaussian_smoothing_sigma: float = setting(
+        0.0, "width of the smoothing of the illuminated object, in pixels"
+    )
+    architecture: str = setting("cnn", "which network; see pinn_config.architecture")
+
+
+@dataclass
+class TrainingConfig:
+    """A training (specification, section 5.2)."""
+
+    model: ModelConfig
+    train_data_file: Path | None = setting(None, "NPZ with the scan to learn from")
+    test_data_file: Path | None = setting(None, "NPZ with a scan to validate on; none: none")
+    batch_size: int = setting(16, "groups in one optimiser step")
+    nepochs: int = setting(50, "passes over the groups")
+    mae_weight: float = setting(0.0, "weight of the mean absolute error of the diffraction amplitudes")
+    nll_weight: float = setting(1.0, "weight of the Poisson negative log-likelihood of the counts")
+    realspace_mae_weight: float = setting(0.0, "weight of the mean absolute error of the object")
+    realspace_weight: float = setting(0.0, "weight of the real-space consistency")
+    nphotons: float = setting(1e9, "photons in one pattern, where the data do not tell")
+    n_groups: int | None = setting(None, f"groups that are drawn; none: {DEFAULT_N_GROUPS}")
+    n_images: int | None = setting(None, "deprecated name of n_groups")
+    n_subsample: int | None = setting(None, "patterns that are kept before groups are made; none: all")
+    subsample_seed: int | None = setting(None, "seed of that choice; none: another one in each run")
+    neighbor_count: int = setting(4, "members of a group are within so many nearest neighbours of its first")
+    positions_provided: bool = setting(True, "the data say where each pattern was measured")
+    probe_trainable: bool = setting(False, "the probe is optimised too")
+    intensity_scale_trainable: bool = setting(True, "the intensity scale is optimised too")
+    output_dir: Path = setting(Path("training_outputs"), "folder for the archive, logs and checkpoints")
+    sequential_sampling: bool = setting(
+        False, "groups start at the first patterns in order, not at random ones"
+    )
+    backend: Literal["tensorflow", "pytorch"] = setting("tensorflow", "the framework that trains")
+    predicted_neighbors: int = setting(
+        3, "patterns near each group that the network does not see and must predict: the overlap constraint"
+    )
+
+    def __post_init__(self) -> None:
+        _as_paths(self, "train_data_file", "test_data_file", "output_dir")
+        _adopt_n_images(self)
+        if self.n_groups is None:
+            self.n_groups = DEFAULT_N_GROUPS
+
+
+@dataclass
+class InferenceConfig:
+    """A reconstruction with a trained network (specification, section 5.3)."""
+
+    model: ModelConfig
+    model_path: Path = setting(Path(), "folder that holds wts.h5.zip, or that file")
+    test_data_file: Path | None = setting(None, "NPZ with the scan to reconstruct")
+    n_groups: int | None = setting(None, "groups that are reconstructed; none: all")
+    n_images: int | None = setting(None, "deprecated name of n_groups")
+    n_subsample: int | None = setting(None, "patterns that are kept before groups are made; none: all")
+    subsample_seed: int | None = setting(None, "seed of that choice; none: another one in each run")
+    neighbor_count: int = setting(4, "members of a group are within so many nearest neighbours of its first")
+    debug: bool = setting(False, "log in detail")
+    output_dir: Path = setting(Path("inference_outputs"), "folder for the reconstruction and its pictures")
+    backend: Literal["tensorflow", "pytorch"] = setting("tensorflow", "the framework that reconstructs")
+    overlap_passes: int | None = setting(
+        None, "passes over the scan, each from the image of the one before; none: as many as suit the network"
+    )
+
+    def __post_init__(self) -> None:
+        _as_paths(self, "model_path", "test_data_file", "output_dir")
+        _adopt_n_images(self)
+
+
+def _as_paths(config: Any, *names: str) -> None:
+    for name in names:
+        if isinstance(getattr(config, name), str):
+            setattr(config, name, Path(getattr(config, name)))
+
+
+def _adopt_n_images(config: TrainingConfig | InferenceConfig) -> None:
+    if config.n_images is not None and config.n_groups is None:
+        warnings.warn(
+            "Parameter 'n_images' is deprecated: give 'n_groups' instead.",
+            DeprecationWarning,
+            stacklevel=4,  # this function, __post_init__, __init__, the caller
+        )
+        config.n_groups = config.n_images

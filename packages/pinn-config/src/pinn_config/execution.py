@@ -1,0 +1,70 @@
+"""How a PyTorch run is executed: device, data loading, optimiser, checkpoints (specification, section 4.9).
+
+Nothing of it enters the legacy dictionary: the bridge refuses this class.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from pinn_config.configs import setting
+from pinn_config.validation import validate_execution_config
+
+__all__ = ["PyTorchExecutionConfig"]
+
+
+@dataclass
+class PyTorchExecutionConfig:
+    """Execution settings, checked on construction; after an assignment, `validate_execution_config` checks
+    again.
+
+    `logger_backend=None` becomes ``'mlflow'``, the default.
+
+    Raises
+    ------
+    ConfigError (a ValueError)
+        With every setting that cannot work, for example ``num_workers must be >= 0, not -1``.
+    """
+
+    accelerator: Literal["auto", "cpu", "gpu", "cuda", "tpu", "mps"] = setting("cpu", "kind of device")
+    devices: int | Literal["auto"] = setting(1, "number of devices, or auto: all of them")
+    strategy: str = setting("auto", "how Lightning spreads a run over devices, for example ddp")
+    deterministic: bool | Literal["warn"] = setting(
+        True, "the same seed gives the same result; warn: where possible"
+    )
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = setting("32-true", "arithmetic of the network")
+    gradient_clip_val: float | None = setting(None, "gradients are clipped to this; none: not at all")
+    gradient_clip_algorithm: Literal["norm", "value"] = setting("norm", "clip the norm of all, or each value")
+    accum_steps: int = setting(1, "batches whose gradients are added before one optimiser step")
+
+    num_workers: int = setting(0, "processes that load data; 0: the main process")
+    pin_memory: bool = setting(False, "page-locked memory, which is faster to copy to a GPU")
+    persistent_workers: bool = setting(False, "those processes stay alive between epochs")
+    prefetch_factor: int | None = setting(None, "batches that each of them loads ahead")
+
+    learning_rate: float = setting(1e-3, "step of the optimiser")
+    scheduler: Literal["Default", "Exponential", "MultiStage", "Adaptive"] = setting(
+        "Default", "how the learning rate changes; Default: not"
+    )
+
+    enable_progress_bar: bool = setting(False, "show progress")
+    enable_checkpointing: bool = setting(True, "save checkpoints during training")
+    checkpoint_save_top_k: int = setting(1, "best checkpoints that are kept; -1: all, 0: none")
+    checkpoint_monitor_metric: str = setting("val_loss", "metric that says which checkpoint is best")
+    checkpoint_mode: Literal["min", "max"] = setting("min", "the best is the smallest, or the largest")
+    early_stop_patience: int = setting(100, "epochs without improvement after which training stops")
+    logger_backend: Literal["mlflow", "csv", "tensorboard", "none"] = setting(
+        "mlflow", "who records the metrics"
+    )
+
+    inference_batch_size: int | None = setting(
+        None, "groups in one batch of a reconstruction; none: batch_size"
+    )
+    middle_trim: int = setting(0, "pixels along one side of a patch's centre that are used; 0: the default")
+    pad_eval: bool = setting(False, "patches are padded for evaluation")
+
+    def __post_init__(self) -> None:
+        if self.logger_backend is None:
+            self.logger_backend = "mlflow"
+        validate_execution_config(self)

@@ -1,0 +1,319 @@
+"""Configs as YAML files: read strictly, written whole, with a comment for every field.
+
+A file holds the fields of a `TrainingConfig` or `InferenceConfig` at its top, those of the network under
+``model:`` and, if wanted, those of a `PyTorchExecutionConfig` under ``execution:``. What is left out has its
+default. Law: ``load_run(save_run(path, c, e)) == (c, e)``.
+
+Scalars are those of YAML 1.2: ``1e9`` is a number and ``no`` is text (PyYAML's own rules say the opposite).
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import secrets
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, ClassVar, Literal, TypeVar, get_args, get_origin
+
+import yaml
+
+from pinn_config.bridge import KEY_MAPPINGS
+from pinn_config.configs import InferenceConfig, ModelConfig, TrainingConfig
+from pinn_config.errors import ConfigFileError, ConfigFileNotFoundError
+from pinn_config.execution import PyTorchExecutionConfig
+from pinn_config.validation import field_types, shown, type_problem
+
+__all__ = [
+    "MAX_BYTES",
+    "from_mapping",
+    "load_config",
+    "load_mapping",
+    "load_run",
+    "save_config",
+    "save_run",
+    "to_yaml",
+    "write_template",
+]
+
+MAX_BYTES = 2**20
+EXECUTION = "execution"
+
+C = TypeVar("C", ModelConfig, TrainingConfig, InferenceConfig, PyTorchExecutionConfig)
+R = TypeVar("R", TrainingConfig, InferenceConfig)
+
+
+def load_config(path: str | os.PathLike[str], kind: type[C]) -> C:
+    """The config of class `kind` that the YAML file at `path` describes; an empty file gives the defaults.
+
+    Bounds are not checked (`pinn_config.validation.validate` does that, once the command line has had its
+    say), except for execution settings, which check themselves.
+
+    Raises
+    ------
+    ConfigFileNotFoundError
+        No such file.
+    ConfigFileError
+        No YAML, a key twice, unknown keys (naming the nearest known one), wrong types; all problems at once.
+    """
+    return from_mapping(load_mapping(path), kind, str(path))
+
+
+def load_run(path: str | os.PathLike[str], kind: type[R]) -> tuple[R, PyTorchExecutionConfig]:
+    """The config and the execution settings in one file; without ``execution:`` the defaults of the latter.
+
+    Raises what `load_config` raises, and `ConfigError` for execution settings that cannot work.
+    """
+    mapping = load_mapping(path)
+    execution = mapping.pop(EXECUTION, None)
+    if not isinstance(execution, (dict, type(None))):
+        raise ConfigFileError(
+            f"{path}: {EXECUTION} must be a section of 'key: value' lines, not {shown(execution)}"
+        )
+    config = from_mapping(mapping, kind, str(path))
+    return config, from_mapping(execution or {}, PyTorchExecutionConfig, f"{path}, {EXECUTION}")
+
+
+def load_mapping(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """What the YAML file at `path` says, as dicts, lists and scalars; the keys are not looked at."""
+    path = Path(path)
+    try:
+        with open(path, "rb") as file:
+            data = file.read(MAX_BYTES + 1)
+    except FileNotFoundError as error:
+        raise ConfigFileNotFoundError(
+            f"no configuration file at {path}: give the path of a YAML file."
+        ) from error
+    except IsADirectoryError as error:
+        raise ConfigFileError(f"{path} is a folder: give the path of a YAML file in it.") from error
+    if len(data) > MAX_BYTES:
+        raise ConfigFileError(f"{path} has more than {MAX_BYTES} bytes: it is no configuration file.")
+    try:
+        # Safe: the loader derives from SafeLoader and builds text, numbers, lists and dicts only.
+        value = yaml.load(data, _Loader)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        reason = " ".join(str(error).split())
+        raise ConfigFileError(f"{path} is no YAML that can be read: {reason}.") from error
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise ConfigFileError(f"{path} holds a {type(value).__name__}: it must hold 'key: value' lines.")
+    return value
+
+
+def from_mapping(mapping: Mapping[str, Any], kind: type[C], where: str) -> C:
+    """The config of class `kind` with the values of `mapping`; `where` names it in messages.
+
+    The network may be a mapping under ``model``. Text becomes a path where a path belongs.
+
+    Raises
+    ------
+    ConfigFileError
+        Unknown keys and wrong types, all at once.
+    """
+    problems: list[str] = []
+    values = dict(_values(mapping, kind, where, problems))
+    if "model" in field_types(kind):
+        model = mapping.get("model")
+        if isinstance(model, Mapping) or model is None:
+            values["model"] = ModelConfig(
+                **dict(_values(model or {}, ModelConfig, f"{where}, model", problems))
+            )
+        elif isinstance(model, ModelConfig):
+            values["model"] = model
+        else:
+            problems.append(f"{where}: model must be a section of 'key: value' lines, not {shown(model)}")
+    if problems:
+        raise ConfigFileError(*problems)
+    return kind(**values)
+
+
+def save_config(path: str | os.PathLike[str], config: C) -> Path:
+    """The path of the YAML file that was written: whole and in one step, every field with its description."""
+    return _write(Path(path), to_yaml(config))
+
+
+def save_run(path: str | os.PathLike[str], config: R, execution: PyTorchExecutionConfig) -> Path:
+    """`save_config` with the execution settings in the same file, under ``execution:``."""
+    return _write(Path(path), to_yaml(config, execution))
+
+
+def write_template(path: str | os.PathLike[str], kind: type[C]) -> Path:
+    """The path of a new YAML file with every field of `kind`, its default and its description, to be edited.
+
+    Raises
+    ------
+    FileExistsError
+        There is a file already; it is left alone.
+    """
+    path = Path(path)
+    if path.exists():
+        raise FileExistsError(f"{path} exists already: give another name for the template, or delete it.")
+    if kind in (TrainingConfig, InferenceConfig):
+        return save_run(path, kind(ModelConfig()), PyTorchExecutionConfig())
+    return save_config(path, kind())
+
+
+def to_yaml(config: Any, execution: PyTorchExecutionConfig | None = None) -> str:
+    """The text of the YAML file for `config`, and for `execution` if it is given."""
+    lines = list(_lines(config, ""))
+    if execution is not None:
+        lines += ["", f"{EXECUTION}:", *_lines(execution, "  ")]
+    return "\n".join(lines) + "\n"
+
+
+def _values(
+    mapping: Mapping[str, Any], kind: type, where: str, problems: list[str]
+) -> Iterator[tuple[str, Any]]:
+    """Pairs of field and value of `mapping` but ``model``; what is wrong goes to `problems`."""
+    types = field_types(kind)
+    for key, value in mapping.items():
+        if key not in types:
+            problems.append(f"{where}: {_unknown(key, kind)}")
+        elif key != "model":
+            if isinstance(value, str) and Path in (get_args(types[key]) or (types[key],)):
+                value = Path(value)
+            problem = type_problem(key, value, types[key])
+            if problem:
+                problems.append(f"{where}: {problem.replace(' or None', ' or null')}")
+            else:
+                yield key, value
+
+
+def _unknown(key: Any, kind: type) -> str:
+    """The sentence for a key that `kind` does not have, with what was probably meant."""
+    known = list(field_types(kind))
+    for name, legacy in KEY_MAPPINGS.items():
+        if key == legacy and name in known:
+            return f"{key!r} is the legacy key of {name!r}: write {name!r}"
+    if "model" in known and key in field_types(ModelConfig):
+        return f"{key!r} describes the network: write it under 'model:'"
+    if "model" in known and key in field_types(PyTorchExecutionConfig):
+        return f"{key!r} is an execution setting: write it under '{EXECUTION}:'"
+    near = difflib.get_close_matches(str(key), known, n=1, cutoff=0.6)
+    if near:
+        return f"unknown key {key!r}: did you mean {near[0]!r}?"
+    return f"unknown key {key!r}: known are {', '.join(known)}"
+
+
+def _lines(config: Any, indent: str) -> Iterator[str]:
+    model = getattr(config, "model", None)
+    for item in fields(config):
+        value = getattr(config, item.name)
+        # The deprecated name is not taught; where it was used, n_groups has its value.
+        if item.name == "model" or (item.name == "n_images" and value is None):
+            continue
+        comment = item.metadata.get("help", "")
+        choices = _choices(field_types(type(config))[item.name])
+        if choices:
+            comment += f" ({', '.join(choices)})"
+        yield f"{indent}{item.name}: {_scalar(value, item.name)}  # {comment}"
+    if model is not None:
+        yield ""
+        yield f"{indent}model:"
+        yield from _lines(model, indent + "  ")
+
+
+def _choices(hint: Any) -> tuple[str, ...]:
+    return get_args(hint) if get_origin(hint) is Literal else ()
+
+
+def _scalar(value: Any, name: str) -> str:
+    if isinstance(value, Path):
+        value = str(value)
+    if hasattr(value, "item"):  # a NumPy scalar
+        value = value.item()
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, float):
+        return repr(value).replace("inf", ".inf").replace("nan", ".nan")
+    if isinstance(value, str):
+        try:
+            value.encode()
+        except UnicodeEncodeError as error:
+            raise ConfigFileError(
+                f"{name} is {value!r}: a YAML file holds Unicode text only; rename the file."
+            ) from error
+        if _PLAIN.fullmatch(value) and not any(pattern.fullmatch(value) for _, pattern, _ in _SCALARS):
+            return value
+        return yaml.safe_dump(value, default_style='"', allow_unicode=True, width=float("inf")).rstrip("\n")
+    raise ConfigFileError(f"{name} is a {type(value).__name__}: a configuration file holds text and numbers.")
+
+
+def _write(path: Path, text: str) -> Path:
+    """Writes `text` so that `path` holds the old file or the new one, whatever happens."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
+    try:
+        with open(temporary, "x", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        with suppress(FileNotFoundError):
+            temporary.unlink()
+        raise
+    return path
+
+
+# Text that needs no quotes: words and paths that start with a letter.
+_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_./-]*", re.ASCII)
+# YAML 1.2, section 10.3.2 (core schema): tag, pattern, first characters.
+_SCALARS = (
+    ("tag:yaml.org,2002:null", re.compile(r"(~|null|Null|NULL|)\Z"), ["~", "n", "N", ""]),
+    ("tag:yaml.org,2002:bool", re.compile(r"(true|True|TRUE|false|False|FALSE)\Z"), list("tTfF")),
+    ("tag:yaml.org,2002:int", re.compile(r"[-+]?[0-9]+\Z", re.ASCII), list("-+0123456789")),
+    (
+        "tag:yaml.org,2002:float",
+        re.compile(
+            r"([-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN))\Z"
+        ),
+        list("-+.0123456789"),
+    ),
+)
+
+
+class _Loader(yaml.SafeLoader):
+    """`yaml.SafeLoader` with the scalars of YAML 1.2, without merge keys; a key may come once only."""
+
+    yaml_implicit_resolvers: ClassVar[dict[str, list[Any]]] = {}
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[Any] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if not isinstance(key, str):
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key!r} is no text", key_node.start_mark
+                )
+            if key in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key!r} comes twice", key_node.start_mark
+                )
+            seen.add(key)
+        return super().construct_mapping(node, deep=True)
+
+    def construct_int(self, node: yaml.ScalarNode) -> int:
+        return int(self.construct_scalar(node))
+
+    def construct_float(self, node: yaml.ScalarNode) -> float:
+        text = str(self.construct_scalar(node)).lower()
+        return float(text.replace(".inf", "inf").replace(".nan", "nan"))
+
+
+def _register(loader: type[_Loader]) -> None:
+    for tag, pattern, first in _SCALARS:
+        loader.add_implicit_resolver(tag, pattern, first)
+    loader.add_constructor("tag:yaml.org,2002:int", loader.construct_int)
+    loader.add_constructor("tag:yaml.org,2002:float", loader.construct_float)
+
+
+_register(_Loader)

@@ -1,0 +1,236 @@
+"""Says everything that is wrong with a configuration, at once.
+
+One table of bounds and the types of the fields are the rules; a few that concern two fields follow. Paths are
+not looked at: ``Path()`` is a legitimate stand-in, and whoever opens a file says which one is missing.
+"""
+
+from __future__ import annotations
+
+import math
+import numbers
+import reprlib
+import types
+from collections.abc import Mapping
+from dataclasses import fields
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from pinn_config.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pinn_config.configs import InferenceConfig, ModelConfig, TrainingConfig
+    from pinn_config.execution import PyTorchExecutionConfig
+
+__all__ = [
+    "PRECISION_HINTS",
+    "field_types",
+    "problems_of",
+    "shown",
+    "type_problem",
+    "validate",
+    "validate_execution_config",
+    "validate_inference_config",
+    "validate_model_config",
+    "validate_training_config",
+]
+
+# (strictly, bound): > bound or >= bound; None as a value is allowed where the type of the field allows it.
+_BOUNDS: Mapping[str, tuple[bool, int]] = {
+    "N": (False, 2),
+    "gridsize": (False, 1),
+    "n_filters_scale": (False, 1),
+    "probe_scale": (True, 0),
+    "gaussian_smoothing_sigma": (False, 0),
+    "batch_size": (False, 1),
+    "nepochs": (False, 1),
+    "mae_weight": (False, 0),
+    "nll_weight": (False, 0),
+    "realspace_mae_weight": (False, 0),
+    "realspace_weight": (False, 0),
+    "nphotons": (True, 0),
+    "n_groups": (False, 1),
+    "n_images": (False, 1),
+    "n_subsample": (False, 1),
+    "subsample_seed": (False, 0),
+    "neighbor_count": (False, 0),
+    "predicted_neighbors": (False, 0),
+    "overlap_passes": (False, 1),
+    "devices": (False, 1),
+    "gradient_clip_val": (True, 0),
+    "accum_steps": (True, 0),
+    "num_workers": (False, 0),
+    "prefetch_factor": (False, 1),
+    "learning_rate": (True, 0),
+    "checkpoint_save_top_k": (False, -1),
+    "early_stop_patience": (True, 0),
+    "inference_batch_size": (True, 0),
+    "middle_trim": (False, 0),
+}
+
+PRECISION_HINTS: Mapping[str, str] = {
+    "16-true": "half-precision weights lose the small gradients of the phase; use '16-mixed'",
+    "bf16-true": "bfloat16 weights have 8 significant bits, too few for the phase; use 'bf16-mixed'",
+    "64-true": "the network is trained in single precision; use '32-true'",
+}
+
+_REPR = reprlib.Repr()
+_REPR.maxlevel, _REPR.maxlist, _REPR.maxdict, _REPR.maxstring, _REPR.maxother = 2, 4, 4, 80, 80
+
+_NAMES = {int: "a whole number", float: "a number", bool: "true or false", str: "text", Path: "a path"}
+
+
+def validate(config: ModelConfig | TrainingConfig | InferenceConfig | PyTorchExecutionConfig) -> None:
+    """Returns if `config` can be run.
+
+    Raises
+    ------
+    ConfigError
+        Its ``problems`` hold one sentence for each thing that is wrong.
+    """
+    problems = problems_of(config)
+    if problems:
+        raise ConfigError(*problems)
+
+
+def validate_model_config(config: ModelConfig) -> None:
+    """`validate`, under the historical name."""
+    validate(config)
+
+
+def validate_training_config(config: TrainingConfig) -> None:
+    """`validate`, under the historical name; the network is included."""
+    validate(config)
+
+
+def validate_inference_config(config: InferenceConfig) -> None:
+    """`validate`, under the historical name; the network is included, the files are not looked at."""
+    validate(config)
+
+
+def validate_execution_config(config: PyTorchExecutionConfig) -> None:
+    """`validate`, for execution settings."""
+    validate(config)
+
+
+def problems_of(config: Any) -> list[str]:
+    """One sentence for each thing that is wrong with `config`, in the order of its fields; the network
+    first."""
+    problems: list[str] = []
+    sound: dict[str, Any] = {}
+    for name, hint in field_types(type(config)).items():
+        value = getattr(config, name)
+        if name == "model":
+            wrong = _model_problems(value)
+        else:
+            problem = type_problem(name, value, hint) or _bound_problem(name, value)
+            wrong = [problem] if problem else []
+            if not wrong:
+                sound[name] = value
+        problems += wrong
+    return problems + _joint_problems(sound, getattr(config, "model", None))
+
+
+@cache
+def field_types(kind: type) -> dict[str, Any]:
+    """Field name to type of the dataclass `kind`, in the order of its fields."""
+    hints = get_type_hints(kind)
+    return {item.name: hints[item.name] for item in fields(kind)}
+
+
+def type_problem(name: str, value: Any, hint: Any) -> str | None:
+    """None if `value` is of the type `hint`; otherwise the sentence that says what is allowed.
+
+    A whole number is also a number, but true and false are neither.
+    """
+    if any(_is_a(value, option) for option in _options(hint)):
+        return None
+    if name == "precision" and isinstance(value, str) and value in PRECISION_HINTS:
+        return f"precision {value!r} is not supported: {PRECISION_HINTS[value]}"
+    return f"{name} must be {_described(hint)}, not {shown(value)}"
+
+
+def _model_problems(model: Any) -> list[str]:
+    from pinn_config.configs import ModelConfig
+
+    if not isinstance(model, ModelConfig):
+        return [f"model must be a ModelConfig, not {shown(model)}"]
+    return problems_of(model)
+
+
+def _bound_problem(name: str, value: Any) -> str | None:
+    if name not in _BOUNDS or not isinstance(value, numbers.Real):
+        return None
+    strictly, bound = _BOUNDS[name]
+    if not _is_finite(value):
+        return f"{name} must be {'>' if strictly else '>='} {bound} and finite, not {shown(value)}"
+    if value > bound or (value == bound and not strictly):
+        return None
+    return f"{name} must be {'>' if strictly else '>='} {bound}, not {shown(value)}"
+
+
+def _joint_problems(sound: Mapping[str, Any], model: Any) -> list[str]:
+    """Rules about values rather than ranges; a field that is wrong by itself is left out."""
+    problems = []
+    if sound.get("N", 0) % 2:
+        problems.append(f"N must be even, not {sound['N']}")
+    if "architecture" in sound:
+        # Here and not above, because the description of the network imports the configs.
+        from pinn_config.architecture import ARCHITECTURES
+
+        if sound["architecture"] not in ARCHITECTURES:
+            known = ", ".join(repr(name) for name in ARCHITECTURES)
+            problems.append(f"architecture must be one of {known}, not {sound['architecture']!r}")
+    if None not in (sound.get("n_images"), sound.get("n_groups")) and sound["n_images"] != sound["n_groups"]:
+        problems.append(
+            f"n_images ({sound['n_images']}) and n_groups ({sound['n_groups']}) differ: "
+            "n_images is the deprecated name of n_groups, so give n_groups only"
+        )
+    if sound.get("realspace_mae_weight", 0) > 0 and sound.get("realspace_weight", 1) == 0:
+        problems.append(
+            "realspace_mae_weight is > 0 while realspace_weight is 0: give realspace_weight > 0 too"
+        )
+    weights = ("mae_weight", "nll_weight", "realspace_weight")
+    if all(sound.get(name) == 0 for name in weights) and getattr(model, "model_type", None) == "pinn":
+        problems.append(f"{', '.join(weights)} are all 0, so nothing would be learned: give one of them > 0")
+    for name in ("persistent_workers", "prefetch_factor"):
+        if sound.get(name) and sound.get("num_workers") == 0:
+            problems.append(f"{name} needs num_workers > 0, but num_workers is 0")
+    return problems
+
+
+def shown(value: Any) -> str:
+    """`value` for a message: its repr, shortened where it is long or nested."""
+    return _REPR.repr(value)
+
+
+def _is_finite(value: Any) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # a whole number that no float holds
+        return False
+
+
+def _options(hint: Any) -> tuple[Any, ...]:
+    return get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
+
+
+def _is_a(value: Any, option: Any) -> bool:
+    if get_origin(option) is Literal:
+        return isinstance(value, str) and value in get_args(option)
+    if option is float:
+        return isinstance(value, numbers.Real) and not isinstance(value, bool)
+    if option is int:
+        return isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    return isinstance(value, option)
+
+
+def _described(hint: Any) -> str:
+    words = []
+    for option in _options(hint):
+        if get_origin(option) is Literal:
+            values = [repr(value) for value in get_args(option)]
+            words.append(values[0] if len(values) == 1 else "one of " + ", ".join(values))
+        else:
+            words.append("None" if option is type(None) else _NAMES[option])
+    return " or ".join(words)
