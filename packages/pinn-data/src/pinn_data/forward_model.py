@@ -1,0 +1,171 @@
+"""The NumPy reference optics, in complex128: the oracle that every backend is held against.
+
+``psi = probe * patch``; the far field is ``F = fftshift(fft2(psi, norm='ortho'))`` with the direct beam at
+index N/2, so ``sum(|F|**2) == sum(|psi|**2)``; incoherent probe modes add in intensity.
+
+**Sub-pixel rule.**  The patch is cut at the floor of its corner and the fraction of the position goes on
+the probe by a Fourier shift, never on the object: ``psi = fourier_shift(probe, frac) * object[corner :
+corner + N]``.  Moving probe and object together changes the far field by a phase ramp only, so amplitudes
+are those of the exact position. ``subpixel='none'`` drops the fraction, for objects and probes that were
+reconstructed without it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import fft
+
+from pinn_data.errors import ShapeError
+from pinn_data.patches import extract
+from pinn_data.probe import probe_modes, shifted_probes
+from pinn_data.scan import split_subpixel
+
+__all__ = [
+    "RATE_FLOOR",
+    "Subpixel",
+    "diffraction_amplitude",
+    "diffraction_intensity",
+    "exit_wave",
+    "far_field",
+    "intensity_blocks",
+    "poisson_nll",
+    "residual",
+]
+
+Subpixel = Literal["probe", "none"]
+
+RATE_FLOOR = 1e-2
+"""Smallest rate, in counts, whose logarithm the Poisson likelihood takes: one stray photon where nothing was
+expected
+must not outweigh a whole pattern in the gradient."""
+
+_BLOCK_BYTES = 1 << 25  # exit waves held at once
+
+
+def exit_wave(
+    object: ArrayLike, probe: ArrayLike, positions: ArrayLike, *, subpixel: Subpixel = "probe"
+) -> NDArray[np.complex128]:
+    """The wave behind the sample, for each position and probe mode.
+
+    Parameters
+    ----------
+    object : (row, column) complex
+    probe : (N, N) or (modes, N, N) complex
+    positions : (position, 2) float64, object pixels, as (y, x)
+        Patch centre; origin at the centre of the object's top-left pixel.
+    subpixel : 'probe' or 'none'
+        Where the fraction of a position goes: on the probe, or nowhere.
+
+    Returns
+    -------
+    (position, mode, N, N) complex128
+        All positions at once: use :func:`diffraction_intensity` for many.
+
+    Raises
+    ------
+    PositionError
+        A patch reaches outside the object.
+    ShapeError
+        An array has the wrong shape.
+    """
+    modes = probe_modes(probe).astype(np.complex128, copy=False)
+    centre, fraction = split_subpixel(positions)
+    patches = extract(np.asarray(object, np.complex128), centre, modes.shape[-1])[:, None]
+    if subpixel == "none":
+        return modes * patches
+    if subpixel != "probe":
+        raise ValueError(f"subpixel={subpixel!r} was given, but 'probe' or 'none' is needed")
+    moved = shifted_probes(modes, fraction)
+    moved *= patches
+    return moved
+
+
+def far_field(wave: ArrayLike) -> NDArray[np.complex128]:
+    """The wave on the detector: ``fftshift(fft2(wave, norm='ortho'))`` over the last two axes, DC at N/2."""
+    return fft.fftshift(fft.fft2(np.asarray(wave, np.complex128), norm="ortho"), axes=(-2, -1))
+
+
+def intensity_blocks(
+    object: ArrayLike, probe: ArrayLike, positions: ArrayLike, *, subpixel: Subpixel = "probe"
+) -> Iterator[tuple[slice, NDArray[np.float64]]]:
+    """Noise-free patterns in blocks, so that memory stays bounded: ``(slice, (block, N, N) float64)``."""
+    points = np.asarray(positions, np.float64)
+    modes = probe_modes(probe)
+    image = np.asarray(object, np.complex128)
+    step = max(1, _BLOCK_BYTES // (16 * modes.size))
+    for start in range(0, len(points), step):
+        block = slice(start, min(start + step, len(points)))
+        field = far_field(exit_wave(image, modes, points[block], subpixel=subpixel))
+        yield block, np.sum(field.real**2 + field.imag**2, axis=1)
+
+
+def diffraction_intensity(
+    object: ArrayLike, probe: ArrayLike, positions: ArrayLike, *, subpixel: Subpixel = "probe"
+) -> NDArray[np.float64]:
+    """Expected counts of every pattern: ``sum over modes of |F|**2``.
+
+    Parameters are those of :func:`exit_wave`; returns (position, N, N) float64, in the square of the
+    probe's unit.
+    """
+    N = probe_modes(probe).shape[-1]
+    patterns = np.empty((len(np.asarray(positions)), N, N))
+    for block, intensity in intensity_blocks(object, probe, positions, subpixel=subpixel):
+        patterns[block] = intensity
+    return patterns
+
+
+def diffraction_amplitude(
+    object: ArrayLike, probe: ArrayLike, positions: ArrayLike, *, subpixel: Subpixel = "probe"
+) -> NDArray[np.float64]:
+    """Expected amplitude of every pattern: ``sqrt(diffraction_intensity(...))``, (position, N, N) float64."""
+    patterns = diffraction_intensity(object, probe, positions, subpixel=subpixel)
+    return np.sqrt(patterns, out=patterns)
+
+
+def poisson_nll(rate: ArrayLike, counts: ArrayLike, *, floor: float = RATE_FLOOR) -> float:
+    """Poisson negative log-likelihood, mean over all pixels: ``mean(rate - counts * log(max(rate, floor)))``.
+
+    The term ``log(counts!)`` is left out: it does not depend on the rate.  At fixed counts the value is
+    smallest where ``rate == counts``.
+
+    Parameters
+    ----------
+    rate, counts : arrays of one shape, in counts (not amplitude)
+    floor : float
+        Keeps the logarithm finite where nothing is predicted.
+    """
+    expected, measured = np.asarray(rate, np.float64), np.asarray(counts, np.float64)
+    if expected.shape != measured.shape:
+        raise ShapeError(
+            f"rates of shape {expected.shape} and counts of shape {measured.shape} must have the same shape"
+        )
+    return float(np.mean(expected - measured * np.log(np.maximum(expected, floor))))
+
+
+def residual(amplitude_predicted: ArrayLike, amplitude_measured: ArrayLike) -> float:
+    """The diffraction residual ``R = sqrt(sum((|F| - A)**2) / sum(A**2))``: 0 is perfect, 1 predicts nothing.
+
+    Parameters
+    ----------
+    amplitude_predicted, amplitude_measured : (position, N, N), of one shape
+        Frames are compared as they are: no scale is fitted.
+    """
+    predicted, measured = np.asarray(amplitude_predicted), np.asarray(amplitude_measured)
+    if predicted.shape != measured.shape:
+        raise ShapeError(
+            f"predicted amplitudes of shape {predicted.shape} and measured ones of shape "
+            f"{measured.shape} must have the "
+            "same shape"
+        )
+    difference = energy = 0.0
+    for p, m in zip(predicted, measured, strict=True):  # frame by frame: no second copy of the stack
+        a = m.astype(np.float64)
+        difference += float(np.sum((p - a) ** 2))
+        energy += float(np.sum(a * a))
+    if energy == 0.0:
+        raise ValueError("the measured amplitudes are all zero, so R is not defined: leave out empty frames")
+    return float(np.sqrt(difference / energy))

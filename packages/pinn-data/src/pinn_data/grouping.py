@@ -1,0 +1,302 @@
+"""Groups of neighbouring scan points: rows of indices into a scan, never copies of its patterns.
+
+A group is an *anchor* and ``gridsize**2 - 1`` of the anchor's K nearest neighbours.  Channel order: the
+anchor first, then its neighbours by growing distance.  Everything is worked out on the points in the order
+of their coordinates, so the groups depend on the set of points and the seed, not on the order of the frames
+in the file (points at one and the same place keep the file's order among themselves).
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import math
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.spatial import KDTree
+
+from pinn_data.diffraction import normalisation
+from pinn_data.errors import PinnDataError, PositionError, ShapeError
+from pinn_data.patches import extract
+from pinn_data.scan import validate_positions
+
+if TYPE_CHECKING:
+    from pinn_data.npz import Scan
+
+__all__ = ["Groups", "group", "grouped_dict", "offsets"]
+
+_LOG = logging.getLogger(__name__)
+_BLOCK = 1 << 16  # anchors whose neighbours are held at once
+# Combinations of neighbours that are listed; beyond it they are drawn by sorting random keys.
+_LARGEST_TABLE = 100_000
+
+
+def _index_rows(indices: ArrayLike) -> NDArray[np.int64]:
+    array = np.asarray(indices)
+    if array.ndim != 2 or not np.issubdtype(array.dtype, np.integer):
+        raise ShapeError(
+            f"group indices of shape {array.shape} and dtype {array.dtype} were given, but "
+            "integers (group, C) are needed"
+        )
+    return array.astype(np.int64, copy=False)
+
+
+@attrs.frozen(eq=False)
+class Groups:
+    """Which frames belong together.
+
+    indices : (group, C) int64
+        Rows of frame numbers; column 0 is the anchor, the others follow by distance from it.
+    """
+
+    indices: NDArray[np.int64] = attrs.field(converter=_index_rows)
+
+    @property
+    def channels(self) -> int:
+        """C = gridsize**2, the patterns in one group."""
+        return self.indices.shape[1]
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+
+def group(
+    positions: ArrayLike,
+    gridsize: int,
+    *,
+    n_groups: int | None = None,
+    neighbor_count: int = 4,
+    seed: int | np.random.Generator | None = 0,
+    sequential: bool = False,
+) -> Groups:
+    """Groups of ``gridsize**2`` neighbouring scan points.
+
+    Members lie within the K nearest of their anchor (K = ``neighbor_count``); which of the K join is drawn
+    at random. ``gridsize=1`` is the identity: every point is its own group.
+
+    Parameters
+    ----------
+    positions : (position, 2) float64, object pixels, as (y, x)
+    gridsize : 1, 2, 3, ...
+    n_groups : int, default one for each point
+        Fewer than points: that many anchors are drawn, without replacement.  More: anchors serve several
+        times, each time with another choice of neighbours while there is one (``comb(K, C - 1)`` an
+        anchor), then repeats follow and a warning is logged.  At ``gridsize=1`` there is one group for each
+        point and no more: logged, too.
+    neighbor_count : int, at least ``gridsize**2 - 1``
+        K; limited to the other points of the scan.
+    seed : int, Generator or None
+        The same seed gives the same groups; None draws fresh entropy.
+    sequential : bool
+        Take the first ``n_groups`` points of the file as anchors instead of drawing them.
+
+    Returns
+    -------
+    Groups
+        In the order of the anchors' frame numbers; an anchor's second groups follow all the first ones.
+
+    Raises
+    ------
+    PositionError
+        There are fewer points than a group needs.
+    PinnDataError
+        gridsize, n_groups or neighbor_count is out of range.
+    """
+    points = validate_positions(positions)
+    n, channels = len(points), gridsize**2
+    if gridsize < 1:
+        raise PinnDataError(f"gridsize={gridsize} was given, but it must be at least 1")
+    if n_groups is not None and n_groups < 1:
+        raise PinnDataError(
+            f"n_groups={n_groups} was given, but it must be at least 1 (or None for one a point)"
+        )
+    if n < channels:
+        raise PositionError(
+            f"gridsize={gridsize} needs {channels} scan points, but the scan has {n}: use a "
+            "smaller gridsize or more of the scan"
+        )
+    if channels > 1 and neighbor_count < channels - 1:
+        raise PinnDataError(
+            f"neighbor_count={neighbor_count} was given, but gridsize={gridsize} needs at least "
+            f"{channels - 1} neighbours"
+        )
+    wanted = n if n_groups is None else n_groups
+    rng = np.random.default_rng(seed)
+    if channels == 1:
+        if wanted > n:
+            _LOG.warning(
+                "%d groups were asked for, but at gridsize 1 there is one for each of the %d points",
+                wanted,
+                n,
+            )
+            wanted = n
+        order = _coordinate_order(points) if wanted < n and not sequential else np.arange(n)
+        return Groups(_anchors(n, wanted, order, rng, sequential)[:, None])
+
+    order = _coordinate_order(points)
+    tree = KDTree(points[order], balanced_tree=False, compact_nodes=False)
+    rank = np.empty(n, np.int64)
+    rank[order] = np.arange(n)
+    choose = _NeighbourChoice(min(neighbor_count, n - 1), channels - 1, n, rng)
+    if wanted > n * choose.count:
+        _LOG.warning(
+            "%d groups were asked for, but %d points with %d neighbours have %d different ones: some repeat; "
+            "raise neighbor_count for more",
+            wanted,
+            n,
+            choose.neighbours,
+            n * choose.count,
+        )
+    indices = np.empty((wanted, channels), np.int64)
+    for turn, first in enumerate(range(0, wanted, n)):
+        anchors = _anchors(n, min(n, wanted - first), order, rng, sequential)
+        visit = (
+            order if len(anchors) == n else np.argsort(rank[anchors])
+        )  # near ones together: the tree stays in cache
+        for start in range(0, len(visit), _BLOCK):
+            rows = visit[start : start + _BLOCK]
+            own = rank[anchors[rows]]
+            near = _nearest(tree, own, choose.neighbours)
+            members = np.empty((len(rows), channels), np.int64)
+            members[:, 0] = anchors[rows]
+            members[:, 1:] = order[np.take_along_axis(near, choose(own, turn), axis=1)]
+            indices[first + rows] = members
+    return Groups(indices)
+
+
+def _coordinate_order(points: NDArray[np.float64]) -> NDArray[np.int64]:
+    return np.lexsort((points[:, 1], points[:, 0]))
+
+
+def _anchors(
+    n: int, wanted: int, order: NDArray[np.int64], rng: np.random.Generator, sequential: bool
+) -> NDArray[np.int64]:
+    """Frame numbers, ascending, of ``wanted`` different anchors."""
+    if wanted == n or sequential:
+        return np.arange(wanted)
+    return np.sort(order[rng.choice(n, wanted, replace=False)])
+
+
+def _nearest(tree: KDTree, own: NDArray[np.int64], k: int) -> NDArray[np.int64]:
+    """The k nearest other points (point, k) of points ``own`` of the tree, by growing distance."""
+    _, near = tree.query(tree.data[own], k=k + 1, workers=-1)
+    itself = near == own[:, None]
+    # Where points coincide, a point need not be its own first neighbour, nor among the k + 1 at all: drop
+    # it by its
+    # number, or else the farthest.
+    column = np.where(itself.any(axis=1), itself.argmax(axis=1), k)
+    if not column.any():
+        return near[:, 1:]
+    keep = np.ones(near.shape, bool)
+    keep[np.arange(len(near)), column] = False
+    return near[keep].reshape(len(near), k)
+
+
+class _NeighbourChoice:
+    """Which ``size`` of the K neighbours join a group: another set at every turn while there is one."""
+
+    def __init__(self, neighbours: int, size: int, n: int, rng: np.random.Generator) -> None:
+        self.neighbours, self.size, self.rng = neighbours, size, rng
+        self.count = math.comb(neighbours, size)
+        self.table: NDArray[np.int64] | None = None
+        if self.count <= _LARGEST_TABLE:
+            table = np.array(list(itertools.combinations(range(neighbours), size)), np.int64)
+            self.table = table[rng.permutation(self.count)]
+            self.start = rng.integers(
+                self.count, size=n
+            )  # for each point, so that anchors do not choose in step
+
+    def __call__(self, points: NDArray[np.int64], turn: int) -> NDArray[np.int64]:
+        """Columns (point, size), ascending, of the neighbours that join at this turn."""
+        if self.table is not None:
+            return self.table[(self.start[points] + turn) % self.count]
+        # So many combinations that the same one hardly comes twice.
+        keys = self.rng.random((len(points), self.neighbours), np.float32)
+        return np.sort(np.argpartition(keys, self.size - 1, axis=1)[:, : self.size], axis=1)
+
+
+def offsets(positions: ArrayLike, groups: Groups) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Where each group lies, and where its members lie in it.
+
+    ``positions[groups.indices] == relative + centre[:, None]``; relative positions of a group add up to zero.
+
+    Returns
+    -------
+    centre : (group, 2) float64, object pixels, as (y, x)
+    relative : (group, C, 2) float64, object pixels, as (y, x)
+    """
+    members = validate_positions(positions)[groups.indices]
+    centre = members.mean(axis=1)
+    return centre, members - centre[:, None]
+
+
+def _coordinates(positions: NDArray[np.float64], groups: Groups) -> tuple[NDArray[np.float64], ...]:
+    """Absolute (B,1,2,C), mean (B,1,2,1), relative (B,1,2,C) coordinates, for clients: x, y; minus."""
+    centre, relative = offsets(positions, groups)
+
+    def client(array: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.ascontiguousarray(np.swapaxes(array[..., ::-1], 1, 2)[:, None])
+
+    return client(positions[groups.indices]), client(centre[:, None]), -client(relative)
+
+
+def grouped_dict(
+    scan: Scan, groups: Groups, *, scale: float | None = None, truth: bool = True
+) -> dict[str, Any]:
+    """The groups as the arrays that PtychoPINN's clients expect; a pattern is copied for each membership.
+
+    Axis 2 of the coordinates is (x, y).  Relative coordinates carry the clients' minus sign:
+    ``-(c - mean(c))``.
+
+    =================================  ===========  ========================================
+    key                                shape        what
+    =================================  ===========  ========================================
+    diffraction                        (B,N,N,C)    float32 amplitude
+    X_full                             (B,N,N,C)    float32 ``scale * amplitude``
+    coords_nn, coords_start_nn         (B,1,2,C)    float64 positions
+    coords_offsets, coords_start_...   (B,1,2,1)    their mean
+    coords_relative, coords_start_...  (B,1,2,C)    ``-(coords_nn - coords_offsets)``
+    local_offsets                      (B,1,2,C)    the same as coords_relative
+    nn_indices                         (B,C)        int64 frame numbers
+    Y                                  (B,N,N,C)    complex64 patches of the scan's object, or None
+    objectGuess                        (H,W)        the scan's object, or None
+    =================================  ===========  ========================================
+
+    Parameters
+    ----------
+    scan : Scan
+    groups : Groups
+    scale : float, default so that these groups have the mean energy ``(N/2)**2`` a pattern
+        Pass the training set's to apply a trained model.
+    truth : bool
+        Cut ``Y`` from the object where the scan has one (bilinear at fractional positions).
+
+    Source: the specification, section 4.3, and PtychoPINN ``raw_data.py``.
+    """
+    rows = groups.indices
+    members = scan.amplitude()[rows.reshape(-1)]
+    factor = normalisation(members) if scale is None else scale
+    diffraction = np.ascontiguousarray(np.moveaxis(members.reshape(*rows.shape, scan.N, scan.N), 1, -1))
+    measured, start = _coordinates(scan.positions, groups), _coordinates(scan.positions_start, groups)
+    Y = None
+    if truth and scan.object is not None:
+        used, inverse = np.unique(rows, return_inverse=True)
+        patches = extract(scan.object, scan.positions[used], scan.N)
+        Y = np.moveaxis(patches[inverse.reshape(rows.shape)], 1, -1).astype(np.complex64)
+    return {
+        "diffraction": diffraction,
+        "X_full": diffraction * np.float32(factor),
+        "coords_nn": measured[0],
+        "coords_offsets": measured[1],
+        "coords_relative": measured[2],
+        "local_offsets": measured[2],
+        "coords_start_nn": start[0],
+        "coords_start_offsets": start[1],
+        "coords_start_relative": start[2],
+        "nn_indices": rows,
+        "Y": Y,
+        "objectGuess": scan.object,
+    }

@@ -1,0 +1,396 @@
+"""A scan in memory, and the NPZ schema it is read from and written to (API specification, section 4.5).
+
+==============================  =======================  =====================================================
+entry                           shape, dtype             meaning
+==============================  =======================  =====================================================
+``xcoords``, ``ycoords``        (n,) real                patch centres in object pixels: x column, y row
+``diff3d`` or ``diffraction``   (n, N, N) real           patterns, zero frequency at ``[N/2, N/2]``; N even
+``probeGuess``                  ([modes,] N, N) complex  probe; modes add in intensity
+``objectGuess``                 (H, W) complex           optional
+``scan_index``                  (n,) integer             optional, zeros
+``xcoords_start``, ``y…``       (n,) real                optional (both or none), the positions
+``diffraction_unit``            text                     optional: ``counts``, ``intensity`` or ``amplitude``
+``metadata``                    text                     optional: one JSON object
+==============================  =======================  =====================================================
+
+Without ``diffraction_unit`` the unit follows :func:`pinn_data.diffraction.detect_unit`.  A file that has it
+is of our own making and holds the frames first; elsewhere ``(N, N, n)`` is recognised by the number of
+positions.  Other entries are left alone.  Nothing is ever unpickled.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import attrs
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from pinn_data import diffraction as units
+from pinn_data.atomic_write import atomic_write
+from pinn_data.errors import (
+    DataFormatError,
+    DataRangeError,
+    EmptyScanError,
+    PositionError,
+    ShapeError,
+    UnitError,
+    naming,
+)
+from pinn_data.npz_archive import NpzReader, NpzWriter
+from pinn_data.npz_patterns import read_patterns
+from pinn_data.scan import validate_positions
+
+_log = logging.getLogger(__name__)
+
+
+def _complex64(value: ArrayLike | None, what: str, axes: tuple[int, ...]) -> NDArray[np.complex64] | None:
+    """A finite complex64 array with one of the given numbers of axes."""
+    if value is None:
+        return None
+    array = np.asarray(value)
+    if array.dtype.kind not in "iufc":
+        raise DataRangeError(
+            f"{what} has dtype {array.dtype}, but complex numbers are needed: store it as complex64"
+        )
+    if array.ndim not in axes or 0 in array.shape:
+        allowed = {2: "(height, width)", 3: "(modes, height, width)"}
+        raise ShapeError(
+            f"{what} has shape {array.shape}, but {' or '.join(allowed[a] for a in axes)} is needed: reshape "
+            "it or take one layer"
+        )
+    with np.errstate(over="ignore"):
+        result = array.astype(np.complex64, copy=False)
+    if not np.isfinite(result).all():
+        raise DataRangeError(
+            f"{what} holds NaN or infinity, but must be finite: repair it or make a new guess"
+        )
+    return result
+
+
+def _probe(value: ArrayLike) -> NDArray[np.complex64]:
+    probe = _complex64(value, "the probe (probeGuess)", (2, 3))
+    assert probe is not None
+    if not probe.any():
+        raise DataRangeError(
+            "the probe (probeGuess) is zero everywhere, but it must carry light: give a real probe guess"
+        )
+    return probe
+
+
+def _object(value: ArrayLike | None) -> NDArray[np.complex64] | None:
+    return _complex64(value, "the object (objectGuess)", (2,))
+
+
+def _index(value: ArrayLike) -> NDArray[np.int64]:
+    array = np.asarray(value)
+    whole = array.dtype.kind in "iu" or (array.dtype.kind == "f" and bool((array == np.rint(array)).all()))
+    if not whole:
+        raise DataRangeError(
+            f"scan_index has dtype {array.dtype}, but whole numbers are needed: store it as int64"
+        )
+    return array.astype(np.int64)
+
+
+@attrs.frozen(eq=False)
+class Scan:
+    """One measured (or simulated) scan.
+
+    diffraction : (n, N, N) real, as stored
+        Patterns in `unit`, zero frequency at ``[N/2, N/2]``.
+    unit : 'counts', 'intensity' or 'amplitude'
+    positions : (n, 2) float64, object pixels
+        Patch centre as (y, x); origin at the centre of the object's top-left pixel.
+    probe : (N, N) or (modes, N, N) complex64
+    object : (H, W) complex64, or None
+        The guess or the truth that came with the scan.
+    scan_index : (n,) int64, zeros unless given
+    positions_start : (n, 2) float64, `positions` unless given
+        Where the stage was sent, before any refinement.
+    metadata : JSON object
+    source : the file it was read from, or None
+
+    Raises ShapeError, EmptyScanError, UnitError, PositionError, DataRangeError where the parts do not fit
+    together. The pixel values of the patterns are checked by the reader and the writer, not here.
+    """
+
+    diffraction: NDArray[Any] = attrs.field(converter=np.asarray, repr=lambda a: f"<{a.dtype} {a.shape}>")
+    unit: str = attrs.field(converter=units.check_unit)
+    positions: NDArray[np.float64] = attrs.field(converter=np.asarray, repr=False)
+    probe: NDArray[np.complex64] = attrs.field(converter=_probe, repr=lambda a: f"<{a.dtype} {a.shape}>")
+    object: NDArray[np.complex64] | None = attrs.field(default=None, converter=_object, repr=False)
+    scan_index: NDArray[np.int64] = attrs.field(converter=_index, repr=False)
+    positions_start: NDArray[np.float64] = attrs.field(converter=np.asarray, repr=False)
+    metadata: Mapping[str, Any] = attrs.field(factory=dict, converter=dict, repr=False)
+    source: Path | None = None
+
+    @scan_index.default
+    def _zeros(self) -> NDArray[np.int64]:
+        return np.zeros(len(self.diffraction), dtype=np.int64)
+
+    @positions_start.default
+    def _same_positions(self) -> NDArray[np.float64]:
+        return self.positions
+
+    def __attrs_post_init__(self) -> None:
+        frames, N = units.check_stack_shape(self.diffraction.shape)
+        if self.probe.shape[-2:] != (N, N):
+            raise ShapeError(
+                f"the probe (probeGuess) has shape {self.probe.shape}, but the patterns are {N} x {N}: give "
+                "a probe of that size"
+            )
+        object.__setattr__(self, "positions", validate_positions(self.positions, frames=frames))
+        object.__setattr__(self, "positions_start", validate_positions(self.positions_start, frames=frames))
+        if self.scan_index.shape != (frames,):
+            raise ShapeError(
+                f"scan_index has shape {self.scan_index.shape}, but one number a frame, ({frames},), is "
+                "needed: leave it out or make it so"
+            )
+
+    def __len__(self) -> int:
+        return len(self.diffraction)
+
+    @property
+    def N(self) -> int:
+        """Side of a pattern, pixels."""
+        return int(self.diffraction.shape[-1])
+
+    @cached_property
+    def nphotons(self) -> float:
+        """Mean number of photons in a frame, measured from the patterns (mean of sum(amplitude**2))."""
+        return units.measured_nphotons(self.diffraction, self.unit)
+
+    def amplitude(self) -> NDArray[np.float32]:
+        """Amplitudes (n, N, N) float32; the stored array itself where it is that already."""
+        return units.to_amplitude(self.diffraction, self.unit)
+
+    def counts(self) -> NDArray[Any]:
+        """Counts (n, N, N), see :func:`pinn_data.diffraction.to_counts`; the stored array if it is that."""
+        return units.to_counts(self.diffraction, self.unit)
+
+    def select(self, which: ArrayLike) -> Scan:
+        """The scan of some frames: a boolean mask (n,), or indices in any order.
+
+        Raises ShapeError (mask of another length), EmptyScanError (nothing chosen), PositionError (no such
+        frame).
+        """
+        chosen = np.asarray(which)
+        if chosen.dtype == bool:
+            if chosen.shape != (len(self),):
+                raise ShapeError(
+                    f"the mask has shape {chosen.shape}, but the scan has {len(self)} frames: one flag a "
+                    "frame"
+                )
+            chosen = np.flatnonzero(chosen)
+        if chosen.size == 0:
+            raise EmptyScanError(
+                "no frame of the scan is chosen, but at least one is needed: widen the selection"
+            )
+        if chosen.ndim != 1 or chosen.dtype.kind not in "iu":
+            raise ShapeError(
+                f"frames are chosen by a mask or a list of whole numbers, not by {chosen.dtype} "
+                f"{chosen.shape}"
+            )
+        if chosen.min() < -len(self) or chosen.max() >= len(self):
+            raise PositionError(
+                f"frames {chosen.min()} to {chosen.max()} are chosen, but the scan has {len(self)}, "
+                "counted from 0"
+            )
+        return attrs.evolve(
+            self,
+            diffraction=self.diffraction[chosen],
+            positions=self.positions[chosen],
+            scan_index=self.scan_index[chosen],
+            positions_start=self.positions_start[chosen],
+        )
+
+    def equals(self, other: Scan) -> bool:
+        """Whether both hold the same unit, dtype, numbers and metadata, whatever file they came from."""
+        same_object = (self.object is None) == (other.object is None)
+        if same_object and self.object is not None and other.object is not None:
+            same_object = np.array_equal(self.object, other.object)
+        return (
+            same_object
+            and self.unit == other.unit
+            and self.diffraction.dtype == other.diffraction.dtype
+            and np.array_equal(self.diffraction, other.diffraction)
+            and np.array_equal(self.positions, other.positions)
+            and np.array_equal(self.positions_start, other.positions_start)
+            and np.array_equal(self.probe, other.probe)
+            and np.array_equal(self.scan_index, other.scan_index)
+            and dict(self.metadata) == dict(other.metadata)
+        )
+
+
+def read_scan(
+    path: str | os.PathLike[str], *, unit: str | None = None, frames_axis: int | None = None
+) -> Scan:
+    """The scan in an NPZ file, its patterns in the dtype and unit in which they are stored.
+
+    unit : what the patterns are, for a file that does not say it (or says it wrongly)
+    frames_axis : 0 for (n, N, N), 2 for (N, N, n); only for files whose shape does not tell
+
+    Memory: one array of the size of the patterns, and blocks of a few MB.
+
+    Raises DataFileNotFoundError, DataFormatError (foreign, truncated, pickled), DataKeyError, and what
+    :class:`Scan` and :func:`pinn_data.diffraction.check_values` raise.
+    """
+    with naming(path), NpzReader(path) as file:
+        positions = _read_pair(file, "xcoords", "ycoords")
+        label = _read_text(file, "diffraction_unit")
+        file.entry("probeGuess")  # miss it before the long read, not after
+        if frames_axis is None and label is not None:
+            frames_axis = 0
+        stack = read_patterns(file, len(positions), frames_axis)
+        units.check_values(stack)
+        known = units.detect_unit(stack, unit if unit is not None else label)
+        parts: dict[str, Any] = {}
+        if _is_present(file, "xcoords_start") or _is_present(file, "ycoords_start"):
+            parts["positions_start"] = _read_pair(file, "xcoords_start", "ycoords_start")
+        for field, key in (("object", "objectGuess"), ("scan_index", "scan_index")):
+            if _is_present(file, key):
+                parts[field] = file.read(key)
+        scan = Scan(
+            diffraction=stack,
+            unit=known,
+            positions=positions,
+            probe=file.read("probeGuess"),
+            metadata=_read_metadata(file),
+            source=Path(path),
+            **parts,
+        )
+    why = f"no label, {stack.dtype} values" if label is None else "as labelled"
+    if unit is not None:
+        why = "as asked"
+    _log.info("%s: %d patterns of %d x %d taken as %s (%s)", path, len(scan), scan.N, scan.N, known, why)
+    if known == "amplitude" and (stack.dtype.kind in "iu"):
+        _log.warning(
+            "%s: integers are %s taken for amplitudes; counts are likelier, check the unit", path, why
+        )
+    return scan
+
+
+def write_scan(path: str | os.PathLike[str], scan: Scan, *, unit: str = "amplitude") -> Path:
+    """Write a scan as NPZ, whole or not at all, and return the path.
+
+    The patterns are stored once, under ``diff3d``, in `unit`, converted block by block.  In their own unit
+    they keep their dtype, and ``read_scan(write_scan(p, x, unit=x.unit)).equals(x)``.  As amplitudes of
+    counts they are float32 (float64 where counts reach 2**22), and ``read_scan(...).counts()`` equals the
+    counts exactly.
+
+    Raises DataWriteError (folder missing or not writable), UnitError (unknown; fractions as counts),
+    DataRangeError (NaN, negative), DataFormatError (metadata that is not JSON).
+    """
+    wanted = units.check_unit(unit)
+    stack = scan.diffraction
+    known = units.check_unit(scan.unit)
+    units.check_values(stack)
+    dtype = stack.dtype
+    if wanted == "amplitude" and known != "amplitude":
+        dtype = units.amplitude_dtype(stack, known)
+    elif wanted != "amplitude" and known == "amplitude":
+        dtype = np.dtype(np.float64)
+    if wanted == "counts" and known == "intensity" and not units.is_whole(stack):
+        raise UnitError(
+            "these intensities hold fractions, and counts are whole numbers: write them as 'intensity'"
+        )
+    text = _metadata_text(scan.metadata)
+    target = Path(path)
+    with atomic_write(target) as temporary, NpzWriter(temporary) as file:
+        file.write_blocks("diff3d", stack.shape, dtype, _converted_blocks(stack, known, wanted))
+        file.write("diffraction_unit", np.array(wanted))
+        for suffix, positions in (("", scan.positions), ("_start", scan.positions_start)):
+            file.write(f"xcoords{suffix}", positions[:, 1])
+            file.write(f"ycoords{suffix}", positions[:, 0])
+        file.write("probeGuess", scan.probe)
+        if scan.object is not None:
+            file.write("objectGuess", scan.object)
+        file.write("scan_index", scan.scan_index)
+        file.write("metadata", np.array(text))
+    return target
+
+
+def _converted_blocks(stack: NDArray[Any], unit: units.Unit, wanted: units.Unit) -> Iterator[NDArray[Any]]:
+    for block in units.frame_blocks(stack):
+        converted = units.convert_block(stack[block], unit, wanted)
+        if wanted == "counts" and unit == "amplitude" and not units.is_whole(converted):
+            raise UnitError(
+                "the squares of these amplitudes are not whole numbers, so they are no counts: write "
+                "'intensity'"
+            )
+        yield converted
+
+
+def _read_pair(file: NpzReader, x_key: str, y_key: str) -> NDArray[np.float64]:
+    """Positions (n, 2) as (y, x) from two 1-D entries."""
+    x, y = file.read(x_key), file.read(y_key)
+    for key, array in ((x_key, x), (y_key, y)):
+        if array.ndim != 1 or array.dtype.kind not in "iuf":
+            raise ShapeError(
+                f"'{key}' is {array.dtype} of shape {array.shape}, but one real number a frame, "
+                "(frames,), is needed: store it so"
+            )
+    if len(x) != len(y):
+        raise ShapeError(
+            f"'{x_key}' has {len(x)} entries and '{y_key}' {len(y)}, but both need one a frame: check which "
+            "is right"
+        )
+    return validate_positions(np.stack([y, x], axis=1))
+
+
+def _is_present(file: NpzReader, key: str) -> bool:
+    """Whether an optional entry is there.  A pickled scalar (how numpy stores None) counts as absent."""
+    if key not in file:
+        return False
+    if file.holds_python_object(key) and file.entry(key).shape == ():
+        _log.warning(
+            "%s: '%s' is a pickled object, which is never opened; going on without it", file.path, key
+        )
+        return False
+    return True
+
+
+def _read_text(file: NpzReader, key: str) -> str | None:
+    if not _is_present(file, key):
+        return None
+    array = file.read(key)
+    if array.size != 1 or array.dtype.kind not in "US":
+        raise DataFormatError(
+            f"'{key}' is {array.dtype} {array.shape}, but one text is needed: store a string"
+        )
+    value = array.reshape(-1)[0]
+    try:
+        return value.decode("utf-8") if isinstance(value, bytes) else str(value)
+    except UnicodeDecodeError as error:
+        raise DataFormatError(f"'{key}' is not UTF-8 text: store a string") from error
+
+
+def _read_metadata(file: NpzReader) -> dict[str, Any]:
+    text = _read_text(file, "metadata")
+    if text is None:
+        return {}
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise DataFormatError(f"'metadata' is not JSON ({error}): store one JSON object") from error
+    if not isinstance(value, dict):
+        raise DataFormatError(
+            f"'metadata' is a JSON {type(value).__name__}, but one object is needed: store {{...}}"
+        )
+    return value
+
+
+def _metadata_text(metadata: Mapping[str, Any]) -> str:
+    try:
+        return json.dumps(dict(metadata), allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise DataFormatError(
+            f"the scan's metadata cannot be written as JSON ({error}): keep to text, finite numbers, lists "
+            "and dictionaries"
+        ) from error

@@ -1,0 +1,121 @@
+"""Hypothesis strategies for this field, for the tests of any package (install ``pinn-data[testing]``).
+
+Everything drawn is complex and without symmetry: a real or symmetric probe cannot tell a forgotten conjugate,
+a swap of x and y, or a wrong sign.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from pinn_data.npz import Scan
+
+_SEEDS = st.integers(0, 2**32 - 1)
+
+
+def _noise(shape: tuple[int, ...], seed: int) -> NDArray[np.complex128]:
+    rng = np.random.default_rng(seed)
+    return rng.normal(size=shape) + 1j * rng.normal(size=shape)
+
+
+def _probe(N: int, modes: int | None, seed: int) -> NDArray[np.complex128]:
+    # An off-centre spot that is wider in x than in y, with a curved and tilted phase and complex speckle.
+    y, x = np.mgrid[:N, :N] - N / 2
+    envelope = np.exp(-(((y - 0.06 * N) / (0.22 * N)) ** 2) - ((x + 0.09 * N) / (0.31 * N)) ** 2)
+    phase = np.exp(1j * (2.1 * y**2 + 0.8 * x**2 + 1.3 * x * y) / N + 0.7j * x)
+    shape = (N, N) if modes is None else (modes, N, N)
+    probe: NDArray[np.complex128] = envelope * phase * (1 + 0.4 * _noise(shape, seed))
+    return probe
+
+
+def complex_probes(N: int = 16, modes: int | None = None) -> st.SearchStrategy[NDArray[np.complex128]]:
+    """Asymmetric complex probes, (N, N) complex128, or (modes, N, N) where `modes` is given; of order 1."""
+    return st.builds(lambda seed: _probe(N, modes, seed), _SEEDS)
+
+
+def complex_objects(shape: tuple[int, int] = (41, 47)) -> st.SearchStrategy[NDArray[np.complex128]]:
+    """Objects (H, W) complex128 of independent complex pixels of order 1; H and W differ by default."""
+    return st.builds(lambda seed: _noise(shape, seed), _SEEDS)
+
+
+def scan_positions(
+    shape: tuple[int, int] = (41, 47),
+    N: int = 16,
+    *,
+    min_size: int = 1,
+    max_size: int = 12,
+    whole: bool = False,
+) -> st.SearchStrategy[NDArray[np.float64]]:
+    """Positions (n, 2) as (y, x) whose patches lie inside such an object; fractional unless `whole`."""
+    low = np.array([N // 2, N // 2])
+    high = np.array(shape) - N // 2
+
+    def build(n: int, seed: int) -> NDArray[np.float64]:
+        rng = np.random.default_rng(seed)
+        if whole:
+            return rng.integers(low, high + 1, size=(n, 2)).astype(np.float64)
+        positions: NDArray[np.float64] = rng.uniform(low, high, size=(n, 2))
+        return positions
+
+    return st.builds(build, st.integers(min_size, max_size), _SEEDS)
+
+
+def _patterns(unit: str, dtype: Any, shape: tuple[int, ...], seed: int) -> NDArray[Any]:
+    rng = np.random.default_rng(seed)
+    intensity = rng.exponential(20.0, size=shape)
+    counts = rng.poisson(intensity)
+    # One fraction at least, so that the unit can be told from the numbers.
+    values = {"counts": counts, "intensity": intensity + 0.25, "amplitude": np.sqrt(intensity) + 0.25}[unit]
+    return np.asarray(values, dtype=dtype)
+
+
+@st.composite
+def scans(
+    draw: st.DrawFn,
+    N: int = 8,
+    *,
+    unit: str | None = None,
+    max_size: int = 10,
+    shape: tuple[int, int] = (29, 33),
+) -> Scan:
+    """Small valid scans: every unit, usual dtypes, with and without modes, object, metadata, ..."""
+    chosen = draw(st.sampled_from(["counts", "intensity", "amplitude"])) if unit is None else unit
+    dtypes = {"counts": [np.uint8, np.uint16, np.int32, np.uint64, np.float32]}.get(
+        chosen, [np.float32, np.float64]
+    )
+    positions = draw(scan_positions(shape, N, max_size=max_size))
+    n = len(positions)
+    seed = draw(_SEEDS)
+    rng = np.random.default_rng(seed)
+    parts: dict[str, Any] = {}
+    if draw(st.booleans()):
+        parts["object"] = draw(complex_objects(shape))
+    if draw(st.booleans()):
+        parts["scan_index"] = rng.integers(0, 3, size=n)
+    if draw(st.booleans()):
+        parts["positions_start"] = positions + rng.normal(size=(n, 2))
+    if draw(st.booleans()):
+        parts["metadata"] = draw(_METADATA)
+    return Scan(
+        diffraction=_patterns(chosen, draw(st.sampled_from(dtypes)), (n, N, N), seed),
+        unit=chosen,
+        positions=positions,
+        probe=draw(complex_probes(N, draw(st.sampled_from([None, 1, 3])))),
+        **parts,
+    )
+
+
+_METADATA = st.dictionaries(
+    st.text(max_size=6),
+    st.one_of(
+        st.text(max_size=6),
+        st.integers(-(2**53), 2**53),
+        st.floats(allow_nan=False, allow_infinity=False),
+        st.none(),
+    ),
+    max_size=3,
+)

@@ -1,0 +1,114 @@
+"""Bad product files: each is refused with one sentence."""
+
+import h5py
+import numpy as np
+import pytest
+from pinn_data import errors
+from pinn_data.product import Product, read_product, write_product
+
+
+def a_product():
+    return Product(
+        np.ones((1, 2)), np.eye(4) * 1j, np.eye(6) * 1j, (1, 1), detector_distance_m=1, photon_energy_eV=1
+    )
+
+
+def without(*names):
+    def change(file):
+        for name in names:
+            if name in file:
+                del file[name]
+            else:
+                del file.attrs[name]
+
+    return change
+
+
+def replaced(name, value):
+    def change(file):
+        attributes = dict(file[name].attrs)
+        del file[name]
+        file[name] = value
+        if not isinstance(value, h5py.ExternalLink):
+            file[name].attrs.update(attributes)
+
+    return change
+
+
+def huge(file):
+    attributes = dict(file["object"].attrs)
+    del file["object"]
+    file.create_dataset("object", (2**20, 2**20), "c8", chunks=(64, 64)).attrs.update(attributes)
+
+
+BAD_PRODUCTS = {
+    "no object": (
+        without("object"),
+        errors.DataKeyError,
+        "dataset 'object' is missing, .* export it from ptychodus",
+    ),
+    "no positions": (
+        without("probe_position_x_m"),
+        errors.DataKeyError,
+        "dataset 'probe_position_x_m' is missing",
+    ),
+    "no energy": (
+        without("photon_energy_eV", "probe_energy_eV"),
+        errors.DataKeyError,
+        "attribute photon_energy_eV is",
+    ),
+    "no distance": (
+        without("detector_object_distance_m"),
+        errors.DataKeyError,
+        "detector_object_distance_m is missing",
+    ),
+    "NaN positions": (
+        replaced("probe_position_x_m", [np.nan]),
+        errors.PositionError,
+        "1 of 1 scan positions are NaN",
+    ),
+    "odd positions": (
+        replaced("probe_position_x_m", [1.0, 2.0]),
+        errors.ShapeError,
+        r"shapes \(1,\) \(y\) and \(2,\) \(x\)",
+    ),
+    "real object": (replaced("object", np.ones((6, 6))), errors.DataRangeError, "object has dtype float64"),
+    "text for a probe": (
+        replaced("probe", "probe"),
+        errors.DataRangeError,
+        "'probe' has dtype .*, but numbers",
+    ),
+    "link": (
+        replaced("object", h5py.ExternalLink("other.h5", "/x")),
+        errors.DataFormatError,
+        "link into another file",
+    ),
+    "huge object": (
+        huge,
+        errors.DataFormatError,
+        r"declares 8796093022208 bytes .* but 0 are stored: .* forged",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BAD_PRODUCTS)
+def test_a_bad_product_is_refused_in_one_sentence(tmp_path, only_sentence, case):
+    change, error, sentence = BAD_PRODUCTS[case]
+    path = write_product(tmp_path / "product.h5", a_product())
+    with h5py.File(path, "r+") as file:
+        change(file)
+    with pytest.raises(error, match=sentence) as caught:
+        read_product(path)
+    only_sentence(caught, path)
+
+
+def test_a_foreign_or_truncated_product_is_refused_in_one_sentence(tmp_path, only_sentence):
+    path = write_product(tmp_path / "product.h5", a_product())
+    whole = path.read_bytes()
+    for content in (b"", b"PK\x03\x04" + bytes(99), whole[: len(whole) // 2], whole[:600]):
+        path.write_bytes(content)
+        with pytest.raises(
+            errors.DataFormatError, match=r"not a readable HDF5 product .* export it again"
+        ) as caught:
+            read_product(path)
+        only_sentence(caught, path)
