@@ -103,7 +103,10 @@ def test_every_wrong_field_is_named_once_and_all_at_once(config, data) -> None:
         ({"devices": True}, "devices must be a whole number or 'auto', not True"),
         ({"devices": 0}, "devices must be >= 1, not 0"),
         ({"deterministic": "yes"}, "deterministic must be true or false or 'warn', not 'yes'"),
-        ({"precision": "64"}, "precision must be one of '32-true', 'bf16-mixed', '16-mixed', not '64'"),
+        (
+            {"precision": "64"},
+            "precision must be one of '32-true', 'bf16-mixed', '16-mixed', 'auto', not '64'",
+        ),
         ({"persistent_workers": True}, "persistent_workers needs num_workers > 0, but num_workers is 0"),
         ({"prefetch_factor": 2}, "prefetch_factor needs num_workers > 0, but num_workers is 0"),
         ({"gradient_clip_val": 0.0}, "gradient_clip_val must be > 0, not 0.0"),

@@ -31,6 +31,12 @@ Kinds of layers (attributes in brackets)
     maps)
     ``correct``   canvas plus maps as real and imaginary part
 
+A layer with the attribute *when* = ``first`` takes part only on a first estimate. Where the canvas to start
+from was
+known already, a correction hands it on as it is: corrections are learned on first estimates, and on an image
+that
+the patterns have agreed on they let slow phases drift (docs/training.md), so there only the physics moves it.
+
 The convolutional network ``cnn`` is the specification's (encoder, two decoders, no skip connections; the
 layer table
 of PtychoPINN, Hoidn et al., Sci. Rep. 13, 22789 (2023)). ``unrolled`` follows the learned iterative schemes
@@ -76,6 +82,10 @@ class Layer:
     inputs: tuple[str, ...]
     attributes: Mapping[str, Any] = attrs.field(factory=dict)
 
+    def takes_part(self, known: bool) -> bool:
+        """Whether the layer acts where the canvas to start from is known already, or is not."""
+        return not (known and self.attributes.get("when") == "first")
+
     def parameters(self) -> dict[str, tuple[int, ...]]:
         """Shapes of this layer's trained arrays: kernels are (out, in, row, column)."""
         a = self.attributes
@@ -110,8 +120,9 @@ class Network:
         return self.architecture != "cnn"
 
     def flops(self, canvas: int | None = None) -> int:
-        """Floating-point operations of the convolutions for one group, forward; an addition and a product are
-        two.
+        """Floating-point operations of the convolutions for one group on a first estimate, forward; an
+        addition
+        and a product are two.
 
         canvas : pixels along one side of the group's canvas, default N
         """
@@ -121,7 +132,7 @@ class Network:
             here = size.get(layer.inputs[0], self.N) if layer.inputs else self.N
             if layer.kind in ("first_canvas", "start", "steps", "features", "correct", "merge"):
                 here = canvas or self.N
-            if layer.kind == "conv":
+            if layer.kind == "conv" and layer.takes_part(known=False):
                 total += 2 * math.prod(layer.parameters()["kernel"]) * here * here
             here = here // 2 if layer.kind == "max_pool" else 2 * here if layer.kind == "upsample" else here
             size[layer.name] = here + 2 * layer.attributes["border"] if layer.kind == "pad" else here
@@ -164,8 +175,16 @@ class _Chain:
         self.last = name
         return name
 
-    def conv(self, name: str, out: int, activation: str = "relu", start: str = "glorot") -> str:
-        self.add(name, "conv", in_channels=self.width, out_channels=out, activation=activation, start=start)
+    def conv(
+        self, name: str, out: int, activation: str = "relu", start: str = "glorot", **attributes: Any
+    ) -> str:
+        attributes |= {
+            "in_channels": self.width,
+            "out_channels": out,
+            "activation": activation,
+            "start": start,
+        }
+        self.add(name, "conv", **attributes)
         self.width = out
         return name
 
@@ -271,13 +290,14 @@ def _unrolled(model: ModelConfig) -> list[Layer]:
     state = "start"
     for i in range(_STAGES):
         chain = _Chain(layers, state, 0)
-        chain.add(f"stage{i}/steps", "steps", state, steps=_STEPS, floor=ESTIMATE_FLOOR, momentum=_MOMENTUM)
-        moved = chain.last
-        chain.add(f"stage{i}/features", "features", moved, "canvas0", floor=ESTIMATE_FLOOR)
+        moved = chain.add(
+            f"stage{i}/steps", "steps", state, steps=_STEPS, floor=ESTIMATE_FLOOR, momentum=_MOMENTUM
+        )
+        chain.add(f"stage{i}/features", "features", moved, "canvas0", floor=ESTIMATE_FLOOR, when="first")
         chain.width = 7
-        chain.conv(f"stage{i}/conv1", filters)
-        chain.conv(f"stage{i}/conv2", filters)
+        chain.conv(f"stage{i}/conv1", filters, when="first")
+        chain.conv(f"stage{i}/conv2", filters, when="first")
         # Starts at zero: before any training the network is the plain physics, which already converges.
-        chain.conv(f"stage{i}/conv3", 2, "linear", start="zero")
-        state = chain.add(f"stage{i}", "correct", moved, chain.last)
+        chain.conv(f"stage{i}/conv3", 2, "linear", start="zero", when="first")
+        state = chain.add(f"stage{i}", "correct", moved, chain.last, when="first")
     return layers

@@ -33,7 +33,9 @@ class PyTorchExecutionConfig:
     deterministic: bool | Literal["warn"] = setting(
         True, "the same seed gives the same result; warn: where possible"
     )
-    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = setting("32-true", "arithmetic of the network")
+    precision: Literal["32-true", "bf16-mixed", "16-mixed", "auto"] = setting(
+        "32-true", "arithmetic of the network; auto: bf16-mixed where the processor has it, else 32-true"
+    )
     gradient_clip_val: float | None = setting(None, "gradients are clipped to this; none: not at all")
     gradient_clip_algorithm: Literal["norm", "value"] = setting("norm", "clip the norm of all, or each value")
     accum_steps: int = setting(1, "batches whose gradients are added before one optimiser step")

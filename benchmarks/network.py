@@ -1,0 +1,107 @@
+"""The network: one training step, and inference, in FLOPs against the peak of the same process."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+from pinn_config.architecture import network
+from pinn_data.npz import read_scan
+from pinn_data.probe import probe_modes
+from pinn_torch.datamodule import ScanDataModule
+from pinn_torch.devices import autocast
+from pinn_torch.module import PtychoPINN_Lightning
+
+from benchmarks.clock import medians
+from benchmarks.line import Line
+from benchmarks.peaks import Peaks, prepare
+from benchmarks.scans import BATCH, SCAN, configs
+
+__all__ = ["inference", "step"]
+
+_CPU = torch.device("cpu")
+_WANTED = (">=", 0.75)
+_ROUNDS = 15
+
+
+def _module(folder: Path, architecture: str, gridsize: int) -> tuple[PtychoPINN_Lightning, ScanDataModule]:
+    config, execution = configs(architecture, gridsize, folder)
+    scan = read_scan(folder / SCAN)
+    data = ScanDataModule(scan, config, execution)
+    probe = torch.from_numpy(probe_modes(scan.probe))
+    return PtychoPINN_Lightning(config.model, probe, data.stack.intensity_scale, execution=execution), data
+
+
+def _line(
+    what: str, numbers: dict[str, Any], per_group: float, spent: float, rates: dict[str, float], wanted: bool
+) -> Line:
+    achieved = per_group * BATCH / spent
+    return Line(
+        what,
+        f"{BATCH / spent:.1f} groups/s, {achieved / 1e9:.0f} GFLOP/s",
+        achieved / rates["product"],
+        "peak",
+        _WANTED if wanted else None,
+        f"{achieved / rates['convolution']:.2f} of the convolution peak",
+        numbers={"seconds": spent, "flops_per_group": per_group, "rates": rates, **numbers},
+    )
+
+
+def _named(kind: str, architecture: str, gridsize: int, precision: str) -> str:
+    return f"{kind}, {architecture}, gridsize {gridsize}, {'float32' if precision == '32-true' else precision}"
+
+
+def step(folder: Path, architecture: str, gridsize: int, precision: str) -> list[Line]:
+    """The module's training_step, backward and optimiser, without Lightning's loop and without the loader.
+
+    FLOPs: three times those of the forward convolutions; what the physics and the activations do is not counted.
+    """
+    prepare()
+    module, data = _module(folder, architecture, gridsize)
+    # What training_step asks of a trainer: how large the canvas is, how long the schedule. Nothing is logged.
+    module._trainer = SimpleNamespace(datamodule=data, estimated_stepping_batches=10_000, global_step=0)
+    module.log_dict = lambda *arguments, **options: None
+    configured = module.configure_optimizers()
+    optimizer = configured["optimizer"] if isinstance(configured, dict) else configured
+    batch = data.stack.batch(data._first[:BATCH])
+
+    def one() -> None:
+        with autocast(_CPU, precision):
+            loss = module.training_step(batch, 0)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+    peaks = Peaks()
+    times = medians({"step": one, **peaks.functions}, _ROUNDS)
+    flops = 3 * network(module.model).flops(data.canvas)
+    wanted = architecture == "cnn" and precision == "32-true"
+    named = _named("training step", architecture, gridsize, precision)
+    return [_line(named, {"canvas": data.canvas}, flops, times["step"], peaks.rates(times), wanted)]
+
+
+def inference(folder: Path, architecture: str, gridsize: int, precision: str) -> list[Line]:
+    """The network alone: from amplitudes on the device to canvases on the device, the optics at hand."""
+    prepare()
+    module, data = _module(folder, architecture, gridsize)
+    module.eval()
+    seconds, flops, rates = network_alone(module, data, precision)
+    wanted = architecture == "cnn" and precision == "32-true"
+    named = _named("inference, network alone", architecture, gridsize, precision)
+    return [_line(named, {}, flops, seconds, rates, wanted)]
+
+
+def network_alone(
+    module: PtychoPINN_Lightning, data: ScanDataModule, precision: str
+) -> tuple[float, float, dict[str, float]]:
+    """Median seconds of a batch, FLOPs of a group, and the rates of `Peaks`."""
+    rows = data._first[:BATCH, : module.channels]
+    batch = data.stack.batch(rows)
+    with torch.inference_mode(), autocast(_CPU, precision):
+        _, optics = module(batch, data.canvas)
+        peaks = Peaks()
+        functions = {"network": lambda: module.network(batch["amplitude"], optics), **peaks.functions}
+        times = medians(functions, _ROUNDS)
+    return times["network"], network(module.model).flops(data.canvas), peaks.rates(times)

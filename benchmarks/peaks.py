@@ -1,0 +1,84 @@
+"""What the machine can do: matrix products and convolutions of this very process.
+
+The peak that a network is held against is the best of several sizes of ``torch.mm`` in float32. On some machines its
+library is slower than the convolutions of oneDNN (MKL leaves half of the vector unit of AMD processors idle); there a
+network can pass 100 %, so the fastest large convolution is measured, too, and its ratio stands beside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.nn import functional
+
+from benchmarks.clock import medians
+from benchmarks.line import Line
+
+__all__ = ["Peaks", "peak", "prepare"]
+
+_PRODUCTS = ((1024, 1024, 1024), (2048, 2048, 1024), (8192, 512, 512))
+_CONVOLUTIONS = ((128, 32, 1), (256, 16, 3), (256, 32, 3))  # channels, pixels along a side, kernel
+_BATCH = 16
+
+
+def prepare() -> None:
+    """The state in which this backend runs."""
+    from pinn_torch.devices import prepare_cpu
+
+    torch.manual_seed(0)
+    prepare_cpu()
+
+
+class Peaks:
+    """Functions to be timed beside others, and what their times say."""
+
+    def __init__(self) -> None:
+        self.flops: dict[str, float] = {}
+        self.functions: dict[str, Callable[[], Any]] = {}
+        for m, n, k in _PRODUCTS:
+            a, b, c = torch.randn(m, k), torch.randn(k, n), torch.empty(m, n)
+            self._add(f"product {m} {n} {k}", 2 * m * n * k, lambda a=a, b=b, c=c: torch.mm(a, b, out=c))
+        for channels, side, kernel in _CONVOLUTIONS:
+            x = torch.randn(_BATCH, channels, side, side).contiguous(memory_format=torch.channels_last)
+            w = torch.randn(channels, channels, kernel, kernel).contiguous(memory_format=torch.channels_last)
+            flops = 2 * _BATCH * side**2 * channels**2 * kernel**2
+            name = f"convolution {channels} {side} {kernel}"
+            self._add(name, flops, lambda x=x, w=w: functional.conv2d(x, w, padding=w.shape[-1] // 2))
+
+    def _add(self, name: str, flops: float, function: Callable[[], Any]) -> None:
+        self.flops[name] = flops
+        self.functions[name] = function
+
+    def rates(self, seconds: dict[str, float]) -> dict[str, float]:
+        """FLOP/s: 'product' and 'convolution', the fastest of each, and every single one."""
+        each = {name: flops / seconds[name] for name, flops in self.flops.items()}
+        best = {
+            kind: max(v for k, v in each.items() if k.startswith(kind)) for kind in ("product", "convolution")
+        }
+        return {**best, **each}
+
+
+def peak(folder: Path) -> list[Line]:
+    """The machine."""
+    prepare()
+    peaks = Peaks()
+    half = torch.randn(1024, 1024, dtype=torch.bfloat16)
+    functions = {**peaks.functions, "bfloat16": lambda: torch.mm(half, half)}
+    with torch.inference_mode():
+        times = medians(functions, 15)
+    rates = peaks.rates(times)
+    bfloat16 = 2 * 1024**3 / times["bfloat16"]
+    product = rates["product"]
+    return [
+        Line("matrix product, float32 (the peak)", f"{product / 1e9:.0f} GFLOP/s", numbers=rates),
+        Line(
+            "convolution, float32",
+            f"{rates['convolution'] / 1e9:.0f} GFLOP/s",
+            rates["convolution"] / product,
+            "peak",
+        ),
+        Line("matrix product, bfloat16", f"{bfloat16 / 1e9:.0f} GFLOP/s", bfloat16 / product, "peak"),
+    ]

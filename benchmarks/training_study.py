@@ -1,0 +1,263 @@
+"""What makes the network learn phase: one table and one figure, over seeds.
+
+    python benchmarks/training_study.py TRAIN.npz TEST.npz OUTPUT [--rows NAME ...] [--seeds 0 1] [--part I/K]
+    python benchmarks/training_study.py --report OUTPUT
+
+Each row is a recipe. It is trained on one scan for a budget of seconds and reconstructs the other, whose
+object it never saw;
+the scores are those of `pinn_data.metrics`. Every point of a curve is a training of its own with a finished
+learning-rate
+schedule. One process uses one thread, so that two parts can run side by side; results are JSON files, and a
+row that is
+there already is not run again. `--report` writes the table (Markdown) and the figure.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# Name: (overrides of the recommended recipe, budgets in seconds).
+CURVE = (15, 30, 60, 120)
+POINT = (45,)
+ROWS: dict[str, tuple[dict, tuple[int, ...]]] = {
+    "recommended": ({}, CURVE),
+    "untrained": ({"untrained": True}, (0,)),
+    "cnn, gridsize 1": (
+        {"architecture": "cnn", "gridsize": 1, "learning_rate": 1e-3, "batch_size": 16},
+        CURVE,
+    ),
+    "cnn, gridsize 1, own pattern only": (
+        {
+            "architecture": "cnn",
+            "gridsize": 1,
+            "learning_rate": 1e-3,
+            "batch_size": 16,
+            "predicted_neighbors": 0,
+        },
+        POINT,
+    ),
+    "cnn, gridsize 2": ({"architecture": "cnn", "learning_rate": 1e-3, "batch_size": 16}, POINT),
+    "unet, gridsize 1": (
+        {"architecture": "unet", "gridsize": 1, "learning_rate": 1e-3, "batch_size": 16},
+        CURVE,
+    ),
+    "unet, gridsize 1, own pattern only": (
+        {
+            "architecture": "unet",
+            "gridsize": 1,
+            "learning_rate": 1e-3,
+            "batch_size": 16,
+            "predicted_neighbors": 0,
+        },
+        POINT,
+    ),
+    "unet, gridsize 2": ({"architecture": "unet", "learning_rate": 1e-3}, POINT),
+    "unrolled, gridsize 1": ({"gridsize": 1, "batch_size": 16}, CURVE),
+    "unrolled, gridsize 1, own pattern only": (
+        {"gridsize": 1, "batch_size": 16, "predicted_neighbors": 0},
+        POINT,
+    ),
+    "unrolled, own patterns only": ({"predicted_neighbors": 0}, POINT),
+    "learning rate 5e-4": ({"learning_rate": 5e-4}, POINT),
+    "learning rate 5e-3": ({"learning_rate": 5e-3}, POINT),
+    "batch 16": ({"batch_size": 16}, POINT),
+    "constant learning rate": ({"scheduler": "Default"}, POINT),
+    "absolute amplitude error, not Poisson": ({"nll_weight": 0.0, "mae_weight": 1.0}, POINT),
+    "intensity scale fixed": ({"intensity_scale_trainable": False}, POINT),
+    "float32": ({"precision": "32-true"}, POINT),
+    "half the filters": ({"n_filters_scale": 1}, POINT),
+    "twice the filters": ({"n_filters_scale": 4}, POINT),
+}
+RECOMMENDED = {
+    "architecture": "unrolled",
+    "gridsize": 2,
+    "n_filters_scale": 2,
+    "learning_rate": 2e-3,
+    "batch_size": 8,
+    "predicted_neighbors": 3,
+    "scheduler": "MultiStage",
+    "precision": "bf16-mixed",
+    "neighbor_count": 6,
+}
+
+
+def run(train_file: Path, test_file: Path, overrides: dict, seconds: float, seed: int, threads: int) -> dict:
+    """Scores of one training, for 1 pass and for as many as suit the network."""
+    import torch
+
+    torch.set_num_threads(threads)
+    import numpy as np
+    from pinn_config.configs import InferenceConfig, ModelConfig, TrainingConfig
+    from pinn_config.execution import PyTorchExecutionConfig
+    from pinn_data.metrics import evaluate
+    from pinn_data.npz import read_scan
+    from pinn_torch import reconstruct, train
+
+    r = RECOMMENDED | overrides
+    scan, unseen = read_scan(train_file), read_scan(test_file)
+    roi = tuple(int(v) for v in np.load(test_file)["roi"])
+    model = ModelConfig(
+        N=scan.N, architecture=r["architecture"], gridsize=r["gridsize"], n_filters_scale=r["n_filters_scale"]
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        config = TrainingConfig(
+            model=model,
+            n_groups=len(scan),
+            neighbor_count=r["neighbor_count"],
+            batch_size=r["batch_size"],
+            nepochs=1 if r.get("untrained") else 10_000,
+            predicted_neighbors=r["predicted_neighbors"],
+            nll_weight=r.get("nll_weight", 1.0),
+            mae_weight=r.get("mae_weight", 0.0),
+            intensity_scale_trainable=r.get("intensity_scale_trainable", True),
+            output_dir=Path(folder),
+        )
+        execution = PyTorchExecutionConfig(
+            # A step of 1e-12 leaves the weights where they start.
+            learning_rate=1e-12 if r.get("untrained") else r["learning_rate"],
+            scheduler=r["scheduler"],
+            precision=r["precision"],
+            logger_backend="none",
+            enable_checkpointing=False,
+        )
+        result = train(scan, config, execution, seed=seed, max_seconds=1.0 if r.get("untrained") else seconds)
+        scores: dict = {
+            "parameters": result.parameters,
+            "steps": result.history[-1]["step"],
+            "seconds": result.seconds,
+        }
+        scores["deviance"] = result.history[-1].get("train_deviance")
+        scores["predicted_deviance"] = result.history[-1].get("train_predicted_deviance")
+        for passes in (1, 3) if r["architecture"] == "unrolled" else (1,):
+            inference = InferenceConfig(
+                model=model, overlap_passes=passes, neighbor_count=r["neighbor_count"]
+            )
+            recon = reconstruct(result.archive, unseen, inference, execution)
+            m = evaluate(recon.object, unseen.object, roi=roi, guess=recon.canvas.origin)
+            keys = ("ssim_amp", "ssim_phase", "psnr_amp", "psnr_phase", "frc50_amp", "frc50_phase")
+            scores[f"passes{passes}"] = {k: float(m[k]) for k in keys} | {
+                "R": recon.residual,
+                "inference_seconds": recon.seconds["total"],
+            }
+    return scores
+
+
+def report(folder: Path) -> None:
+    """Write study.md and study.png from the JSON files."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+    import numpy as np
+
+    records = [json.loads(p.read_text()) for p in sorted(folder.glob("*.json"))]
+    lines = [
+        "| recipe | training s | steps | passes | amplitude SSIM | phase SSIM | amplitude FRC 0.5 "
+        "| phase FRC 0.5 "
+        "| R | seeds |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for name, (_, budgets) in ROWS.items():
+        for budget in budgets:
+            runs = [r for r in records if r["row"] == name and r["budget"] == budget]
+            for passes in ("passes1", "passes3"):
+                found = [r["scores"][passes] for r in runs if passes in r["scores"]]
+                if not found:
+                    continue
+
+                def spread(key: str, found: list = found) -> str:
+                    values = [f[key] for f in found]
+                    half = (max(values) - min(values)) / 2
+                    return f"{np.mean(values):.3f} ± {half:.3f}"
+
+                steps = int(np.mean([r["scores"]["steps"] for r in runs]))
+                cells = [spread(k) for k in ("ssim_amp", "ssim_phase", "frc50_amp", "frc50_phase", "R")]
+                lines.append(
+                    f"| {name} | {budget} | {steps} | {passes[6:]} | "
+                    + " | ".join(cells)
+                    + f" | {len(found)} |"
+                )
+    (folder / "study.md").write_text("\n".join(lines) + "\n")
+    figure, axes = plt.subplots(1, 2, figsize=(11, 4.2), sharex=True)
+    curves = [n for n, (_, budgets) in ROWS.items() if len(budgets) > 1]
+    for axis, key, title in zip(axes, ("ssim_amp", "ssim_phase"), ("amplitude", "phase"), strict=True):
+        for colour, name in enumerate(curves):
+            for passes, style in (("passes1", "--"), ("passes3", "-")):
+                points = {}
+                for r in records:
+                    if r["row"] == name and passes in r["scores"]:
+                        points.setdefault(r["budget"], []).append(r["scores"][passes][key])
+                if points:
+                    x = sorted(points)
+                    label = f"{name}, {'3 passes' if passes == 'passes3' else '1 pass'}"
+                    axis.plot(
+                        x,
+                        [np.mean(points[b]) for b in x],
+                        style,
+                        marker="o",
+                        ms=3,
+                        color=f"C{colour}",
+                        label=label,
+                    )
+        axis.axhline(0.8, color="0.6", lw=0.8)
+        axis.set(
+            title=f"{title} of an object never seen",
+            xlabel="seconds of training (one thread)",
+            ylabel="SSIM",
+            xscale="log",
+        )
+        axis.set_xticks(CURVE, [str(c) for c in CURVE])
+    axes[1].legend(fontsize=7)
+    figure.tight_layout()
+    figure.savefig(folder / "study.png", dpi=110)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("paths", nargs="+", type=Path)
+    parser.add_argument("--report", action="store_true")
+    parser.add_argument("--rows", nargs="*", choices=ROWS, default=list(ROWS))
+    parser.add_argument("--seeds", nargs="*", type=int, default=[0, 1])
+    parser.add_argument(
+        "--part", default="0/1", help="I/K: this process takes every K-th run from the I-th on"
+    )
+    parser.add_argument("--threads", type=int, default=1)
+    options = parser.parse_args()
+    if options.report:
+        report(options.paths[0])
+        return 0
+    if len(options.paths) != 3:
+        parser.error("TRAIN.npz, TEST.npz and OUTPUT are needed")
+    train_file, test_file, output = options.paths
+    output.mkdir(parents=True, exist_ok=True)
+    part, parts = (int(v) for v in options.part.split("/"))
+    runs = [(seed, row, budget) for seed in options.seeds for row in options.rows for budget in ROWS[row][1]]
+    for number, (seed, row, budget) in enumerate(runs):
+        target = output / f"{row.replace(' ', '_').replace(',', '')}-{budget}-{seed}.json"
+        if number % parts != part or target.exists():
+            continue
+        began = time.perf_counter()
+        scores = run(train_file, test_file, ROWS[row][0], budget, seed, options.threads)
+        target.write_text(json.dumps({"row": row, "budget": budget, "seed": seed, "scores": scores}))
+        best = scores.get("passes3", scores["passes1"])
+        print(
+            f"{row}, {budget} s, seed {seed}: amplitude {best['ssim_amp']:.3f}, phase "
+            f"{best['ssim_phase']:.3f} "
+            f"({scores['steps']} steps, {time.perf_counter() - began:.0f} s)",
+            flush=True,
+        )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

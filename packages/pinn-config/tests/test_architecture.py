@@ -1,0 +1,234 @@
+"""The network as data: all descriptions fit, and the specification's network has its layers and its work."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pinn_config.architecture import ARCHITECTURES, SIZES, Network, network
+from pinn_config.configs import ModelConfig
+from pinn_config.errors import ConfigError
+
+_ACTIVATIONS = ("sigmoid", "swish", "softplus", "relu")
+
+known_models = st.builds(
+    ModelConfig,
+    N=st.sampled_from(SIZES),
+    gridsize=st.integers(1, 3),
+    n_filters_scale=st.integers(1, 3),
+    amp_activation=st.sampled_from(_ACTIVATIONS),
+    object_big=st.booleans(),
+    probe_big=st.booleans(),
+    pad_object=st.booleans(),
+    architecture=st.sampled_from(ARCHITECTURES),
+)
+
+_CANVAS = "canvas"
+
+
+def _maps(described: Network) -> dict[str, tuple[Any, Any]]:
+    """(channels, side) of every value, from the kinds of layers alone; 'canvas' for both of a canvas."""
+    n, c = described.N, described.channels
+    values: dict[str, tuple[Any, Any]] = {"amplitude": (c, n)}
+    for layer in described.layers:
+        x = [values[name] for name in layer.inputs]
+        a = layer.attributes
+        match layer.kind:
+            case "conv":
+                assert x[0][0] == a["in_channels"], layer.name
+                result = (a["out_channels"], x[0][1])
+            case "max_pool":
+                assert x[0][1] % 2 == 0
+                result = (x[0][0], x[0][1] // 2)
+            case "upsample":
+                result = (x[0][0], 2 * x[0][1])
+            case "concat":
+                assert x[0][1] == x[1][1]
+                result = (x[0][0] + x[1][0], x[0][1])
+            case "channels":
+                assert 0 <= a["first"] < a["last"] <= x[0][0]
+                result = (a["last"] - a["first"], x[0][1])
+            case "pad":
+                result = (x[0][0], x[0][1] + 2 * a["border"])
+            case "border":
+                assert 0 < 2 * a["border"] < x[0][1]
+                result = x[0]
+            case "add" | "polar":
+                assert x[0] == x[1], layer.name
+                result = x[0]
+            case "estimate":
+                result = x[0]
+            case "estimate_maps":
+                result = (3 * x[0][0], x[0][1])
+            case "cartesian":
+                assert x[1] == (2 * x[0][0], x[0][1])
+                result = x[0]
+            case "merge":
+                assert x[0][0] in (1, c) and x[0][1] == n
+                result = (_CANVAS, _CANVAS)
+            case "first_canvas":
+                assert x == [(c, n)]
+                result = (_CANVAS, _CANVAS)
+            case "start" | "steps":
+                assert x == [(_CANVAS, _CANVAS)]
+                result = x[0]
+            case "features":
+                assert x == [(_CANVAS, _CANVAS)] * 2
+                result = (7, _CANVAS)
+            case "correct":
+                assert x == [(_CANVAS, _CANVAS), (2, _CANVAS)]
+                result = x[0]
+            case kind:
+                raise AssertionError(f"unknown kind of layer {kind!r}")
+        assert layer.name not in values, layer.name
+        values[layer.name] = result
+    return values
+
+
+@given(known_models)
+def test_values_fit_from_layer_to_layer_and_the_last_is_the_canvas(model) -> None:
+    described = network(model)
+    values = _maps(described)
+    assert values[described.layers[-1].name] == (_CANVAS, _CANVAS)
+    used = {name for layer in described.layers for name in layer.inputs}
+    assert set(values) - used == {described.layers[-1].name}
+    assert (described.architecture, described.N) == (model.architecture, model.N)
+    assert described.channels == model.gridsize**2
+
+
+@given(known_models)
+def test_a_description_is_plain_data_and_the_same_every_time(model) -> None:
+    described = network(model)
+    assert network(model) == described
+    for layer in described.layers:
+        assert json.loads(json.dumps(dict(layer.attributes))) == dict(layer.attributes)
+
+
+@given(known_models)
+def test_parameters_are_named_after_their_layers(model) -> None:
+    described = network(model)
+    parameters = described.parameters()
+    assert len(parameters) == sum(len(layer.parameters()) for layer in described.layers)
+    for name, shape in parameters.items():
+        layer, kind = name.rsplit("/", 1)
+        assert kind in {"kernel": 4, "bias": 1, "step": 1, "momentum": 1}
+        assert len(shape) == (4 if kind == "kernel" else 1) and min(shape) >= 1
+        assert any(known.name == layer for known in described.layers)
+        assert "." not in name  # a name that every framework can hold
+
+
+@given(known_models, known_models)
+def test_flops_are_those_of_the_convolutions(model, other) -> None:
+    described = network(model)
+    values = _maps(described)
+    for canvas in (None, model.N + 20):
+        total = 0
+        for layer in described.layers:
+            if layer.kind == "conv" and layer.takes_part(known=False):
+                a, side = layer.attributes, values[layer.name][1]
+                side = (canvas or model.N) if side == _CANVAS else side
+                total += 2 * 9 * a["in_channels"] * a["out_channels"] * side**2
+        assert described.flops(canvas) == total
+
+
+def test_the_network_of_the_specification_does_the_work_of_the_public_one() -> None:
+    """Counted on the public one: 1.605 G forward; forward and backward at gridsize 2, 4.965 G."""
+    assert network(ModelConfig(N=64, n_filters_scale=2)).flops() == pytest.approx(1.605e9, rel=0.01)
+    both = network(ModelConfig(N=64, n_filters_scale=2, gridsize=2)).flops()
+    assert both == pytest.approx(4.965e9 / 3, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("N", "encoder", "decoder"),
+    [
+        (64, [32, 64, 128], [64, 32]),
+        (128, [16, 32, 64, 128], [128, 64, 32]),
+        (256, [8, 16, 32, 64, 128], [256, 128, 64, 32]),
+    ],
+)
+@pytest.mark.parametrize("k", [1, 2])
+def test_the_layers_of_the_specification(N, encoder, decoder, k) -> None:
+    described = network(ModelConfig(N=N, n_filters_scale=k))
+    parameters = described.parameters()
+    width = 1
+    for i, filters in enumerate(encoder):
+        assert parameters[f"encoder{i}/conv1/kernel"] == (k * filters, width, 3, 3)
+        assert parameters[f"encoder{i}/conv2/kernel"] == (k * filters, k * filters, 3, 3)
+        width = k * filters
+    values = _maps(described)
+    assert values[f"encoder{len(encoder) - 1}/pool"] == (128 * k, 8)
+    for part in ("amplitude", "phase"):
+        width = 128 * k
+        for i, filters in enumerate(decoder):
+            assert parameters[f"{part}{i}/conv1/kernel"] == (k * filters, width, 3, 3)
+            assert parameters[f"{part}{i}/conv2/bias"] == (k * filters,)
+            width = k * filters
+        assert values[f"{part}{len(decoder) - 1}/up"] == (32 * k, N // 2)
+        assert parameters[f"{part}/centre/kernel"] == (1, 32 * k - 4, 3, 3)
+        assert parameters[f"{part}/ring/conv1/kernel"] == (k * (2048 // N), 4, 3, 3)
+        assert values[f"{part}/sum"] == (1, N)
+
+
+def _head_kinds(**switches: Any) -> list[str]:
+    described = network(ModelConfig(n_filters_scale=1, **switches))
+    return [layer.kind for layer in described.layers if layer.name.startswith("amplitude/")]
+
+
+def test_the_switches_choose_the_head() -> None:
+    both, centre, whole = _head_kinds(), _head_kinds(probe_big=False), _head_kinds(pad_object=False)
+    assert "border" in both and "pad" in both
+    assert centre == ["conv", "pad"]
+    assert whole == ["conv", "conv", "upsample", "conv"]
+
+
+@pytest.mark.parametrize("activation", _ACTIVATIONS)
+@pytest.mark.parametrize("switches", [{}, {"probe_big": False}, {"pad_object": False}])
+def test_every_end_of_a_head_has_its_activation(activation, switches) -> None:
+    described = network(ModelConfig(n_filters_scale=1, amp_activation=activation, **switches))
+    for part, expected in (("amplitude", activation), ("phase", "pi_tanh")):
+        ends = [
+            layer.attributes["activation"]
+            for layer in described.layers
+            if layer.kind == "conv"
+            and layer.name.startswith(f"{part}/")
+            and layer.attributes["out_channels"] == 1
+        ]
+        assert ends and set(ends) == {expected}
+
+
+@pytest.mark.parametrize("object_big", [True, False])
+def test_object_big_gives_one_map_a_pattern_else_one_a_group(object_big) -> None:
+    described = network(ModelConfig(gridsize=3, n_filters_scale=1, object_big=object_big))
+    assert _maps(described)["object"][0] == (9 if object_big else 1)
+
+
+def test_twice_the_filters_are_about_four_times_the_work() -> None:
+    for architecture in ARCHITECTURES:
+        one, two = (
+            network(ModelConfig(architecture=architecture, n_filters_scale=k)).flops() for k in (2, 4)
+        )
+        assert 3 < two / one < 4.1
+
+
+def test_only_the_network_of_the_specification_does_not_see_the_probe() -> None:
+    seen = {a: network(ModelConfig(architecture=a)).sees_probe for a in ARCHITECTURES}
+    assert seen == {"cnn": False, "unet": True, "unrolled": True}
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"architecture": "vit"}, "architecture='vit' is unknown: choose one of cnn, unet, unrolled"),
+        ({"N": 32}, "N=32 has no network: crop or pad the patterns to one of 64, 128, 256"),
+        ({"N": 0}, "N=0 has no network"),
+        ({"gridsize": 0}, "gridsize=0 and n_filters_scale=2 were given, but both must be at least 1"),
+        ({"n_filters_scale": 0}, "gridsize=1 and n_filters_scale=0 were given"),
+    ],
+)
+def test_what_has_no_network_is_refused_in_one_sentence(settings, says) -> None:
+    with pytest.raises(ConfigError) as caught:
+        network(ModelConfig(**settings))
+    assert says in str(caught.value) and "\n" not in str(caught.value)

@@ -1,0 +1,130 @@
+"""What a backend is: a module with two functions, and what they return.
+
+A backend is a module, named by an entry point of the group ``pinn.backends``. It need not import this one:
+:func:`shortcomings` compares signatures.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from pinn_config import InferenceConfig, PyTorchExecutionConfig, TrainingConfig
+    from pinn_data.npz import Scan
+    from pinn_data.scan import Canvas
+
+__all__ = ["Backend", "ReconstructionResult", "TrainingResult", "shortcomings"]
+
+
+class TrainingResult(Protocol):
+    """A training.
+
+    archive : the file ``wts.h5.zip``
+    history : one mapping a record: ``step``, ``epoch``, ``seconds``, ``train_loss``, ``val_loss`` (or None)
+    seconds : of training alone
+    parameters : number of trained numbers
+    """
+
+    archive: Path
+    history: Sequence[Mapping[str, Any]]
+    seconds: float
+    parameters: int
+
+
+class ReconstructionResult(Protocol):
+    """A reconstruction.
+
+    object : (H, W) complex64 on `canvas`; 0 where nothing is known
+    coverage : (H, W) float32, the weight that each pixel got
+    positions : (n, 2) float64, object pixels, as (y, x)
+    residual : R of all frames, see :func:`pinn_data.metrics.residual`
+    probe : ([modes,] N, N) complex64, sqrt(counts)
+    seconds : ``network``, ``stitching``, ``total``
+    gridsize : of the network
+    """
+
+    object: NDArray[np.complex64]
+    coverage: NDArray[np.float32]
+    canvas: Canvas
+    positions: NDArray[np.float64]
+    residual: float
+    probe: NDArray[np.complex64]
+    seconds: Mapping[str, float]
+    gridsize: int
+
+    def predict_amplitude(self, frame: int) -> NDArray[np.float64]:
+        """The pattern that this object gives at `frame`, (N, N), sqrt(counts)."""
+        ...
+
+
+class Backend(Protocol):
+    """The functions of a backend."""
+
+    def train(
+        self,
+        scan: Scan,
+        config: TrainingConfig,
+        execution: PyTorchExecutionConfig | None = None,
+        *,
+        validation: Scan | None = None,
+        seed: int = 0,
+        max_seconds: float | None = None,
+    ) -> TrainingResult:
+        """Learns `scan` and writes the archive into ``config.output_dir``."""
+        ...
+
+    def reconstruct(
+        self,
+        model: Path,
+        scan: Scan,
+        config: InferenceConfig | None = None,
+        execution: PyTorchExecutionConfig | None = None,
+        *,
+        seed: int = 0,
+    ) -> ReconstructionResult:
+        """The object of `scan`, by the network in the archive `model`."""
+        ...
+
+
+def shortcomings(module: ModuleType | Any) -> list[str]:
+    """One sentence for each way in which `module` is no :class:`Backend`; empty if it is one.
+
+    Its functions must take the parameters of the protocol under the same names and in the same places;
+    further ones
+    must have defaults.
+    """
+    problems = []
+    for name in ("train", "reconstruct"):
+        function = getattr(module, name, None)
+        if not callable(function):
+            problems.append(f"it has no function {name!r}")
+            continue
+        wanted = [
+            p for p in inspect.signature(getattr(Backend, name)).parameters.values() if p.name != "self"
+        ]
+        found = list(inspect.signature(function).parameters.values())
+        places = [p.name for p in found if p.kind is not p.KEYWORD_ONLY]
+        for place, parameter in enumerate(wanted):
+            keyword_only = parameter.kind is parameter.KEYWORD_ONLY
+            fits = (
+                parameter.name in {p.name for p in found}
+                if keyword_only
+                else places[place : place + 1] == [parameter.name]
+            )
+            if not fits:
+                problems.append(f"{name}() does not take {parameter.name!r} where it belongs")
+        known = {p.name for p in wanted}
+        problems += [
+            f"{name}() needs {p.name!r}, which nobody passes"
+            for p in found
+            if p.name not in known
+            and p.default is p.empty
+            and p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)
+        ]
+    return problems

@@ -1,0 +1,148 @@
+"""`pinn demo`: simulate, learn one object, reconstruct another one, and show it."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from pinn_config import InferenceConfig, ModelConfig, PyTorchExecutionConfig, TrainingConfig
+
+from pinn_dispatch.cli.evaluate import summary
+from pinn_dispatch.cli.infer import measures, pattern_pair
+from pinn_dispatch.cli.output import output_folder, write_json
+from pinn_dispatch.cli.report import Report
+from pinn_dispatch.cli.settings import RECIPE, add_flags, training_settings
+from pinn_dispatch.cli.train import save_training
+from pinn_dispatch.demo_scans import SIDE
+from pinn_dispatch.errors import UsageError
+
+__all__ = ["MAX_SECONDS", "add", "run"]
+
+MAX_SECONDS = 200.0
+"""Of training: with simulation, reconstruction and pictures the demo stays below five minutes on two
+cores."""
+
+_RECIPE = RECIPE | {
+    "nepochs": 10_000,  # so it is the time that ends the training
+    "execution": RECIPE["execution"] | {"logger_backend": "none", "enable_checkpointing": False},
+}
+
+
+def add(commands: Any) -> argparse.ArgumentParser:
+    """The flags of this command."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "demo",
+        help="watch a network learn a simulated scan and reconstruct an object that it never saw",
+        description="Simulates two scans, learns one, reconstructs the other and scores it against the "
+        "truth. Needs no data "
+        "and takes less than five minutes on two cores.",
+    )
+    parser.add_argument(
+        "--output", type=Path, default=Path("pinn_demo"), metavar="DIR", help="(default: pinn_demo)"
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="of everything that is drawn (default: 0)"
+    )
+    parser.add_argument(
+        "--max-seconds",
+        type=float,
+        default=MAX_SECONDS,
+        metavar="T",
+        help=f"of training (default: {MAX_SECONDS:g})",
+    )
+    parser.add_argument(
+        "--side",
+        type=int,
+        default=SIDE,
+        metavar="N",
+        help=f"the training scan has N x N patterns (default: {SIDE})",
+    )
+    add_flags(parser, TrainingConfig, ("nepochs", "batch_size", "backend"), _RECIPE)
+    add_flags(parser, ModelConfig, ("architecture", "gridsize"), _RECIPE)
+    add_flags(parser, PyTorchExecutionConfig, ("learning_rate", "accelerator", "precision"), _RECIPE)
+    return parser
+
+
+def run(args: argparse.Namespace) -> None:
+    """The whole demo."""
+    if not args.max_seconds > 0 or args.side < 6 or args.seed < 0:
+        raise UsageError(
+            f"--max-seconds {args.max_seconds:g}, --side {args.side} and --seed {args.seed} were given, but "
+            "a time above 0, a "
+            "side of at least 6 and a seed not below 0 are needed"
+        )
+    settings = training_settings(args, _RECIPE)
+
+    from pinn_data.npz import write_scan
+
+    from pinn_dispatch.comparison import compare
+    from pinn_dispatch.demo_scans import N, demo_scans
+    from pinn_dispatch.dispatch import reconstruct, train
+    from pinn_dispatch.figures import demo_figure
+    from pinn_dispatch.reconstruction import Image, Reconstruction, write_reconstruction
+    from pinn_dispatch.registry import load_backend
+
+    report = Report(args.quiet)
+    with output_folder(args.output) as folder:
+        load_backend(settings.config.backend)  # missing, it is told before anything is simulated
+        with report.stage("1/4  simulating two scans"):
+            learned, unseen = demo_scans(args.seed, side=args.side)
+            learned_file = write_scan(folder / "scan_learned.npz", learned, unit="counts")
+            unseen_file = write_scan(folder / "scan_unseen.npz", unseen, unit="counts")
+        config = settings.for_scan(N, len(learned))
+        config.train_data_file, config.output_dir = learned_file, folder
+        report.note(f"2/4  learning {len(learned)} patterns of one object, {args.max_seconds:g} s at most")
+        training = train(learned, config, settings.execution, seed=args.seed, max_seconds=args.max_seconds)
+        report.note(f"3/4  reconstructing {len(unseen)} patterns of another object")
+        inference = InferenceConfig(
+            config.model, model_path=training.archive, test_data_file=unseen_file, output_dir=folder
+        )
+        result = reconstruct(training.archive, unseen, inference, settings.execution, seed=args.seed)
+        with report.stage("4/4  scoring and drawing"):
+            about = {"model": str(training.archive), "data": str(unseen_file), "seed": args.seed}
+            found = Reconstruction.of(result, about)
+            npz, product = write_reconstruction(folder, found, unseen)
+            assert unseen.object is not None and learned.object is not None  # both were simulated from one
+            scored = compare(found.as_image(), Image(unseen.object))
+            written = save_training(folder, training, config, settings.execution)
+            measured, predicted = pattern_pair(result, unseen)
+            picture = demo_figure(
+                folder / "demo.png",
+                scored,
+                learned=learned.object,
+                learned_positions=learned.positions,
+                probe=found.probe,
+                measured=measured,
+                predicted=predicted,
+                history=training.history,
+                subtitle=f"learned from {len(learned)} patterns of one object in {training.seconds:.0f} s; "
+                "another object "
+                f"reconstructed from {len(unseen)} patterns in {result.seconds['total']:.1f} s "
+                f"({config.model.architecture}, gridsize {result.gridsize}, {training.parameters:,} "
+                "parameters)",
+            )
+            numbers = {
+                "seconds_training": training.seconds,
+                "parameters": training.parameters,
+                "seconds_demo": report.seconds,
+                "roi": scored.roi,
+            }
+            metrics = write_json(
+                folder / "metrics.json", scored.scores | measures(result, unseen) | numbers | about
+            )
+    report.result(
+        {
+            "picture": picture,
+            "reconstruction": npz,
+            "product": product,
+            "metrics": metrics,
+            "archive": training.archive,
+            "configuration": written["configuration"],
+            "losses": written["losses"],
+            **summary(scored.scores),
+            "residual R": f"{result.residual:.4f}",
+            "seconds": f"{training.seconds:.0f} training, {result.seconds['total']:.1f} reconstruction, "
+            f"{report.seconds:.0f} in all",
+        }
+    )

@@ -1,0 +1,126 @@
+"""`pinn evaluate`: how good a reconstruction is, against the truth or against its own other half."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pinn_dispatch.cli.flag_values import box, explaining
+from pinn_dispatch.cli.output import output_folder, write_json, write_table
+from pinn_dispatch.cli.report import Report
+from pinn_dispatch.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from pinn_data.metrics import RingCorrelation
+
+    from pinn_dispatch.comparison import Comparison
+
+__all__ = ["add", "run", "summary"]
+
+
+def add(commands: Any) -> argparse.ArgumentParser:
+    """The flags of this command."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "evaluate",
+        help="score a reconstruction against the truth, or half of a scan against the other half",
+        description="SSIM, PSNR, MAE and Fourier ring correlation of a reconstruction. Both images must lie "
+        "in the same "
+        "object pixels; a global phase, a scale and a sub-pixel shift are fitted.",
+    )
+    parser.add_argument(
+        "reconstruction", type=Path, metavar="RECON", help="reconstruction.npz, its folder, or a product .h5"
+    )
+    other = parser.add_mutually_exclusive_group(required=True)
+    other.add_argument(
+        "--reference", type=Path, metavar="FILE", help="the truth: a scan with objectGuess, or another image"
+    )
+    other.add_argument(
+        "--against", type=Path, metavar="RECON2", help="a reconstruction from the other half of the frames"
+    )
+    parser.add_argument(
+        "--output", type=Path, metavar="DIR", help="folder for metrics.json, frc.csv and evaluation.png"
+    )
+    parser.add_argument(
+        "--remove-ramp", action="store_true", help="also fit a linear phase ramp (always done for halves)"
+    )
+    parser.add_argument(
+        "--roi",
+        type=explaining(box),
+        metavar="R0,R1,C0,C1",
+        help="rows and columns of the reference to score (default: what the scan covers)",
+    )
+    return parser
+
+
+def run(args: argparse.Namespace) -> None:
+    """Scores, prints and, if asked for, saves."""
+    if args.against is not None and args.roi is not None:
+        raise UsageError(
+            "--roi counts pixels of a reference, but halves are compared where both were scanned: leave it "
+            "out"
+        )
+    report = Report(args.quiet)
+    if args.output is None:
+        scores, _, _ = _scored(args)
+        report.result(summary(scores))
+        return
+    with output_folder(args.output) as folder:
+        scores, curves, draw = _scored(args)
+        metrics = write_json(folder / "metrics.json", scores)
+        table = write_table(folder / "frc.csv", _rows(curves), ["frequency", *curves])
+        picture = draw(folder / "evaluation.png")
+    report.result(summary(scores) | {"metrics": metrics, "curves": table, "picture": picture})
+
+
+def summary(scores: Mapping[str, Any]) -> dict[str, object]:
+    """The scores that a person asks for first, as text."""
+    rows: dict[str, object] = {}
+    for name, key in (("phase", "phase"), ("amplitude", "amp")):
+        parts = (
+            [f"SSIM {scores[f'ssim_{key}']:.3f}, PSNR {scores[f'psnr_{key}']:.1f} dB, "]
+            if f"ssim_{key}" in scores
+            else []
+        )
+        reach = ", ".join(
+            f"{label} at {scores[f'{cut}_{key}']:.2f}" for label, cut in (("0.5", "frc50"), ("1/7", "frc17"))
+        )
+        rows[name] = "".join(parts) + f"FRC falls to {reach} of Nyquist"
+    return rows
+
+
+def _scored(
+    args: argparse.Namespace,
+) -> tuple[dict[str, Any], Mapping[str, RingCorrelation], Callable[[Path], Path]]:
+    """Scores, ring correlations, and what draws them."""
+    from pinn_dispatch.comparison import compare, compare_halves
+    from pinn_dispatch.figures import comparison_figure, halves_figure
+    from pinn_dispatch.reconstruction import read_image
+
+    found = read_image(args.reconstruction)
+    about = {"reconstruction": str(args.reconstruction)}
+    if args.reference is not None:
+        c: Comparison = compare(found, read_image(args.reference), roi=args.roi, remove_ramp=args.remove_ramp)
+        scores = c.scores | {"roi": c.roi} | about | {"reference": str(args.reference)}
+        curves = {"amplitude": c.frc_amplitude, "phase": c.frc_phase}
+        return (
+            scores,
+            curves,
+            lambda path: comparison_figure(path, c, f"{args.reconstruction} against {args.reference}"),
+        )
+    halves = compare_halves(found, read_image(args.against))
+    scores = halves.cutoffs | {"roi": halves.roi} | about | {"against": str(args.against)}
+    curves = {"amplitude": halves.amplitude, "phase": halves.phase}
+    fit = halves.alignment
+    about_both = f"{args.reconstruction} against {args.against}"
+    return scores, curves, lambda path: halves_figure(path, fit.recon, fit.truth, curves, about_both)
+
+
+def _rows(curves: Mapping[str, RingCorrelation]) -> list[dict[str, float]]:
+    frequency = next(iter(curves.values())).frequency
+    return [
+        {"frequency": float(f)} | {name: float(curve.correlation[i]) for name, curve in curves.items()}
+        for i, f in enumerate(frequency)
+    ]

@@ -1,0 +1,139 @@
+"""`pinn infer`: a trained network and a scan in, an image out."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pinn_config import InferenceConfig, ModelConfig, PyTorchExecutionConfig
+
+from pinn_dispatch.cli.flag_values import explaining
+from pinn_dispatch.cli.output import output_folder, write_json
+from pinn_dispatch.cli.report import Report
+from pinn_dispatch.cli.settings import add_flags, execution_settings
+from pinn_dispatch.selection import FRAMES, Region, select
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from pinn_data.npz import Scan
+
+    from pinn_dispatch.backend import ReconstructionResult
+
+__all__ = ["add", "measures", "pattern_pair", "run"]
+
+
+def add(commands: Any) -> argparse.ArgumentParser:
+    """The flags of this command."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "infer",
+        help="reconstruct a scan with a trained network",
+        description="Reconstructs a scan. Leaves reconstruction.npz, .h5 (ptychodus product), .png and "
+        "metrics.json. "
+        "The network, its gridsize included, comes from the archive.",
+    )
+    data = parser.add_argument_group("data")
+    data.add_argument(
+        "--model", type=Path, metavar="PATH", required=True, help="wts.h5.zip, or the folder that holds it"
+    )
+    data.add_argument(
+        "--data", type=Path, metavar="FILE", required=True, help="NPZ with the scan to reconstruct"
+    )
+    data.add_argument("--output", type=Path, metavar="DIR", required=True, help="folder for the results")
+    data.add_argument(
+        "--region", type=explaining(Region.parse), metavar="EXPR", help="positions to use, as 'y>=238'"
+    )
+    data.add_argument(
+        "--frames", choices=FRAMES, default="all", help="every frame, or every other (default: all)"
+    )
+    how = parser.add_argument_group("how")
+    how.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="of everything that is drawn (default: 0)"
+    )
+    add_flags(
+        how, PyTorchExecutionConfig, ("inference_batch_size", "accelerator", "precision", "num_workers")
+    )
+    return parser
+
+
+def run(args: argparse.Namespace) -> None:
+    """Reconstructs and saves."""
+    execution = execution_settings(args)
+
+    from pinn_archive import find_archive
+    from pinn_data.npz import read_scan
+
+    from pinn_dispatch.dispatch import backend_of, reconstruct
+    from pinn_dispatch.figures import reconstruction_figure
+    from pinn_dispatch.reconstruction import Reconstruction, write_reconstruction
+
+    report = Report(args.quiet)
+    with output_folder(args.output) as folder:
+        archive = find_archive(args.model)
+        backend_of(archive)  # a foreign or truncated archive is told before a long read of the data
+        whole = read_scan(args.data)
+        scan = select(whole, args.region, args.frames)
+        report.note(f"reconstructing {len(scan)} patterns of {scan.N} x {scan.N} with {archive}")
+        config = InferenceConfig(
+            ModelConfig(N=scan.N), model_path=archive, test_data_file=args.data, output_dir=folder
+        )
+        result = reconstruct(archive, scan, config, execution, seed=args.seed)
+        about = {
+            "model": str(archive),
+            "data": str(args.data),
+            "region": None if args.region is None else args.region.text,
+            "frames": args.frames,
+            "seed": args.seed,
+        }
+        npz, product = write_reconstruction(folder, Reconstruction.of(result, about), scan)
+        measured, predicted = pattern_pair(result, scan)
+        picture = reconstruction_figure(
+            folder / "reconstruction.png",
+            Reconstruction.of(result, about),
+            measured=measured,
+            predicted=predicted,
+            subtitle=f"{len(scan)} patterns of {Path(args.data).name}, R = {result.residual:.3f}, "
+            f"{result.seconds['total']:.1f} s",
+        )
+        metrics = write_json(
+            folder / "metrics.json",
+            measures(result, scan) | about | {"seconds_command": round(report.seconds, 3)},
+        )
+    report.result(
+        {
+            "reconstruction": npz,
+            "product": product,
+            "picture": picture,
+            "metrics": metrics,
+            "residual R": f"{result.residual:.4f}",
+            "seconds": f"{result.seconds['network']:.1f} network, {result.seconds['total']:.1f} to the "
+            "image, "
+            f"{report.seconds:.1f} in all",
+        }
+    )
+
+
+def measures(result: ReconstructionResult, scan: Scan) -> dict[str, Any]:
+    """What can be said of a reconstruction without a truth, for ``metrics.json``."""
+    return {
+        "R": float(result.residual),
+        "patterns": len(scan),
+        "N": scan.N,
+        "gridsize": int(result.gridsize),
+        "canvas_origin": list(result.canvas.origin),
+        "canvas_shape": list(result.canvas.shape),
+        **{f"seconds_{name}": float(value) for name, value in result.seconds.items()},
+    }
+
+
+def pattern_pair(
+    result: ReconstructionResult, scan: Scan
+) -> tuple[NDArray[np.floating[Any]], NDArray[np.floating[Any]]]:
+    """(measured, predicted) amplitude (N, N), sqrt(counts), of the pattern nearest to the middle of the
+    scan."""
+    import numpy as np
+
+    middle = (scan.positions.min(axis=0) + scan.positions.max(axis=0)) / 2
+    frame = int(np.argmin(np.sum((scan.positions - middle) ** 2, axis=1)))
+    return scan.select([frame]).amplitude()[0], result.predict_amplitude(frame)

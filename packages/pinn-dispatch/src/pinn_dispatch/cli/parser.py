@@ -1,0 +1,65 @@
+"""The command line of `pinn`: its commands, and flags in either spelling."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from typing import NoReturn
+
+from pinn_dispatch import __version__
+from pinn_dispatch.cli import demo, evaluate, infer, info, simulate, train
+from pinn_dispatch.errors import UsageError
+
+__all__ = ["COMMANDS", "Parser", "build_parser", "kebab"]
+
+COMMANDS = (demo, train, infer, evaluate, simulate, info)
+
+_EPILOG = """\
+a first look:         pinn demo
+a scan of your own:   pinn train --data scan.npz --output run
+                      pinn infer --model run --data scan.npz --output image
+every flag is accepted with hyphens and with underscores; 'pinn COMMAND --help' lists those of a command
+"""
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose complaints are exceptions with one sentence."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message} (see '{self.prog} --help')")
+
+
+def kebab(arguments: Sequence[str]) -> list[str]:
+    """The arguments with flags spelled ``--like-this`` where they came ``--like_this``; values are left
+    alone."""
+    out = []
+    only_values = False
+    for argument in arguments:
+        only_values = only_values or argument == "--"
+        if argument.startswith("--") and not only_values:
+            name, equals, value = argument.partition("=")
+            argument = name.replace("_", "-") + equals + value
+        out.append(argument)
+    return out
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The whole command line; nothing heavy is imported for it."""
+    parser = Parser(
+        prog="pinn",
+        description="Neural reconstruction of ptychographic scans, learned without labels from the scan "
+        "itself.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"pinn {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for command in COMMANDS:
+        sub = command.add(commands)
+        sub.allow_abbrev = False
+        talk = sub.add_argument_group("what is shown")
+        talk.add_argument("--quiet", action="store_true", help="no progress, only results")
+        talk.add_argument("--debug", action="store_true", help="log in detail; show tracebacks")
+        sub.set_defaults(run=command.run)
+    return parser

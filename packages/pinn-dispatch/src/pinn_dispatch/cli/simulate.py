@@ -1,0 +1,94 @@
+"""`pinn simulate`: a scan as a detector would count it, from two pictures."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from pinn_dispatch.cli.output import output_folder
+from pinn_dispatch.cli.report import Report
+from pinn_dispatch.errors import UsageError
+
+__all__ = ["add", "run"]
+
+_PICTURES = "pictures that scikit-image ships, such as camera, moon, coins, astronaut, brick, grass, gravel"
+
+
+def add(commands: Any) -> argparse.ArgumentParser:
+    """The flags of this command."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "simulate",
+        help="make a scan of an object from pictures, with photon noise",
+        description="Simulates a scan with a defocused zone-plate probe on a jittered raster, and writes it "
+        "as NPZ with its "
+        "exact object and probe.",
+        epilog=_PICTURES,
+    )
+    parser.add_argument("--output", type=Path, metavar="F.npz", required=True, help="the file to write")
+    what = parser.add_argument_group("object and probe")
+    what.add_argument(
+        "--amplitude", default="camera", metavar="NAME", help="picture for the amplitude (default: camera)"
+    )
+    what.add_argument("--phase", default="moon", metavar="NAME", help="picture for the phase (default: moon)")
+    what.add_argument(
+        "--turns", type=int, default=0, metavar="N", help="quarter turns of both pictures (default: 0)"
+    )
+    what.add_argument(
+        "--size", type=int, default=336, metavar="PX", help="pixels along a side of the object (default: 336)"
+    )
+    scan = parser.add_argument_group("scan")
+    scan.add_argument(
+        "-N",
+        "--N",
+        dest="N",
+        type=int,
+        default=64,
+        metavar="PX",
+        help="pixels along a side of a pattern (default: 64)",
+    )
+    scan.add_argument(
+        "--step", type=float, default=6.0, metavar="PX", help="between neighbouring positions (default: 6)"
+    )
+    scan.add_argument(
+        "--jitter", type=float, default=2.0, metavar="PX", help="random displacement, at most (default: 2)"
+    )
+    scan.add_argument(
+        "--photons", type=float, default=5e5, metavar="X", help="mean counts of a pattern (default: 5e5)"
+    )
+    scan.add_argument(
+        "--unit", choices=("counts", "amplitude"), default="counts", help="what is stored (default: counts)"
+    )
+    scan.add_argument("--seed", type=int, default=0, metavar="N", help="of positions and noise (default: 0)")
+    return parser
+
+
+def run(args: argparse.Namespace) -> None:
+    """Simulates and writes."""
+    if args.seed < 0:
+        raise UsageError(f"--seed is {args.seed}, but a whole number not below 0 is needed")
+    import attrs
+    import numpy as np
+    from pinn_data.npz import write_scan
+    from pinn_data.probe import defocused_probe
+    from pinn_data.simulate import jittered_raster, picture_object, simulate_scan
+
+    from pinn_dispatch.demo_scans import geometry
+
+    report = Report(args.quiet)
+    with output_folder(args.output.parent), report.stage("simulating"):
+        rng = np.random.default_rng(args.seed)
+        probe = defocused_probe(args.N)
+        truth = picture_object(args.amplitude, args.phase, args.size, quarter_turns=(args.turns, args.turns))
+        positions = jittered_raster(truth.shape, args.N, args.step, args.jitter, rng)
+        scan = simulate_scan(truth, probe, positions, photons=args.photons, rng=rng)
+        scan = attrs.evolve(scan, metadata=dict(scan.metadata) | geometry(args.N) | {"seed": args.seed})
+        write_scan(args.output, scan, unit=args.unit)
+    report.result(
+        {
+            "scan": args.output,
+            "patterns": f"{len(scan)} of {scan.N} x {scan.N}, {scan.nphotons:.3g} photons each, stored as "
+            f"{args.unit}",
+            "object": f"{truth.shape[0]} x {truth.shape[1]} pixels",
+        }
+    )

@@ -1,0 +1,156 @@
+"""`pinn train`: a scan in, a trained network out."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pinn_config import ModelConfig, PyTorchExecutionConfig, TrainingConfig
+
+from pinn_dispatch.cli.flag_values import explaining
+from pinn_dispatch.cli.output import output_folder, write_table
+from pinn_dispatch.cli.report import Report
+from pinn_dispatch.cli.settings import add_flags, training_settings
+from pinn_dispatch.errors import UsageError
+from pinn_dispatch.selection import Region, select
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from pinn_dispatch.backend import TrainingResult
+
+__all__ = ["LOSS_COLUMNS", "add", "run", "save_training"]
+
+LOSS_COLUMNS = ("step", "epoch", "seconds", "train_loss", "val_loss")
+
+
+def add(commands: Any) -> argparse.ArgumentParser:
+    """The flags of this command."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "train",
+        help="learn a scan: the network, its losses, and what was set",
+        description="Learns a scan without labels. Leaves wts.h5.zip, losses.csv, config.yaml and "
+        "training.png.",
+    )
+    data = parser.add_argument_group("data")
+    data.add_argument(
+        "--data",
+        type=Path,
+        metavar="FILE",
+        help="NPZ with the scan to learn (or train_data_file in --config)",
+    )
+    data.add_argument("--output", type=Path, metavar="DIR", required=True, help="folder for the results")
+    data.add_argument(
+        "--validation", type=Path, metavar="FILE", help="NPZ with a scan that is only looked at"
+    )
+    data.add_argument(
+        "--region",
+        type=explaining(Region.parse),
+        metavar="EXPR",
+        help="positions to learn, as 'y<238' or 'x>=100,y<50'",
+    )
+    what = parser.add_argument_group("what is trained")
+    what.add_argument("--config", type=Path, metavar="YAML", help="settings in a file; flags beat it")
+    add_flags(what, ModelConfig, ("architecture", "gridsize", "n_filters_scale"))
+    add_flags(what, TrainingConfig, ("nepochs", "batch_size", "n_groups", "neighbor_count", "backend"))
+    how = parser.add_argument_group("how")
+    how.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="of everything that is drawn (default: 0)"
+    )
+    how.add_argument(
+        "--max-seconds", type=float, metavar="T", help="stop training after so long (default: no limit)"
+    )
+    add_flags(
+        how,
+        PyTorchExecutionConfig,
+        (
+            "learning_rate",
+            "scheduler",
+            "gradient_clip_val",
+            "accum_steps",
+            "accelerator",
+            "devices",
+            "precision",
+            "num_workers",
+            "logger_backend",
+            "deterministic",
+        ),
+    )
+    return parser
+
+
+def run(args: argparse.Namespace) -> None:
+    """Trains and saves."""
+    if args.max_seconds is not None and not args.max_seconds > 0:
+        raise UsageError(f"--max-seconds is {args.max_seconds:g}, but a time above 0 is needed")
+    settings = training_settings(args)
+    source = args.data or settings.config.train_data_file
+    if source is None:
+        raise UsageError(
+            "no scan to learn was named: give --data FILE, or train_data_file in the file of --config"
+        )
+    validation_source = args.validation or settings.config.test_data_file
+
+    from pinn_data.npz import read_scan
+
+    from pinn_dispatch.dispatch import train
+
+    report = Report(args.quiet)
+    with output_folder(args.output) as folder:
+        scan = select(read_scan(source), args.region)
+        config = settings.for_scan(scan.N, len(scan))
+        config.train_data_file, config.test_data_file, config.output_dir = source, validation_source, folder
+        validation = None if validation_source is None else read_scan(validation_source)
+        if validation is not None and validation.N != scan.N:
+            raise UsageError(
+                f"{validation_source} has patterns of {validation.N} pixels and {source} of {scan.N}: "
+                "validate on a scan "
+                "of the same size"
+            )
+        report.note(
+            f"learning {len(scan)} patterns of {scan.N} x {scan.N}: {config.model.architecture}, gridsize "
+            f"{config.model.gridsize}, {config.nepochs} epochs, {config.backend}"
+        )
+        result = train(
+            scan,
+            config,
+            settings.execution,
+            validation=validation,
+            seed=args.seed,
+            max_seconds=args.max_seconds,
+        )
+        written = save_training(folder, result, config, settings.execution)
+    report.result(
+        {
+            "archive": result.archive,
+            **written,
+            "parameters": f"{result.parameters:,}",
+            "seconds": f"{result.seconds:.1f} training, {report.seconds:.1f} in all",
+            "next": f"pinn infer --model {result.archive} --data SCAN.npz --output DIR",
+        }
+    )
+
+
+def save_training(
+    folder: Path, result: TrainingResult, config: TrainingConfig, execution: PyTorchExecutionConfig
+) -> dict[str, Path]:
+    """Writes what a training leaves besides its archive: losses, effective configuration, picture; name to
+    path."""
+    from pinn_config.files import save_run
+
+    from pinn_dispatch.figures import training_figure
+
+    losses = write_table(folder / "losses.csv", result.history, _columns(result.history))
+    configuration = save_run(folder / "config.yaml", config, execution)
+    network = (
+        f"{config.model.architecture}, gridsize {config.model.gridsize}, {result.parameters:,} parameters"
+    )
+    about = f"{network}, {result.seconds:.0f} s"
+    picture = training_figure(folder / "training.png", result.history, about)
+    return {"losses": losses, "configuration": configuration, "picture": picture}
+
+
+def _columns(history: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The columns that every backend records, then those that this one adds."""
+    return list(dict.fromkeys([*LOSS_COLUMNS, *(key for row in history for key in row)]))

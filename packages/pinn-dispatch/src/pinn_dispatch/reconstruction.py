@@ -1,0 +1,234 @@
+"""Reconstructions as files: our NPZ, the ptychodus product, and the image to compare with.
+
+==========================  ==========================
+============================================================
+entry of the NPZ            shape, dtype                meaning
+==========================  ==========================
+============================================================
+``object``                  (H, W) complex64            the image; 0 where nothing is known
+``coverage``                (H, W) float32              the weight that each pixel got
+``canvas_origin``           (2,) int64                  (y, x) of pixel [0, 0], in object pixels of the scan
+``xcoords``, ``ycoords``    (n,) float64                the positions that were used, object pixels of the
+scan
+``probeGuess``              ([modes,] N, N) complex64   the probe, sqrt(counts)
+``metadata``                text                        one JSON object: where it came from
+==========================  ==========================
+============================================================
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import numpy as np
+from numpy.typing import NDArray
+from pinn_data.atomic_write import atomic_write
+from pinn_data.npz_archive import NpzReader, NpzWriter
+from pinn_data.product import product_from_reconstruction, read_product, write_product
+from pinn_data.scan import Canvas
+
+from pinn_dispatch.errors import ReconstructionFileError, ReconstructionFileNotFoundError
+
+if TYPE_CHECKING:
+    from pinn_data.npz import Scan
+
+    from pinn_dispatch.backend import ReconstructionResult
+
+__all__ = [
+    "FILE_NAME",
+    "PRODUCT_NAME",
+    "Image",
+    "Reconstruction",
+    "read_image",
+    "read_reconstruction",
+    "write_reconstruction",
+]
+
+FILE_NAME = "reconstruction.npz"
+PRODUCT_NAME = "reconstruction.h5"
+
+NOMINAL = {"pixel_size_m": 1e-8, "detector_distance_m": 1.0, "photon_energy_eV": 8000.0}
+"""What a product says where the scan does not tell: an NPZ scan knows pixels only."""
+
+
+@attrs.frozen(eq=False)
+class Image:
+    """A complex image and where it lies.
+
+    image : (H, W) complex
+    origin : (y, x) of its pixel [0, 0], object pixels
+    positions : (n, 2) float64 as (y, x), object pixels; None if the file has none
+    """
+
+    image: NDArray[Any]
+    origin: tuple[float, float] = (0.0, 0.0)
+    positions: NDArray[np.float64] | None = None
+
+
+@attrs.frozen(eq=False)
+class Reconstruction:
+    """A reconstruction in memory, as the NPZ holds it."""
+
+    object: NDArray[np.complex64]
+    coverage: NDArray[np.float32]
+    canvas: Canvas
+    positions: NDArray[np.float64]
+    probe: NDArray[np.complex64]
+    metadata: Mapping[str, Any] = attrs.field(factory=dict)
+
+    @classmethod
+    def of(cls, result: ReconstructionResult, metadata: Mapping[str, Any]) -> Reconstruction:
+        """The lasting part of what a backend returned."""
+        return cls(
+            np.asarray(result.object, np.complex64),
+            np.asarray(result.coverage, np.float32),
+            result.canvas,
+            np.asarray(result.positions, np.float64),
+            np.asarray(result.probe, np.complex64),
+            metadata,
+        )
+
+    def as_image(self) -> Image:
+        """The image alone."""
+        y, x = self.canvas.origin
+        return Image(self.object, (float(y), float(x)), self.positions)
+
+
+def write_reconstruction(folder: Path, found: Reconstruction, scan: Scan | None = None) -> tuple[Path, Path]:
+    """Write ``reconstruction.npz`` and the ptychodus product ``reconstruction.h5``, each whole or not at all.
+
+    scan : its metadata may hold ``pixel_size_m``, ``detector_distance_m`` and ``photon_energy_eV`` for the
+        product;
+        what is missing is :data:`NOMINAL`, and the product's comments say so.
+
+    Raises `pinn_data.errors.DataWriteError`.
+    """
+    npz = folder / FILE_NAME
+    arrays = {
+        "object": found.object,
+        "coverage": found.coverage,
+        "canvas_origin": np.asarray(found.canvas.origin, np.int64),
+        "xcoords": found.positions[:, 1],
+        "ycoords": found.positions[:, 0],
+        "probeGuess": found.probe,
+        "metadata": np.array(json.dumps(dict(found.metadata))),
+    }
+    with atomic_write(npz) as temporary, NpzWriter(temporary) as file:
+        for key, array in arrays.items():
+            file.write(key, array)
+    known = {} if scan is None else {k: float(scan.metadata[k]) for k in NOMINAL if k in scan.metadata}
+    missing = [key for key in NOMINAL if key not in known]
+    comments = f"reconstructed by PtychoPINN; nominal, because the scan does not tell: {', '.join(missing)}"
+    product = product_from_reconstruction(
+        found.object,
+        found.positions,
+        found.probe,
+        found.canvas,
+        name="PtychoPINN",
+        comments=comments if missing else "reconstructed by PtychoPINN",
+        probe_photon_count=float(np.sum(np.abs(found.probe.astype(np.complex128)) ** 2)),
+        **(NOMINAL | known),
+    )
+    return npz, write_product(folder / PRODUCT_NAME, product)
+
+
+def read_reconstruction(path: str | os.PathLike[str]) -> Reconstruction:
+    """The reconstruction in an NPZ file of :func:`write_reconstruction`, or in the folder that holds it.
+
+    Raises ReconstructionFileNotFoundError, ReconstructionFileError (something else), and what `pinn_data`
+    raises for
+    damaged files.
+    """
+    file_path = _located(path)
+    with NpzReader(file_path) as file:
+        missing = [
+            key
+            for key in ("object", "coverage", "canvas_origin", "xcoords", "ycoords", "probeGuess")
+            if key not in file
+        ]
+        if missing:
+            raise ReconstructionFileError(
+                f"{file_path} is no reconstruction, it lacks {', '.join(missing)}: give the {FILE_NAME} that "
+                "'pinn infer' wrote"
+            )
+        image, coverage = file.read("object"), file.read("coverage")
+        origin = file.read("canvas_origin").reshape(-1)
+        x, y = file.read("xcoords"), file.read("ycoords")
+        text = str(file.read("metadata").reshape(-1)[0]) if "metadata" in file else "{}"
+        if (
+            image.ndim != 2
+            or coverage.shape != image.shape
+            or origin.shape != (2,)
+            or x.shape != y.shape
+            or x.ndim != 1
+        ):
+            raise ReconstructionFileError(
+                f"{file_path} holds an object of shape {image.shape} and a coverage of shape "
+                f"{coverage.shape} that do not "
+                "fit together: write it again with 'pinn infer'"
+            )
+        canvas = Canvas((int(origin[0]), int(origin[1])), (int(image.shape[0]), int(image.shape[1])))
+        return Reconstruction(
+            image, coverage, canvas, np.stack([y, x], axis=1), file.read("probeGuess"), _json(text, file_path)
+        )
+
+
+def read_image(path: str | os.PathLike[str]) -> Image:
+    """The complex image in a file: a reconstruction, the object in a scan (``objectGuess``), or a ptychodus
+    product.
+
+    Raises ReconstructionFileNotFoundError, ReconstructionFileError (none of these), and what `pinn_data`
+    raises.
+    """
+    file_path = _located(path)
+    with file_path.open("rb") as opened:
+        is_hdf5 = opened.read(8) == b"\x89HDF\r\n\x1a\n"
+    if is_hdf5:
+        product = read_product(file_path)
+        middle = (np.array(product.object.shape[-2:]) - 1) / 2
+        # The product's zero of metres is the centre of the scan's own object pixel (0, 0).
+        oy, ox = np.asarray(product.object_center_m) / product.object_pixel_m - middle
+        return Image(product.object[0], (float(oy), float(ox)), product.positions_px() + np.array([oy, ox]))
+    with NpzReader(file_path) as file:
+        if "objectGuess" in file:
+            image = file.read("objectGuess")
+            if image.ndim != 2:
+                raise ReconstructionFileError(
+                    f"objectGuess of {file_path} has shape {image.shape}, but (height, width) is needed: "
+                    "store one image"
+                )
+            return Image(image)
+        if "object" not in file:
+            raise ReconstructionFileError(
+                f"{file_path} holds no image (objectGuess or object): give a reconstruction, a scan with its "
+                "object, or a "
+                "ptychodus product"
+            )
+    return read_reconstruction(file_path).as_image()
+
+
+def _located(path: str | os.PathLike[str]) -> Path:
+    given = Path(path)
+    found = given / FILE_NAME if given.is_dir() else given
+    if not found.is_file():
+        raise ReconstructionFileNotFoundError(
+            f"there is no reconstruction at {found}: check the path, or run 'pinn infer' first"
+        )
+    return found
+
+
+def _json(text: str, path: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise ReconstructionFileError(
+            f"the metadata of {path} is not JSON ({error}): write it again"
+        ) from error
+    if not isinstance(value, dict):
+        raise ReconstructionFileError(f"the metadata of {path} is no JSON object: write it again")
+    return value

@@ -1,0 +1,89 @@
+"""Which backends there are, and the one that was asked for.
+
+The names are a closed set; the module behind a name is found through the entry-point group ``pinn.backends``,
+so that
+this package depends on neither backend. Exactly one is loaded, and never another than the one that was named.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import metadata, util
+from typing import cast
+
+import attrs
+
+from pinn_dispatch.backend import Backend, shortcomings
+from pinn_dispatch.errors import BackendUnavailableError, UnknownBackendError
+
+__all__ = ["BACKENDS", "ENTRY_POINTS", "BackendName", "installed_backends", "load_backend"]
+
+ENTRY_POINTS = "pinn.backends"
+
+
+@attrs.frozen
+class BackendName:
+    """A backend as a user knows it: its framework's `title` and import name, and the command that installs
+    it."""
+
+    title: str
+    framework: str
+    install: str
+
+
+BACKENDS: Mapping[str, BackendName] = {
+    "tensorflow": BackendName("TensorFlow", "tensorflow", "pip install tensorflow>=2.16 pinn-tf"),
+    "pytorch": BackendName("PyTorch", "torch", "pip install torch>=2.2 pinn-torch"),
+}
+
+
+def load_backend(name: str) -> Backend:
+    """The backend `name`, its module imported.
+
+    Raises
+    ------
+    UnknownBackendError (a ValueError)
+        The name is none of :data:`BACKENDS`.
+    BackendUnavailableError (a RuntimeError)
+        The backend or its framework is not installed, or cannot be imported.
+    """
+    row = _row(name)
+    points = tuple(metadata.entry_points(group=ENTRY_POINTS, name=name))
+    if not points:
+        raise BackendUnavailableError(_sentence(row, "no installed package provides it"))
+    if util.find_spec(row.framework) is None:
+        raise BackendUnavailableError(_sentence(row, f"{row.framework} is not installed"))
+    try:
+        module = points[0].load()
+    except Exception as error:  # whatever a broken installation raises: the cause is chained and named
+        raise BackendUnavailableError(_sentence(row, f"it cannot be imported ({error})")) from error
+    problems = shortcomings(module)
+    if problems:
+        raise BackendUnavailableError(
+            f"{row.title} backend selected, but {points[0].value} is no backend ({'; '.join(problems)}): "
+            "install the "
+            "version that belongs to this pinn-dispatch"
+        )
+    return cast(Backend, module)
+
+
+def installed_backends() -> list[str]:
+    """Names of :data:`BACKENDS` whose package and framework are installed; nothing is imported."""
+    provided = {point.name for point in metadata.entry_points(group=ENTRY_POINTS)}
+    return [
+        name
+        for name, row in BACKENDS.items()
+        if name in provided and util.find_spec(row.framework) is not None
+    ]
+
+
+def _row(name: str) -> BackendName:
+    if name not in BACKENDS:
+        raise UnknownBackendError(
+            f"backend {name!r} is unknown: choose {' or '.join(repr(known) for known in BACKENDS)}"
+        )
+    return BACKENDS[name]
+
+
+def _sentence(row: BackendName, why: str) -> str:
+    return f"{row.title} backend selected, but {why}: run {row.install}"

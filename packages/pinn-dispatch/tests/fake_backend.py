@@ -1,0 +1,95 @@
+"""A backend that needs no framework: it "learns" nothing and reconstructs by handing back the object of the
+scan.
+
+It has the signatures of `pinn_dispatch.backend.Backend`, writes a real archive and leaves what a real one
+leaves, so the
+commands are tested whole.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import attrs
+import numpy as np
+from pinn_archive import ModelPayload, read_archive, write_archive
+from pinn_data.forward_model import diffraction_amplitude, residual
+from pinn_data.scan import canvas_for
+
+CALLS: list[dict] = []
+"""What `train` and `reconstruct` were called with, newest last."""
+
+
+@attrs.frozen(eq=False)
+class Trained:
+    archive: Path
+    history: list
+    seconds: float
+    parameters: int
+
+
+@attrs.frozen(eq=False)
+class Reconstructed:
+    object: np.ndarray
+    coverage: np.ndarray
+    canvas: object
+    positions: np.ndarray
+    residual: float
+    probe: np.ndarray
+    seconds: dict
+    gridsize: int
+
+    def predict_amplitude(self, frame):
+        here = self.canvas.local(self.positions[frame : frame + 1])
+        return diffraction_amplitude(self.object, self.probe, here)[0]
+
+
+def train(scan, config, execution=None, *, validation=None, seed=0, max_seconds=None):
+    CALLS.append(
+        {
+            "scan": scan,
+            "config": config,
+            "execution": execution,
+            "validation": validation,
+            "seed": seed,
+            "max_seconds": max_seconds,
+        }
+    )
+    archive = write_archive(
+        config.output_dir,
+        models={
+            "autoencoder": ModelPayload({}),
+            "diffraction_to_obj": ModelPayload({"conv/kernel": np.ones((2, 1, 3, 3), np.float32)}),
+        },
+        params={"N": config.model.N, "gridsize": config.model.gridsize},
+        arrays={"probe": scan.probe},
+        backend="pytorch",
+        provenance={"seed": seed},
+    )
+    history = [
+        {"step": i, "epoch": 0, "seconds": 0.1 * i, "train_loss": 1.0 / (1 + i), "val_loss": None}
+        for i in range(5)
+    ]
+    return Trained(archive, history, 0.4, 18)
+
+
+def reconstruct(model, scan, config=None, execution=None, *, seed=0):
+    CALLS.append({"model": model, "scan": scan, "config": config, "execution": execution, "seed": seed})
+    params = read_archive(model).params
+    began = time.perf_counter()
+    canvas = canvas_for(scan.positions, scan.N)
+    (y, x), (height, width) = canvas.origin, canvas.shape
+    image = scan.object[y : y + height, x : x + width]
+    predicted = diffraction_amplitude(image, scan.probe, canvas.local(scan.positions))
+    total = time.perf_counter() - began
+    return Reconstructed(
+        image,
+        np.ones(canvas.shape, np.float32),
+        canvas,
+        scan.positions,
+        residual(predicted, scan.amplitude()),
+        scan.probe,
+        {"network": 0.0, "stitching": 0.0, "total": total},
+        params["gridsize"],
+    )

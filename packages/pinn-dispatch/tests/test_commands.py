@@ -1,0 +1,272 @@
+"""The commands, whole, with a backend that needs no framework."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from pinn_config import TrainingConfig
+from pinn_config.files import load_run
+from pinn_data.npz import read_scan
+from pinn_data.product import read_product
+from pinn_dispatch.demo_scans import demo_scans, geometry
+from pinn_dispatch.reconstruction import read_reconstruction
+
+
+@pytest.fixture
+def trained(pinn, backend, scan_file, tmp_path):
+    code, _, err = pinn("train", "--data", scan_file, "--output", tmp_path / "run", "--quiet")
+    assert (code, err) == (0, "")
+    return tmp_path / "run"
+
+
+def test_train_leaves_what_it_says(pinn, backend, scan_file, tmp_path):
+    code, out, _ = pinn(
+        "train",
+        "--data",
+        scan_file,
+        "--output",
+        tmp_path / "run",
+        "--region",
+        "y<30",
+        "--nepochs",
+        3,
+        "--seed",
+        7,
+        "--max_seconds",
+        9,
+        "--validation",
+        scan_file,
+        "--batch_size",
+        4,
+    )
+    assert code == 0
+    assert {p.name for p in (tmp_path / "run").iterdir()} == {
+        "wts.h5.zip",
+        "losses.csv",
+        "config.yaml",
+        "training.png",
+    }
+    assert str(tmp_path / "run" / "wts.h5.zip") in out
+    call = backend.CALLS[-1]
+    assert (call["seed"], call["max_seconds"]) == (7, 9.0)
+    assert call["scan"].positions[:, 0].max() < 30
+    assert len(call["validation"]) > len(call["scan"]) == call["config"].n_groups
+    config, execution = load_run(tmp_path / "run" / "config.yaml", TrainingConfig)
+    assert (config, execution) == (call["config"], call["execution"])
+    assert (config.nepochs, config.batch_size, config.model.N, config.train_data_file) == (
+        3,
+        4,
+        16,
+        scan_file,
+    )
+    assert (
+        (tmp_path / "run" / "losses.csv")
+        .read_text()
+        .startswith("step,epoch,seconds,train_loss,val_loss\n0,0,0.0,1.0,\n")
+    )
+
+
+def test_train_again_from_the_written_configuration(pinn, backend, trained, tmp_path):
+    first = backend.CALLS[-1]
+    code, _, _ = pinn("train", "--config", trained / "config.yaml", "--output", tmp_path / "again", "--quiet")
+    assert code == 0
+    again = backend.CALLS[-1]
+    assert again["scan"].equals(first["scan"])
+    first["config"].output_dir = again["config"].output_dir
+    assert (again["config"], again["execution"]) == (first["config"], first["execution"])
+
+
+def test_train_bridges_before_the_backend_runs(pinn, backend, scan_file, tmp_path, monkeypatch):
+    from pinn_config import legacy
+
+    seen = {}
+    train = backend.train
+    monkeypatch.setattr(backend, "train", lambda *a, **k: (seen.update(legacy.cfg), train(*a, **k))[1])
+    monkeypatch.setattr(backend.train, "__signature__", __import__("inspect").signature(train), raising=False)
+    before = dict(legacy.cfg)
+    try:
+        assert (
+            pinn("train", "--data", scan_file, "--output", tmp_path / "o", "--gridsize", 1, "--nepochs", 11)[
+                0
+            ]
+            == 0
+        )
+    finally:
+        legacy.cfg.clear()
+        legacy.cfg.update(before)
+    assert (seen["N"], seen["gridsize"], seen["nepochs"]) == (16, 1, 11)
+
+
+def test_infer_leaves_what_it_says(pinn, backend, scan, scan_file, trained, tmp_path):
+    image = tmp_path / "image"
+    code, out, _ = pinn(
+        "infer", "--model", trained, "--data", scan_file, "--output", image, "--inference-batch-size", 3
+    )
+    assert code == 0
+    assert {p.name for p in image.iterdir()} == {
+        "reconstruction.npz",
+        "reconstruction.h5",
+        "reconstruction.png",
+        "metrics.json",
+    }
+    call = backend.CALLS[-1]
+    assert call["execution"].inference_batch_size == 3
+    assert call["model"] == trained / "wts.h5.zip"
+    metrics = json.loads((image / "metrics.json").read_text())
+    assert {"R", "seconds_network", "seconds_total", "gridsize", "patterns", "model", "data"} <= set(metrics)
+    assert metrics["patterns"] == len(scan)
+    assert f"{metrics['R']:.4f}" in out
+    found = read_reconstruction(image)
+    y, x = found.canvas.origin
+    height, width = found.canvas.shape
+    assert np.array_equal(found.object, scan.object[y : y + height, x : x + width])
+    assert len(read_product(image / "reconstruction.h5").positions_m) == len(scan)
+
+
+def test_halves_and_truth_are_scored(pinn, backend, scan_file, trained, tmp_path):
+    for frames in ("even", "odd"):
+        arguments = ("--data", scan_file, "--output", tmp_path / frames, "--frames", frames, "--quiet")
+        assert pinn("infer", "--model", trained, *arguments)[0] == 0
+    scores = tmp_path / "scores"
+    code, out, _ = pinn("evaluate", tmp_path / "even", "--against", tmp_path / "odd", "--output", scores)
+    assert code == 0 and "FRC falls to 0.5 at 1.00" in out
+    assert json.loads((scores / "metrics.json").read_text())["frc17_phase"] == 1.0
+    assert (scores / "frc.csv").read_text().startswith("frequency,amplitude,phase\n0.0,")
+    assert (scores / "evaluation.png").stat().st_size > 10_000
+    code, out, _ = pinn("evaluate", tmp_path / "even", "--reference", scan_file, "--roi", "14,40,14,40")
+    assert code == 0 and "SSIM 1.000" in out
+    product = tmp_path / "odd" / "reconstruction.h5"
+    code, out, _ = pinn("evaluate", product, "--reference", scan_file, "--roi", "14,40,14,40")
+    assert code == 0 and "SSIM 1.000" in out
+
+
+def test_the_archive_says_which_backend(pinn, provide, trained, scan_file, tmp_path):
+    provide(tensorflow="fake_backend")
+    code, _, err = pinn("infer", "--model", trained, "--data", scan_file, "--output", tmp_path / "image")
+    assert code == 1
+    assert "PyTorch backend selected" in err and "pip install torch>=2.2" in err
+    assert not (tmp_path / "image").exists()
+
+
+def test_a_missing_backend_is_told_before_the_demo_simulates(pinn, provide, tmp_path):
+    provide()
+    code, out, err = pinn("demo", "--output", tmp_path / "demo")
+    assert code == 1 and out == ""
+    assert "pip install torch>=2.2" in err and err.count("\n") == 1
+    assert not (tmp_path / "demo").exists()
+
+
+def test_demo_leaves_what_it_says(pinn, backend, tmp_path):
+    code, out, err = pinn("demo", "--output", tmp_path / "demo", "--side", 12, "--quiet", "--max-seconds", 5)
+    assert (code, err) == (0, "")
+    names = {p.name for p in (tmp_path / "demo").iterdir()}
+    assert {
+        "wts.h5.zip",
+        "metrics.json",
+        "reconstruction.npz",
+        "reconstruction.h5",
+        "config.yaml",
+        "demo.png",
+    } <= names
+    metrics = json.loads((tmp_path / "demo" / "metrics.json").read_text())
+    assert metrics["ssim_phase"] > 0.99  # the fake backend hands back the truth
+    assert {"R", "seconds_training", "seconds_demo", "frc50_phase", "frc17_phase"} <= set(metrics)
+    assert all(str(tmp_path / "demo" / name) in out for name in ("demo.png", "wts.h5.zip", "metrics.json"))
+    assert "SSIM" in out and "seconds" in out
+    learned, unseen = (call["scan"] for call in backend.CALLS)
+    assert len(learned) == 144 and learned.N == 64
+    assert not np.array_equal(learned.object[:64, :64], unseen.object[:64, :64])
+
+
+def test_the_two_scans_of_the_demo():
+    learned, unseen = demo_scans(3, side=8)
+    again, _ = demo_scans(3, side=8)
+    assert learned.equals(again)
+    assert not learned.equals(demo_scans(4, side=8)[0])
+    assert learned.unit == unseen.unit == "counts"
+    assert np.array_equal(learned.probe, unseen.probe)
+    assert learned.nphotons == pytest.approx(5e5, rel=0.02)
+    g = geometry(64)
+    wavelength = 1.23984198e-6 / g["photon_energy_eV"]
+    assert g["pixel_size_m"] * 64 * 75e-6 == pytest.approx(wavelength * g["detector_distance_m"])
+
+
+def test_simulate_and_info(pinn, tmp_path):
+    path = tmp_path / "new" / "scan.npz"
+    code, out, _ = pinn(
+        "simulate", "--output", path, "--size", 80, "-N", 32, "--seed", 5, "--unit", "amplitude"
+    )
+    assert code == 0 and str(path) in out
+    scan = read_scan(path)
+    assert (scan.N, scan.unit, scan.object.shape) == (32, "amplitude", (80, 80))
+    assert (
+        pinn("simulate", "--output", tmp_path / "b.npz", "--size", 80, "-N", 32, "--seed", 5, "--quiet")[0]
+        == 0
+    )
+    assert np.array_equal(read_scan(tmp_path / "b.npz").counts(), scan.counts())
+    code, out, _ = pinn("info", path, tmp_path / "b.npz")
+    assert code == 0
+    assert (
+        f"{len(scan)} of 32 x 32 pixels, amplitude" in out and f"{len(scan)} of 32 x 32 pixels, counts" in out
+    )
+
+
+def test_info_on_what_the_commands_leave(pinn, backend, scan_file, trained, tmp_path):
+    image = tmp_path / "image"
+    assert pinn("infer", "--model", trained, "--data", scan_file, "--output", image, "--quiet")[0] == 0
+    code, out, err = pinn("info", trained, trained / "wts.h5.zip", image, image / "reconstruction.h5")
+    assert (code, err) == (0, "")
+    assert out.count("model archive, format 3.0") == 2
+    assert "diffraction_to_obj (18 parameters)" in out and "gridsize" in out
+    assert out.count("kind") == 4 and "reconstruction\n" in out and "ptychodus product" in out
+
+
+def test_interrupted(pinn, backend, scan_file, tmp_path, monkeypatch):
+    monkeypatch.setattr("pinn_dispatch.dispatch.train", _interrupt)
+    code, _, err = pinn("train", "--data", scan_file, "--output", tmp_path / "run", "--quiet")
+    assert code == 130
+    assert "interrupted" in err and "Traceback" not in err
+    assert not (tmp_path / "run").exists()
+
+
+def _interrupt(*_args, **_kwargs):
+    os.kill(os.getpid(), signal.SIGINT)
+    raise AssertionError("the interrupt was lost")
+
+
+def test_our_own_errors_are_failures_and_say_so(pinn, backend, scan_file, tmp_path, monkeypatch):
+    def broken(*_args, **_kwargs):
+        raise ZeroDivisionError("division by zero")
+
+    monkeypatch.setattr("pinn_dispatch.dispatch.train", broken)
+    code, _, err = pinn("train", "--data", scan_file, "--output", tmp_path / "run", "--quiet")
+    assert code == 1
+    assert "ZeroDivisionError" in err and "--debug" in err and "Traceback" not in err
+    code, _, err = pinn("train", "--data", scan_file, "--output", tmp_path / "run", "--debug")
+    assert code == 1 and "Traceback" in err
+
+
+def test_as_a_program(tmp_path):
+    command = [
+        sys.executable,
+        "-m",
+        "pinn_dispatch.cli",
+        "simulate",
+        "--output",
+        str(tmp_path / "s.npz"),
+        "--size",
+        "100",
+    ]
+    run = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "s.npz" in run.stdout and run.stderr == ""
+    failed = subprocess.run(
+        [*command[:3], "info", str(tmp_path / "none")], capture_output=True, text=True, check=False
+    )
+    assert (failed.returncode, failed.stdout) == (2, "")
+    assert failed.stderr == f"pinn: error: there is nothing at {tmp_path / 'none'}: check the path\n"

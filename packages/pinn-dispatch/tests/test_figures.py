@@ -1,0 +1,106 @@
+"""Figures: real pictures, no trace outside their file."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from matplotlib.image import imread
+from pinn_data.errors import DataWriteError
+from pinn_data.scan import Canvas
+from pinn_data.simulate import picture_object
+from pinn_dispatch import figures
+from pinn_dispatch.comparison import compare, compare_halves
+from pinn_dispatch.reconstruction import Image, Reconstruction
+
+TRUTH = picture_object("coins", "camera", 80)
+POSITIONS = np.array([[16.0, 17.0], [64.0, 60.0]])
+HISTORY = [
+    {
+        "step": i,
+        "epoch": 0,
+        "seconds": i / 3,
+        "train_loss": -5 + 9 / (1 + i),
+        "val_loss": -4.0 if i % 50 == 9 else None,
+    }
+    for i in range(100)
+]
+PATTERN = np.sqrt(np.random.default_rng(1).poisson(3.0, (16, 16))).astype(np.float64)
+
+
+def _noisy(seed):
+    noise = np.random.default_rng(seed).normal(size=(*TRUTH.shape, 2)) @ [1, 1j]
+    return Image(TRUTH + 0.05 * noise, (0.0, 0.0), POSITIONS)
+
+
+def _demo(path, scan):
+    return figures.demo_figure(
+        path,
+        compare(_noisy(0), Image(TRUTH)),
+        learned=TRUTH,
+        learned_positions=POSITIONS,
+        probe=scan.probe,
+        measured=PATTERN,
+        predicted=PATTERN,
+        history=HISTORY,
+        subtitle="a line",
+    )
+
+
+def _halves(path, scan):
+    halves = compare_halves(_noisy(0), _noisy(1))
+    fit = halves.alignment
+    return figures.halves_figure(path, fit.recon, fit.truth, {"phase": halves.phase}, "a line")
+
+
+def _reconstruction(path, scan):
+    coverage = np.zeros(TRUTH.shape, np.float32)
+    coverage[10:60, 12:70] = 1
+    found = Reconstruction(
+        TRUTH.astype(np.complex64), coverage, Canvas((-3, 5), TRUTH.shape), POSITIONS, scan.probe
+    )
+    return figures.reconstruction_figure(path, found, measured=PATTERN, predicted=PATTERN, subtitle="a line")
+
+
+DRAWN = {
+    "demo": _demo,
+    "halves": _halves,
+    "reconstruction": _reconstruction,
+    "comparison": lambda path, scan: figures.comparison_figure(
+        path, compare(_noisy(0), Image(TRUTH)), "a line"
+    ),
+    "training": lambda path, scan: figures.training_figure(path, HISTORY, "a line"),
+    "training without validation": lambda path, scan: figures.training_figure(
+        path,
+        [{**row, "val_loss": None, "train_deviance": 1 / (1 + row["step"])} for row in HISTORY],
+        "a line",
+    ),
+    "training without a record": lambda path, scan: figures.training_figure(path, [], "a line"),
+}
+
+
+@pytest.mark.parametrize("name", DRAWN)
+def test_a_picture_with_something_in_it(name, tmp_path, scan):
+    path = DRAWN[name](tmp_path / "picture.png", scan)
+    image = imread(path)
+    assert image.shape[0] > 400 and image.shape[1] > 900
+    assert 0.005 < np.mean(image[..., :3].min(axis=-1) < 0.9) < 0.95
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_the_same_figure_is_the_same_file(tmp_path, scan):
+    first, second = (_demo(tmp_path / name, scan).read_bytes() for name in ("a.png", "b.png"))
+    assert first == second
+
+
+def test_a_folder_that_is_missing_is_told_in_a_sentence(tmp_path, scan):
+    with pytest.raises(DataWriteError, match="does not exist: create it"):
+        figures.training_figure(tmp_path / "missing" / "a.png", HISTORY, "a line")
+
+
+def test_the_callers_pyplot_is_left_alone():
+    code = "import sys, pinn_dispatch.figures; print('matplotlib.pyplot' in sys.modules)"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "False"

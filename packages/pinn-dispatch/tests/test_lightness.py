@@ -1,0 +1,55 @@
+"""Looking at the help must be quick: nothing heavy is imported for it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = (
+    "torch",
+    "lightning",
+    "tensorflow",
+    "keras",
+    "jax",
+    "matplotlib",
+    "scipy",
+    "skimage",
+    "h5py",
+    "numpy",
+    "rich",
+    "dill",
+)
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["demo", "--help"], ["train", "--help"], ["--version"], ["train"]]
+)
+def test_help_imports_nothing_heavy(arguments):
+    code = (
+        "import sys\n"
+        "from pinn_dispatch.cli import main\n"
+        "try: main(sys.argv[1:])\n"
+        "except SystemExit: pass\n"
+        f"print([name for name in {HEAVY!r} if name in sys.modules], file=sys.stderr)"
+    )
+    run = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True)
+    assert run.stderr.splitlines()[-1] == "[]"
+
+
+def test_the_package_and_its_registry_import_nothing_heavy():
+    code = (
+        "import sys, pinn_dispatch, pinn_dispatch.registry, pinn_dispatch.dispatch, pinn_dispatch.selection\n"
+        f"print([name for name in {HEAVY!r} if name in sys.modules])"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "[]"
+
+
+def test_help_lists_every_command(pinn, capfd):
+    with pytest.raises(SystemExit) as caught:
+        pinn("--help")
+    assert caught.value.code == 0
+    shown = capfd.readouterr().out
+    assert all(f"    {name} " in shown for name in ("demo", "train", "infer", "evaluate", "simulate", "info"))

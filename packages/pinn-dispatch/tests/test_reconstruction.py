@@ -1,0 +1,110 @@
+"""Reconstructions as files: what is written is read, in both formats, at the same place."""
+
+from __future__ import annotations
+
+import attrs
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pinn_data.npz import write_scan
+from pinn_data.product import read_product
+from pinn_data.scan import Canvas
+from pinn_dispatch.errors import ReconstructionFileError, ReconstructionFileNotFoundError
+from pinn_dispatch.reconstruction import (
+    Reconstruction,
+    read_image,
+    read_reconstruction,
+    write_reconstruction,
+)
+
+
+@st.composite
+def reconstructions(draw):
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    shape = (draw(st.integers(8, 20)), draw(st.integers(8, 20)))
+    origin = (draw(st.integers(-50, 50)), draw(st.integers(-50, 50)))
+    count = draw(st.integers(1, 6))
+
+    def waves(*size):
+        return (rng.normal(size=size) + 1j * rng.normal(size=size)).astype(np.complex64)
+
+    return Reconstruction(
+        waves(*shape),
+        rng.random(shape, np.float32),
+        Canvas(origin, shape),
+        rng.normal(size=(count, 2)) * 10,
+        waves(*([2] * draw(st.booleans())), 8, 8),
+        {"seed": 3, "region": None},
+    )
+
+
+@given(reconstructions())
+def test_read_is_the_inverse_of_write(tmp_path, found):
+    npz, _ = write_reconstruction(tmp_path, found)
+    for path in (npz, tmp_path):
+        again = read_reconstruction(path)
+        for field in ("object", "coverage", "positions", "probe"):
+            assert np.array_equal(getattr(again, field), getattr(found, field))
+        assert (again.canvas, dict(again.metadata)) == (found.canvas, dict(found.metadata))
+
+
+@given(reconstructions())
+def test_both_files_hold_the_same_image_at_the_same_place(tmp_path, found):
+    ours, product = (read_image(path) for path in write_reconstruction(tmp_path, found))
+    assert np.array_equal(ours.image, product.image)
+    assert ours.origin == found.canvas.origin
+    assert np.allclose(product.origin, ours.origin, atol=1e-6)
+    assert np.allclose(product.positions, found.positions, atol=1e-6)
+
+
+def test_the_product_takes_its_geometry_from_the_scan(tmp_path, scan):
+    rng = np.random.default_rng(0)
+    found = Reconstruction(
+        rng.normal(size=(9, 8)).astype(np.complex64),
+        np.ones((9, 8), np.float32),
+        Canvas((0, 0), (9, 8)),
+        np.array([[4.0, 4.5]]),
+        scan.probe,
+    )
+    told = attrs.evolve(
+        scan, metadata={"pixel_size_m": 2e-9, "detector_distance_m": 3.0, "photon_energy_eV": 9000}
+    )
+    product = read_product(write_reconstruction(tmp_path, found, told)[1])
+    assert product.object_pixel_m == (2e-9, 2e-9)
+    assert (product.detector_distance_m, product.photon_energy_eV) == (3.0, 9000.0)
+    assert "nominal" not in product.comments
+    untold = read_product(write_reconstruction(tmp_path, found, attrs.evolve(scan, metadata={}))[1])
+    assert "nominal" in untold.comments and "pixel_size_m" in untold.comments
+
+
+def test_the_object_of_a_scan_is_an_image_at_the_origin(scan, tmp_path):
+    image = read_image(write_scan(tmp_path / "s.npz", scan))
+    assert np.array_equal(image.image, scan.object)
+    assert image.origin == (0.0, 0.0)
+
+
+def test_what_is_no_reconstruction(scan, tmp_path):
+    with pytest.raises(ReconstructionFileNotFoundError, match="run 'pinn infer' first"):
+        read_image(tmp_path / "nothing.npz")
+    with pytest.raises(FileNotFoundError, match=r"reconstruction\.npz"):
+        read_reconstruction(tmp_path)
+    bare = write_scan(tmp_path / "bare.npz", attrs.evolve(scan, object=None))
+    with pytest.raises(ReconstructionFileError, match="holds no image"):
+        read_image(bare)
+    with pytest.raises(ReconstructionFileError, match="it lacks object, coverage, canvas_origin"):
+        read_reconstruction(bare)
+
+
+def test_a_failed_write_leaves_nothing(tmp_path, scan):
+    bad = Reconstruction(
+        np.full((9, 9), np.nan, np.complex64),
+        np.ones((9, 9), np.float32),
+        Canvas((0, 0), (9, 9)),
+        np.array([[4.0, 4.0]]),
+        scan.probe,
+        {"unwritable": object()},
+    )
+    with pytest.raises(TypeError):
+        write_reconstruction(tmp_path, bad)
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,104 @@
+"""A backend is the one that was named, or an error that says how to get it; never another one."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import types
+
+import pytest
+from pinn_dispatch.backend import Backend, shortcomings
+from pinn_dispatch.errors import BackendUnavailableError, UnknownBackendError
+from pinn_dispatch.registry import BACKENDS, installed_backends, load_backend
+
+
+def test_unknown_name_is_a_value_error_with_both_literals():
+    with pytest.raises(ValueError, match=r"'jax' is unknown: choose 'tensorflow' or 'pytorch'") as caught:
+        load_backend("jax")
+    assert isinstance(caught.value, UnknownBackendError)
+
+
+@pytest.mark.parametrize(
+    ("name", "phrases"),
+    [
+        ("pytorch", ("PyTorch backend selected", "pip install torch>=2.2")),
+        ("tensorflow", ("TensorFlow backend selected", "pip install tensorflow")),
+    ],
+)
+def test_not_installed_is_a_runtime_error_with_the_hint(name, phrases, provide):
+    provide()
+    with pytest.raises(RuntimeError) as caught:
+        load_backend(name)
+    assert all(phrase in str(caught.value) for phrase in phrases)
+
+
+def test_never_a_fallback(provide):
+    provide(pytorch="fake_backend")
+    with pytest.raises(BackendUnavailableError, match="TensorFlow backend selected"):
+        load_backend("tensorflow")
+
+
+def test_missing_framework_is_told_before_anything_is_imported(provide):
+    provide(framework_found=False, pytorch="a_module_that_must_not_be_imported")
+    with pytest.raises(BackendUnavailableError, match=r"torch is not installed: run pip install torch>=2\.2"):
+        load_backend("pytorch")
+
+
+def test_broken_import_keeps_its_cause(provide):
+    provide(pytorch="no_such_module_anywhere")
+    with pytest.raises(BackendUnavailableError, match="PyTorch backend selected") as caught:
+        load_backend("pytorch")
+    assert isinstance(caught.value.__cause__, ModuleNotFoundError)
+
+
+def test_the_named_module_comes_back(backend):
+    assert load_backend("pytorch") is backend
+
+
+def test_a_module_without_the_functions_is_no_backend(provide):
+    provide(pytorch="json")
+    with pytest.raises(BackendUnavailableError, match=r"json is no backend.*'train'"):
+        load_backend("pytorch")
+
+
+def test_installed_backends_lists_names_in_order(provide):
+    provide(pytorch="fake_backend", tensorflow="fake_backend", unheard_of="fake_backend")
+    assert installed_backends() == list(BACKENDS)
+
+
+def _module(**functions):
+    module = types.SimpleNamespace(train=Backend.train, reconstruct=Backend.reconstruct)
+    module.train = lambda scan, config, execution=None, *, validation=None, seed=0, max_seconds=None: None
+    module.reconstruct = lambda model, scan, config=None, execution=None, *, seed=0: None
+    vars(module).update(functions)
+    return module
+
+
+def test_signatures():
+    assert shortcomings(_module()) == []
+    assert (
+        shortcomings(_module(reconstruct=lambda model, scan, config, execution, *, seed, extra=1: None)) == []
+    )
+    assert "reconstruct() needs 'extra', which nobody passes" in shortcomings(
+        _module(reconstruct=lambda model, scan, config, execution, *, seed, extra: None)
+    )
+    assert any(
+        "'scan'" in s
+        for s in shortcomings(_module(reconstruct=lambda scan, model, config, execution, *, seed: 0))
+    )
+    assert shortcomings(_module(train=None)) == ["it has no function 'train'"]
+
+
+def test_dispatch_imports_one_framework_at_most():
+    """Asking for a backend that is missing must not bring the other framework into the process."""
+    code = (
+        "import sys; from pinn_dispatch.registry import load_backend\n"
+        "try: load_backend('tensorflow')\n"
+        "except RuntimeError as error: print(error)\n"
+        "print('torch' in sys.modules or 'lightning' in sys.modules)"
+    )
+    out = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.splitlines()
+    assert out[0].startswith("TensorFlow backend selected")
+    assert out[-1] == "False"

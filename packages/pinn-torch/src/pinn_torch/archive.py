@@ -1,0 +1,152 @@
+"""A trained module as ``wts.h5.zip``, and back."""
+
+from __future__ import annotations
+
+import dataclasses
+import platform
+from pathlib import Path
+from typing import Any
+
+import attrs
+import lightning
+import numpy as np
+import torch
+from pinn_archive.contents import Archive, ModelPayload
+from pinn_archive.reader import read_archive
+from pinn_archive.writer import write_archive
+from pinn_config.configs import ModelConfig, TrainingConfig
+from pinn_config.execution import PyTorchExecutionConfig
+
+from pinn_torch import __version__
+from pinn_torch.errors import ModelArchiveError
+from pinn_torch.module import PtychoPINN_Lightning
+from pinn_torch.network import read_weights, write_weights
+
+__all__ = ["TrainedModel", "load_model", "save_model"]
+
+_NETWORK = "diffraction_to_obj"
+# The specification wants both names in every archive; the autoencoder is the same network with the physics
+# behind it.
+_AUTOENCODER = "autoencoder"
+
+
+@attrs.frozen
+class TrainedModel:
+    """What an archive gives back.
+
+    gain : learned factor on the intensity scale; the network's own scale is measured on each scan
+    """
+
+    module: PtychoPINN_Lightning
+    config: TrainingConfig
+    probe_trained: bool
+    gain: float
+    provenance: dict[str, Any]
+
+
+def save_model(
+    path: Path,
+    module: PtychoPINN_Lightning,
+    config: TrainingConfig,
+    checkpoint: bytes | None,
+    provenance: dict[str, Any],
+) -> Path:
+    """Write the archive; returns its path. `checkpoint`: bytes of the Lightning checkpoint, the native
+    payload."""
+    weights = write_weights(module.network)
+    return write_archive(
+        path,
+        models={
+            _NETWORK: ModelPayload(weights, "model.ckpt" if checkpoint else None, checkpoint),
+            _AUTOENCODER: ModelPayload(weights),
+        },
+        params={
+            "config": _plain(dataclasses.asdict(config)),
+            "execution": _plain(dataclasses.asdict(module.execution)),
+            "training_intensity_scale": float(module.training_intensity_scale),
+            "log_intensity_scale": float(module.log_intensity_scale.detach()),
+        },
+        arrays={"probe": torch.view_as_complex(module.probe_parts.detach().cpu().contiguous()).numpy()},
+        backend="pytorch",
+        provenance={
+            "pinn-torch": __version__,
+            "torch": torch.__version__,
+            "lightning": lightning.__version__,
+            "numpy": np.__version__,
+            "python": platform.python_version(),
+            **_plain(provenance),
+        },
+    )
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    return str(value) if isinstance(value, Path) else value
+
+
+def load_model(path: Path) -> TrainedModel:
+    """The module of an archive, on the CPU and in evaluation mode, with exactly the weights that were saved.
+
+    Raises
+    ------
+    ArchiveError, ArchiveNotFoundError
+        No sound archive.
+    ModelArchiveError
+        A sound archive without a network that this backend can build.
+    """
+    archive = read_archive(path)
+    if _NETWORK not in archive.models:
+        raise ModelArchiveError(
+            f"{path} holds the models {sorted(archive.models)}, but not {_NETWORK!r}: open an "
+            "archive of a training"
+        )
+    config, execution = _configs(archive, path)
+    try:
+        probe = archive.arrays["probe"]
+        trained_scale = float(archive.params["training_intensity_scale"])
+        log_scale = float(archive.params["log_intensity_scale"])
+    except KeyError as missing:
+        raise ModelArchiveError(
+            f"{path} lacks {missing}: open an archive that this version wrote, or train again"
+        ) from missing
+    module = PtychoPINN_Lightning(
+        config.model,
+        torch.from_numpy(np.array(probe, np.complex64)),
+        trained_scale,
+        execution=execution,
+        nll_weight=config.nll_weight,
+        mae_weight=config.mae_weight,
+        probe_trainable=config.probe_trainable,
+        intensity_scale_trainable=config.intensity_scale_trainable,
+    )
+    read_weights(module.network, archive.models[_NETWORK].weights)
+    with torch.no_grad():
+        # To the bit: normalising again would round.
+        module.probe_parts.copy_(torch.view_as_real(torch.from_numpy(np.array(probe, np.complex64))))
+        module.log_intensity_scale.fill_(log_scale)
+    module.eval()
+    return TrainedModel(
+        module,
+        config,
+        config.probe_trainable,
+        float(np.exp(log_scale)) / trained_scale,
+        dict(archive.provenance),
+    )
+
+
+def _configs(archive: Archive, path: Path) -> tuple[TrainingConfig, PyTorchExecutionConfig]:
+    """The configurations in an archive; fields that a later version added are refused, fields it lacks have
+    their defaults."""
+    try:
+        stored = dict(archive.params["config"])
+        model = ModelConfig(**stored.pop("model"))
+        return TrainingConfig(model=model, **stored), PyTorchExecutionConfig(**archive.params["execution"])
+    except (KeyError, TypeError) as error:
+        raise ModelArchiveError(
+            f"the configuration in {path} is not one that this version knows ({error}): "
+            "open it with the version that wrote it "
+            f"({archive.provenance.get('pinn-torch', archive.backend)})"
+        ) from error

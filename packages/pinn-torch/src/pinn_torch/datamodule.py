@@ -1,0 +1,192 @@
+"""Batches of groups: rows of indices into one contiguous stack of patterns, and a batch is one gather."""
+
+from __future__ import annotations
+
+import logging
+
+import lightning
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pinn_config.configs import TrainingConfig
+from pinn_config.execution import PyTorchExecutionConfig
+from pinn_data.diffraction import intensity_scale
+from pinn_data.grouping import group
+from pinn_data.npz import Scan
+from pinn_data.overlap import nearby_frames
+from pinn_data.scan import split_subpixel
+from torch.utils.data import DataLoader, Dataset
+
+from pinn_torch.errors import TorchRunError
+from pinn_torch.module import Batch
+
+__all__ = ["GroupedPatterns", "PatternStack", "ScanDataModule", "canvas_size"]
+
+_LOG = logging.getLogger(__name__)
+_CANVAS_STEP = 4
+
+
+class PatternStack:
+    """A scan as the network wants it, made batch by batch: the measured stack is never copied.
+
+    scale : network amplitude = scale * measured amplitude, so that the mean energy of a pattern is (N/2)**2
+    """
+
+    def __init__(self, scan: Scan) -> None:
+        self.diffraction = scan.diffraction
+        self.unit = scan.unit
+        self.N = scan.N
+        self.nphotons = scan.nphotons
+        if self.nphotons <= 0:
+            raise TorchRunError(
+                "all diffraction patterns are empty (no counts), so there is nothing to learn "
+                "from: check the file"
+            )
+        self.scale = (self.N / 2) / float(np.sqrt(self.nphotons))
+        self.intensity_scale = intensity_scale(self.nphotons, self.N)
+        centres, fractions = split_subpixel(scan.positions)
+        self.centres = centres
+        self.fractions = fractions.astype(np.float32)
+
+    def __len__(self) -> int:
+        return len(self.diffraction)
+
+    def batch(self, rows: NDArray[np.int64]) -> Batch:
+        """The patterns of these groups (group, pattern) of frame numbers."""
+        patterns = self.diffraction[rows.reshape(-1)].reshape(*rows.shape, self.N, self.N)
+        amplitude = torch.from_numpy(np.ascontiguousarray(patterns, dtype=np.float32))
+        if self.unit != "amplitude":
+            amplitude = amplitude.sqrt_()
+        return {
+            "amplitude": amplitude.mul_(self.scale),
+            "centres": torch.from_numpy(self.centres[rows]),
+            "fractions": torch.from_numpy(self.fractions[rows]),
+        }
+
+
+class GroupedPatterns(Dataset):
+    """Groups of a stack; asked for many at once it answers with one batch."""
+
+    def __init__(self, stack: PatternStack, rows: NDArray[np.int64]) -> None:
+        self.stack, self.rows = stack, rows
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: int) -> Batch:
+        return self.stack.batch(self.rows[[index]])
+
+    def __getitems__(self, indices: list[int]) -> Batch:
+        return self.stack.batch(self.rows[indices])
+
+
+def _as_it_is(batch: Batch) -> Batch:
+    """What a loader does with a fetched batch: nothing, it is one already."""
+    return batch
+
+
+def canvas_size(centres: NDArray[np.int64], rows: NDArray[np.int64], N: int) -> int:
+    """Pixels along one side of a canvas that holds every one of these groups."""
+    span = 0
+    for start in range(0, len(rows), 65536):
+        members = centres[rows[start : start + 65536]]
+        span = max(span, int((members.max(1) - members.min(1)).max()))
+    return N if span == 0 else -(-(N + span) // _CANVAS_STEP) * _CANVAS_STEP
+
+
+def _without_far_members(
+    centres: NDArray[np.int64], rows: NDArray[np.int64], N: int, what: str
+) -> NDArray[np.int64]:
+    members = centres[rows]
+    near = (members.max(1) - members.min(1)).max(1) <= N
+    if not near.all():
+        if not near.any():
+            raise TorchRunError(
+                f"no {what} group has patterns that overlap: neighbours lie more than N={N} pixels apart; "
+                "check the unit of the positions (object pixels), or use gridsize 1 and predicted_neighbors 0"
+            )
+        _LOG.warning(
+            "%d of %d %s groups are left out: their patterns lie more than N=%d px apart",
+            (~near).sum(),
+            len(rows),
+            what,
+            N,
+        )
+    return rows[near]
+
+
+class ScanDataModule(lightning.LightningDataModule):
+    """Training and validation groups of one scan each; the training's are drawn anew for every epoch.
+
+    canvas : pixels along one side of every group's canvas
+    """
+
+    def __init__(
+        self,
+        scan: Scan,
+        config: TrainingConfig,
+        execution: PyTorchExecutionConfig,
+        *,
+        validation: Scan | None = None,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        self.config, self.execution, self.seed = config, execution, seed
+        self.stack = PatternStack(scan)
+        self.validation_stack = PatternStack(validation) if validation is not None else None
+        self._positions = scan.positions
+        self._first = self._rows(scan.positions, seed, "training")
+        self._validation = (
+            self._rows(validation.positions, seed, "validation", limit=256)
+            if validation is not None
+            else None
+        )
+        self.canvas = canvas_size(self.stack.centres, self._first, self.stack.N)
+        if self.validation_stack is not None and self._validation is not None:
+            self.canvas = max(
+                self.canvas, canvas_size(self.validation_stack.centres, self._validation, self.stack.N)
+            )
+
+    def _rows(
+        self, positions: NDArray[np.float64], seed: int, what: str, limit: int | None = None
+    ) -> NDArray[np.int64]:
+        c = self.config
+        wanted = c.n_groups if c.model.gridsize > 1 else min(c.n_groups or len(positions), len(positions))
+        if limit is not None:
+            wanted = min(limit, wanted or limit, len(positions))
+        groups = group(
+            positions,
+            c.model.gridsize,
+            n_groups=wanted,
+            neighbor_count=max(c.neighbor_count, c.model.gridsize**2 - 1),
+            seed=seed,
+            sequential=c.sequential_sampling,
+        )
+        rows = nearby_frames(positions, groups, c.predicted_neighbors, seed=seed)
+        centres, _ = split_subpixel(positions)
+        return _without_far_members(centres, rows, self.stack.N, what)
+
+    def train_dataloader(self) -> DataLoader:
+        epoch = self.trainer.current_epoch if self.trainer is not None else 0
+        rows = self._first if epoch == 0 else self._rows(self._positions, self.seed + epoch, "training")
+        self.canvas = max(self.canvas, canvas_size(self.stack.centres, rows, self.stack.N))
+        generator = torch.Generator().manual_seed(self.seed + epoch)
+        return self._loader(GroupedPatterns(self.stack, rows), shuffle=True, generator=generator)
+
+    def val_dataloader(self) -> DataLoader | list[DataLoader]:
+        if self.validation_stack is None or self._validation is None:
+            return []
+        return self._loader(GroupedPatterns(self.validation_stack, self._validation))
+
+    def _loader(self, patterns: GroupedPatterns, **options: object) -> DataLoader:
+        e = self.execution
+        return DataLoader(
+            patterns,
+            batch_size=self.config.batch_size,
+            collate_fn=_as_it_is,
+            num_workers=e.num_workers,
+            pin_memory=e.pin_memory,
+            persistent_workers=e.persistent_workers and e.num_workers > 0,
+            prefetch_factor=e.prefetch_factor if e.num_workers > 0 else None,
+            **options,
+        )

@@ -1,0 +1,91 @@
+"""Where arithmetic runs, and in which precision."""
+
+from __future__ import annotations
+
+import ctypes
+import inspect
+import platform
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+
+import torch
+
+from pinn_torch.errors import TorchRunError
+
+__all__ = ["autocast", "device_of", "prepare_cpu", "resolved_precision", "same_arithmetic_afterwards"]
+
+# malloc.h of glibc; the threshold cannot be larger than 32 MiB.
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+_LARGEST_KEPT_BLOCK, _KEPT_BYTES = 32 << 20, 1 << 30
+
+
+def device_of(accelerator: str) -> torch.device:
+    """The device of an accelerator's name; 'auto' takes a GPU where there is one.
+
+    Raises TorchRunError for one that this machine does not have.
+    """
+    cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
+    if accelerator == "auto":
+        return torch.device("cuda" if cuda else "mps" if mps else "cpu")
+    if (
+        accelerator == "cpu"
+        or (accelerator in ("gpu", "cuda") and cuda)
+        or (accelerator in ("gpu", "mps") and mps)
+    ):
+        return torch.device({"gpu": "cuda" if cuda else "mps"}.get(accelerator, accelerator))
+    raise TorchRunError(
+        f"accelerator={accelerator!r} was asked for, but this machine has none: choose 'cpu' or 'auto'"
+    )
+
+
+def resolved_precision(device: torch.device, precision: str) -> str:
+    """The precision itself; for 'auto' bf16-mixed where the device multiplies bfloat16 in hardware, else
+    32-true."""
+    if precision != "auto":
+        return precision
+    if device.type == "cuda":
+        has = torch.cuda.is_bf16_supported(including_emulation=False) if _tells_emulation() else False
+    else:
+        # Older versions of PyTorch do not tell; without the instructions bfloat16 is slower than float32.
+        probes = (
+            getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+        )
+        has = device.type == "cpu" and any(probe() for probe in probes if probe is not None)
+    return "bf16-mixed" if has else "32-true"
+
+
+def _tells_emulation() -> bool:
+    return "including_emulation" in inspect.signature(torch.cuda.is_bf16_supported).parameters
+
+
+def autocast(device: torch.device, precision: str) -> AbstractContextManager:
+    """Convolutions in the precision of an execution config; everything else stays float32."""
+    kinds = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
+    return torch.autocast(device.type, dtype=kinds[precision]) if precision in kinds else nullcontext()
+
+
+def prepare_cpu() -> None:
+    """Make this process fast on a CPU; the numbers stay what they are but for the tiniest, which become 0.
+
+    Numbers too small for a normal float slow convolutions down up to a hundredfold and carry nothing. And
+    glibc
+    gives every large block back to the kernel when it is freed, so that each new tensor costs a page fault
+    for
+    every 4 KiB; kept, a training step takes half the time (docs/training.md).
+    """
+    torch.set_flush_denormal(True)
+    if platform.libc_ver()[0] == "glibc":
+        libc = ctypes.CDLL(None)
+        libc.mallopt(_M_MMAP_THRESHOLD, _LARGEST_KEPT_BLOCK)
+        libc.mallopt(_M_TRIM_THRESHOLD, _KEPT_BYTES)
+
+
+@contextmanager
+def same_arithmetic_afterwards() -> Iterator[None]:
+    """What `prepare_cpu` does to the tiniest numbers ends with the block: the caller's own arithmetic,
+    NumPy's too, runs on the same processor."""
+    flushed_before = float(torch.tensor([1e-40]) * 1) == 0
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(flushed_before)

@@ -1,0 +1,21 @@
+"""What can go wrong in the PyTorch backend. Every class is also the builtin that a caller already catches."""
+
+from __future__ import annotations
+
+__all__ = ["ModelArchiveError", "NotFiniteError", "TorchMissingError", "TorchRunError"]
+
+
+class TorchMissingError(RuntimeError):
+    """PyTorch cannot be imported, or is too old."""
+
+
+class TorchRunError(ValueError):
+    """A scan, a model and a configuration that do not fit together."""
+
+
+class ModelArchiveError(ValueError):
+    """An archive that is sound but does not hold a model that this backend can build."""
+
+
+class NotFiniteError(RuntimeError):
+    """The loss became NaN or infinite, so the training was stopped."""

@@ -1,0 +1,291 @@
+"""The network of `pinn_config.architecture` as a torch module: one short function for each kind of layer."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pinn_config.architecture import Layer, Network
+from torch import Tensor, nn
+from torch.nn import functional
+
+from pinn_torch.errors import ModelArchiveError
+from pinn_torch.patches import patch_indices, place
+from pinn_torch.physics import GroupOptics
+
+__all__ = ["PtychoNetwork", "read_weights", "write_weights"]
+
+Values = dict[str, Tensor]
+
+# Convolutions of an upsampled input with at most so many outputs are computed before the upsampling:
+# `_doubled`.
+_FEW_CHANNELS = 4
+
+_ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "linear": lambda x: x,
+    "relu": functional.relu,
+    "sigmoid": torch.sigmoid,
+    "swish": functional.silu,
+    "softplus": functional.softplus,
+    "pi_tanh": lambda x: math.pi * torch.tanh(x),
+}
+
+
+def _doubled(kernel: Tensor) -> Tensor:
+    """Kernels (4 * out, in, 3, 3) that give, from an input, the four pixels of each ``conv(upsample(input),
+    kernel)``.
+
+    ``conv(upsample(x), kernel) = pixel_shuffle(conv(x, _doubled(kernel)), 2)``: of the three rows under an
+    output pixel,
+    nearest upsampling made two equal, so their weights add up.
+    """
+    for axis in (-2, -1):
+        first, middle, last = kernel.unbind(axis)
+        none = torch.zeros_like(first)
+        even, odd = (
+            torch.stack([first, middle + last, none], axis),
+            torch.stack([none, first + middle, last], axis),
+        )
+        kernel = torch.stack([even, odd], 1).flatten(0, 1)
+    return kernel.contiguous(memory_format=torch.channels_last)
+
+
+class _Convolution(nn.Module):
+    """doubles : upsample the input first, nearest, to twice its size."""
+
+    def __init__(self, layer: Layer, doubles: bool) -> None:
+        super().__init__()
+        a = layer.attributes
+        shape = layer.parameters()["kernel"]
+        self.kernel = nn.Parameter(torch.empty(shape).contiguous(memory_format=torch.channels_last))
+        self.bias = nn.Parameter(torch.zeros(a["out_channels"]))
+        if a["start"] == "zero":
+            nn.init.zeros_(self.kernel)
+        else:
+            nn.init.xavier_uniform_(self.kernel)
+        self.activation = a["activation"]
+        self.doubles = doubles
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.doubles:
+            x = functional.conv2d(x, _doubled(self.kernel), self.bias.repeat_interleave(4), padding=1)
+            x = functional.pixel_shuffle(x, 2)
+        else:
+            x = functional.conv2d(x, self.kernel, self.bias, padding=1)
+        if (
+            self.activation == "relu"
+        ):  # in place: the convolution does not need its output for the backward pass
+            return functional.relu_(x)
+        # Heads are float32 even under autocast: a phase in bfloat16 has steps of one percent.
+        return _ACTIVATIONS[self.activation](x.float())
+
+
+class _Steps(nn.Module):
+    """Gradient descent with momentum; sizes of steps and momenta are learned."""
+
+    def __init__(self, layer: Layer) -> None:
+        super().__init__()
+        a = layer.attributes
+        self.step = nn.Parameter(torch.ones(a["steps"]))
+        momentum = torch.full((a["steps"],), float(a["momentum"]))
+        momentum[0] = 0.0
+        self.momentum = nn.Parameter(momentum)
+        self.floor = a["floor"]
+
+    def forward(self, canvas: Tensor, optics: GroupOptics) -> Tensor:
+        velocity = torch.zeros_like(canvas)
+        for step, momentum in zip(self.step, self.momentum, strict=True):
+            velocity = momentum * velocity + step * optics.gradient_step(canvas, self.floor)
+            canvas = canvas + velocity
+        return canvas
+
+
+def _maps(*objects: Tensor) -> Tensor:
+    """Real and imaginary parts of complex (group, M, M) or (group, channel, N, N) as channels."""
+    parts = []
+    for o in objects:
+        o = o[:, None] if o.ndim == 3 else o
+        parts += [o.real, o.imag]
+    return torch.cat(parts, 1)
+
+
+def _features(canvas: Tensor, first: Tensor, optics: GroupOptics, floor: float) -> Tensor:
+    remaining = optics.gradient_step(canvas, floor)
+    maps = _maps(canvas - optics.background, remaining, first - optics.background)
+    return torch.cat([maps, torch.sqrt(optics.coverage)[:, None]], 1)
+
+
+def _cartesian(start: Tensor, maps: Tensor) -> Tensor:
+    real, imaginary = maps.float().chunk(2, dim=1)
+    return start + torch.complex(real.contiguous(), imaginary.contiguous())
+
+
+def _merge(patches: Tensor, optics: GroupOptics) -> Tensor:
+    wanted = optics.relative_intensity.shape[1]
+    # One map for the whole group (object_big false): every pattern is cut from it, so it lies at the group's
+    # middle.
+    if patches.shape[1] != wanted:
+        indices = patch_indices(optics.middle, patches.shape[-1], optics.canvas)
+        return place(patches - optics.background, indices, optics.canvas) + optics.background
+    return optics.merge(patches)
+
+
+def _polar(amplitude: Tensor, phase: Tensor) -> Tensor:
+    return torch.polar(torch.relu(amplitude.float()), phase.float())
+
+
+_KINDS: dict[str, Callable[[Layer, list[Tensor], GroupOptics], Tensor]] = {
+    "max_pool": lambda layer, x, optics: functional.max_pool2d(x[0], 2),
+    "upsample": lambda layer, x, optics: functional.interpolate(x[0], scale_factor=2, mode="nearest"),
+    "concat": lambda layer, x, optics: torch.cat(x, 1),
+    "channels": lambda layer, x, optics: x[0][:, layer.attributes["first"] : layer.attributes["last"]],
+    "add": lambda layer, x, optics: x[0] + x[1],
+    "pad": lambda layer, x, optics: functional.pad(x[0], (layer.attributes["border"],) * 4),
+    "border": lambda layer, x, optics: x[0] * _ring(x[0], layer.attributes["border"]),
+    "polar": lambda layer, x, optics: _polar(x[0], x[1]),
+    "cartesian": lambda layer, x, optics: _cartesian(x[0], x[1]),
+    "estimate": lambda layer, x, optics: optics.patch_estimate(layer.attributes["floor"]),
+    "estimate_maps": lambda layer, x, optics: torch.cat(
+        [_maps(x[0] - optics.background), torch.sqrt(optics.relative_intensity)], 1
+    ).contiguous(memory_format=torch.channels_last),
+    "merge": lambda layer, x, optics: _merge(x[0], optics),
+    "first_canvas": lambda layer, x, optics: optics.canvas_estimate(layer.attributes["floor"]),
+    "start": lambda layer, x, optics: x[0],
+    "features": lambda layer, x, optics: _features(x[0], x[1], optics, layer.attributes["floor"]).contiguous(
+        memory_format=torch.channels_last
+    ),
+    "correct": lambda layer, x, optics: _cartesian(x[0][:, None], x[1])[:, 0],
+}
+
+
+def _ring(like: Tensor, border: int) -> Tensor:
+    ring = torch.ones(like.shape[-2:], dtype=like.dtype, device=like.device)
+    ring[border:-border, border:-border] = 0
+    return ring
+
+
+class PtychoNetwork(nn.Module):
+    """A `pinn_config.architecture.Network` that runs.
+
+    ``network(amplitude, optics)`` gives the canvas (group, M, M) complex64 of each group from its measured
+    amplitudes
+    (group, pattern, N, N) float32, scaled to a mean energy of (N/2)**2, and its `GroupOptics`.
+    """
+
+    def __init__(self, description: Network) -> None:
+        super().__init__()
+        self.description = description
+        self.trained = nn.ModuleDict()
+        self._left_to_head = _upsamplings_of_heads(description)
+        for layer in description.layers:
+            if layer.kind == "conv":
+                self.trained[layer.name] = _Convolution(layer, layer.inputs[0] in self._left_to_head)
+            elif layer.kind == "steps":
+                self.trained[layer.name] = _Steps(layer)
+        last_use = {name: layer.name for layer in description.layers for name in layer.inputs}
+        self._dead_after: dict[str, list[str]] = {}
+        for name, user in last_use.items():
+            self._dead_after.setdefault(user, []).append(name)
+
+    @property
+    def restarts(self) -> bool:
+        """Whether the network can start from a canvas that is already known."""
+        return any(layer.kind == "start" for layer in self.description.layers)
+
+    def forward(self, amplitude: Tensor, optics: GroupOptics, start: Tensor | None = None) -> Tensor:
+        """start : (group, M, M) complex, optional. The object as known so far; its global phase is kept."""
+        values: Values = {"amplitude": amplitude.contiguous(memory_format=torch.channels_last)}
+        turn = None
+        for layer in self.description.layers:
+            if not layer.takes_part(known=start is not None):
+                if layer.kind == "correct":
+                    values[layer.name] = values[layer.inputs[0]]
+                continue
+            inputs = [values[name] for name in layer.inputs]
+            if layer.kind == "steps":
+                result = self.trained[layer.name](inputs[0], optics)
+            elif layer.kind == "conv":
+                result = self.trained[layer.name](inputs[0])
+            elif layer.name in self._left_to_head:
+                result = inputs[0]
+            elif layer.kind == "start" and start is not None:
+                turn = _turn(start, inputs[0], optics)
+                result = start * turn
+            else:
+                result = _KINDS[layer.kind](layer, inputs, optics)
+            values[layer.name] = result
+            for name in self._dead_after.get(layer.name, ()):
+                values.pop(name, None)
+        canvas = values[self.description.layers[-1].name]
+        return canvas if turn is None else canvas * turn.conj()
+
+
+def _upsamplings_of_heads(description: Network) -> frozenset[str]:
+    """Upsamplings whose only user is a convolution with few outputs: the widest maps of a decoder, and its
+    least work."""
+    users: dict[str, list[Layer]] = {}
+    for layer in description.layers:
+        for name in layer.inputs:
+            users.setdefault(name, []).append(layer)
+    return frozenset(
+        layer.name
+        for layer in description.layers
+        if layer.kind == "upsample"
+        and all(u.kind == "conv" and u.attributes["out_channels"] <= _FEW_CHANNELS for u in users[layer.name])
+    )
+
+
+def _turn(given: Tensor, first: Tensor, optics: GroupOptics) -> Tensor:
+    """Unit factor (group, 1, 1) that brings the given canvas to the global phase of the network's own first
+    estimate.
+
+    A pattern does not tell the object's global phase, and the network knows only the phase that its estimate
+    starts from.
+    """
+    product = (given.conj() * first * optics.coverage).sum((-2, -1), keepdim=True)
+    return product / product.abs().clamp_min(torch.finfo(torch.float32).tiny)
+
+
+def _state_name(name: str) -> str:
+    """torch's name of a canonical parameter: the last slash is torch's dot."""
+    return ".".join(name.rsplit("/", 1))
+
+
+def write_weights(network: PtychoNetwork) -> dict[str, NDArray[np.float32]]:
+    """The trained arrays under their canonical names (`Network.parameters`), float32 copies on the CPU."""
+    state = network.trained.state_dict()
+    return {
+        name: state[_state_name(name)].detach().to("cpu", torch.float32).contiguous().numpy().copy()
+        for name in network.description.parameters()
+    }
+
+
+def read_weights(network: PtychoNetwork, weights: Mapping[str, NDArray[np.float32]]) -> None:
+    """Give the network these arrays: ``write_weights(read_weights(w)) == w``.
+
+    Raises
+    ------
+    ModelArchiveError
+        A name is missing or unknown, or a shape differs; the network is then unchanged.
+    """
+    wanted = network.description.parameters()
+    missing, unknown = sorted(wanted.keys() - weights.keys()), sorted(weights.keys() - wanted.keys())
+    shapes = [
+        f"{n} is {weights[n].shape}, not {s}"
+        for n, s in wanted.items()
+        if n in weights and tuple(weights[n].shape) != s
+    ]
+    if missing or unknown or shapes:
+        raise ModelArchiveError(
+            f"the weights do not fit the network {network.description.architecture} at "
+            f"N={network.description.N}: "
+            f"missing {missing[:3]}, unknown {unknown[:3]}, wrong shapes {shapes[:3]}: open the "
+            "archive with the version that wrote it"
+        )
+    network.trained.load_state_dict(
+        {_state_name(name): torch.from_numpy(np.array(weights[name], np.float32)) for name in wanted},
+        strict=True,
+    )

@@ -1,0 +1,125 @@
+"""Optics of a group of patterns: probe times patch, far field, and the gradient of the amplitude misfit.
+
+Conventions (the NumPy oracle is `pinn_data.forward_model`): ``F = fftshift(fft2(probe * patch,
+norm='ortho'))``,
+modes of the probe add in intensity, the zero frequency lies at N/2. The fraction of a scan position is a
+shift of the
+probe, so that patches lie on the pixels of the canvas.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from pinn_torch.patches import extract, patch_indices, place
+
+__all__ = ["GroupOptics", "fourier_shift"]
+
+# Far-field amplitudes below this fraction of the mean pattern's root-mean-square carry no phase worth
+# dividing by.
+_AMPLITUDE_FLOOR = 1e-3
+
+
+def fourier_shift(probe: Tensor, shift: Tensor) -> Tensor:
+    """The probe moved by each shift, its content toward larger indices for a positive one.
+
+    probe : (mode, N, N) complex
+    shift : (..., 2) float, pixels, as (y, x)
+
+    Returns (..., mode, N, N) complex.
+    """
+    n = probe.shape[-1]
+    k = torch.fft.fftfreq(n, device=probe.device, dtype=shift.dtype)
+    phase = -2 * math.pi * shift[..., None] * k
+    ramp = torch.polar(torch.ones_like(phase), phase)
+    ramp = ramp[..., 0, :, None] * ramp[..., 1, None, :]
+    return torch.fft.ifft2(torch.fft.fft2(probe) * ramp[..., None, :, :])
+
+
+class GroupOptics:
+    """What the physics knows of a batch of groups.
+
+    amplitude : (group, pattern, N, N) float, measured amplitude, zero frequency at N/2
+    probes : (group, pattern, mode, N, N) complex, in the amplitude's unit, shifted by the fraction of each
+        position
+    corners : (group, pattern, 2) int64, patch pixel (0, 0) on the group's canvas
+    canvas : pixels along one side of the canvas
+    background : transmission of an object that nothing is known of
+
+    `coverage` (group, M, M) is the probes' intensity on the canvas, relative to the brightest pixel of a
+    probe; `middle` (group, 1, 2) int64 is the mean of each group's corners, rounded down.
+    """
+
+    def __init__(
+        self, amplitude: Tensor, probes: Tensor, corners: Tensor, canvas: int, background: float
+    ) -> None:
+        self.size = amplitude.shape[-1]
+        self.canvas = canvas
+        self.background = background
+        self.probes = probes
+        self.middle = corners.sum(1, keepdim=True) // corners.shape[1]
+        self.indices = patch_indices(corners, self.size, canvas)
+        self._measured = torch.fft.ifftshift(amplitude, dim=(-2, -1))
+        intensity = (probes.real**2 + probes.imag**2).sum(-3)
+        self._peak = intensity.amax((-3, -2, -1), keepdim=True)
+        self.relative_intensity = intensity / self._peak
+        self._adjoint = probes.conj() / self._peak[..., None]
+        self.coverage = place(self.relative_intensity, self.indices, canvas)
+
+    def far_field(self, canvas: Tensor) -> Tensor:
+        """Unshifted far field (group, pattern, mode, N, N) of each pattern: zero frequency at index 0."""
+        return torch.fft.fft2(
+            self.probes * extract(canvas, self.indices, self.size)[:, :, None], norm="ortho"
+        )
+
+    def intensity(self, canvas: Tensor) -> Tensor:
+        """Predicted intensity (group, pattern, N, N), zero frequency at N/2, in the square of the amplitude's
+        unit."""
+        field = self.far_field(canvas)
+        return torch.fft.fftshift((field.real**2 + field.imag**2).sum(-3), dim=(-2, -1))
+
+    def _with_measured_amplitude(self, field: Tensor) -> Tensor:
+        # The floor keeps the gradient of the square root finite where the field vanishes.
+        predicted = torch.sqrt((field.real**2 + field.imag**2).sum(-3) + _AMPLITUDE_FLOOR**2)
+        return torch.fft.ifft2(field * (self._measured / predicted)[:, :, None], norm="ortho")
+
+    def _back(self, waves: Tensor) -> Tensor:
+        return (self._adjoint * waves).sum(-3)
+
+    def patch_estimate(self, floor: float) -> Tensor:
+        """Each pattern's object (group, pattern, N, N): its amplitude with the phase of the probe's far
+        field, divided by the probe."""
+        waves = self._with_measured_amplitude(torch.fft.fft2(self.probes, norm="ortho"))
+        return (self._back(waves) + floor * self.background) / (self.relative_intensity + floor)
+
+    def canvas_estimate(self, floor: float) -> Tensor:
+        """The same for all patterns of a group together, on its canvas (group, M, M)."""
+        waves = self._with_measured_amplitude(torch.fft.fft2(self.probes, norm="ortho"))
+        total = place(self._back(waves), self.indices, self.canvas)
+        return (total + floor * self.background) / (self.coverage + floor)
+
+    def gradient_step(self, canvas: Tensor, floor: float) -> Tensor:
+        """The step (group, M, M) that mends the canvas toward the measured amplitudes, divided by the
+        coverage with a floor.
+
+        It is the preconditioned negative gradient of ``sum (abs(F) - amplitude)**2`` (rPIE and ePIE take it
+        one pattern at a
+        time: Maiden et al., Optica 4, 736 (2017)).
+        """
+        patches = extract(canvas, self.indices, self.size)
+        exit_waves = self.probes * patches[:, :, None]
+        mended = self._with_measured_amplitude(torch.fft.fft2(exit_waves, norm="ortho"))
+        return place(self._back(mended - exit_waves), self.indices, self.canvas) / (self.coverage + floor)
+
+    def merge(self, patches: Tensor, floor: float = 1e-3) -> Tensor:
+        """The canvas (group, M, M): mean of the patches weighted with the probes' intensity; the background
+        where no probe shone."""
+        total = place(patches * self.relative_intensity, self.indices, self.canvas)
+        return (total + floor * self.background) / (self.coverage + floor)
+
+    def patches(self, canvas: Tensor) -> Tensor:
+        """The canvas under each pattern: (group, pattern, N, N)."""
+        return extract(canvas, self.indices, self.size)

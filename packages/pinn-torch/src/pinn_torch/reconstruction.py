@@ -1,0 +1,273 @@
+"""One reconstruction, from an archive and a scan to an image."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import attrs
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pinn_config.configs import InferenceConfig
+from pinn_config.execution import PyTorchExecutionConfig
+from pinn_config.validation import validate
+from pinn_data.grouping import group
+from pinn_data.npz import Scan
+from pinn_data.probe import probe_modes
+from pinn_data.scan import Canvas, canvas_for
+from torch import Tensor
+
+from pinn_torch.archive import TrainedModel, load_model
+from pinn_torch.datamodule import PatternStack, canvas_size
+from pinn_torch.devices import autocast, device_of, prepare_cpu, resolved_precision
+from pinn_torch.errors import TorchRunError
+from pinn_torch.module import BACKGROUND, Batch, PtychoPINN_Lightning, normalised_probe, probe_disk
+from pinn_torch.physics import fourier_shift
+from pinn_torch.progress import progress_bar
+from pinn_torch.stitching import Mosaic, Window, agreeing_phases
+from pinn_torch.workflows import Reconstruction
+
+__all__ = ["DEFAULT_PASSES", "run_reconstruction"]
+
+_LOG = logging.getLogger(__name__)
+
+DEFAULT_PASSES = 3
+"""Passes of a network that can start from a known canvas: each pass but the first starts from the image of
+the one before,
+so what a group says of the object reaches all that overlap it (figures in docs/training.md)."""
+
+
+@attrs.define
+class _Clock:
+    network: float = 0.0
+    stitching: float = 0.0
+
+
+def run_reconstruction(
+    model: Path,
+    scan: Scan,
+    config: InferenceConfig | None,
+    execution: PyTorchExecutionConfig | None,
+    *,
+    seed: int,
+    progress: Callable[[float], None] | None,
+) -> Reconstruction:
+    """See `pinn_torch.workflows.reconstruct`."""
+    began = time.perf_counter()
+    trained = load_model(model)
+    execution = execution or PyTorchExecutionConfig()
+    config = config or InferenceConfig(model=trained.config.model, model_path=Path(model))
+    validate(config)
+    module, gridsize = trained.module, trained.config.model.gridsize
+    if scan.N != trained.config.model.N:
+        raise TorchRunError(
+            f"the patterns are {scan.N} x {scan.N}, but the model was trained for "
+            f"N={trained.config.model.N}: "
+            "crop or pad the patterns, or train a model for their size"
+        )
+    passes = _passes(config.overlap_passes, module)
+    canvas = canvas_for(scan.positions, scan.N)
+    device = device_of(execution.accelerator)
+    if device.type == "cpu":
+        prepare_cpu()
+    module.to(device)
+    stack = PatternStack(scan)
+    if not trained.probe_trained:
+        _use_probe(module, scan)
+    neighbours = max(config.neighbor_count, gridsize**2 - 1)
+    rows = group(
+        scan.positions, gridsize, n_groups=config.n_groups, neighbor_count=neighbours, seed=seed
+    ).indices
+    batch_size = execution.inference_batch_size or trained.config.batch_size
+    clock = _Clock()
+    with torch.inference_mode(), progress_bar(execution.enable_progress_bar) as bar:
+        task = bar.add_task("reconstruction", total=1.0, note="")
+
+        def report(share: float) -> None:
+            bar.update(task, completed=share)
+            if progress is not None:
+                progress(share)
+
+        precision = resolved_precision(device, execution.precision)
+        runner = _Runner(module, stack, rows, batch_size, device, precision, clock, report)
+        for index in range(passes):
+            runner.run(index, passes)
+    mosaic = runner.mosaic
+    scale = _object_scale(module, scan, stack, trained)
+    image, coverage = _on_canvas(mosaic, canvas)
+    total = time.perf_counter() - began
+    result = np.ascontiguousarray(image * np.float32(scale)).astype(np.complex64)
+    probe = _file_probe(module, scan, trained)
+    residual = _residual(torch.from_numpy(result).to(device), probe, scan, canvas, device)
+    return Reconstruction(
+        object=result,
+        coverage=coverage,
+        canvas=canvas,
+        positions=scan.positions,
+        residual=residual,
+        probe=probe if probe.ndim == 2 or len(probe) > 1 else probe[0],
+        seconds={"network": clock.network, "stitching": clock.stitching, "total": total},
+        gridsize=gridsize,
+    )
+
+
+def _passes(wanted: int | None, module: PtychoPINN_Lightning) -> int:
+    if wanted is None:
+        return DEFAULT_PASSES if module.network.restarts else 1
+    if wanted > 1 and not module.network.restarts:
+        raise TorchRunError(
+            f"overlap_passes={wanted} was given, but the network {module.model.architecture!r} "
+            "cannot start from a known "
+            "image: use 1 pass, or a model with architecture 'unrolled'"
+        )
+    return wanted
+
+
+def _use_probe(module: PtychoPINN_Lightning, scan: Scan) -> None:
+    modes = torch.from_numpy(probe_modes(scan.probe)).to(module.probe_parts.device)
+    normalised = normalised_probe(modes.to(torch.complex64), scan.N, module.model.probe_scale)
+    with torch.no_grad():
+        module.probe_parts = torch.nn.Parameter(torch.view_as_real(normalised).clone(), requires_grad=False)
+
+
+def _norm(probe: NDArray[np.complexfloating]) -> float:
+    return float(np.sqrt(np.sum(np.abs(np.asarray(probe, np.complex128)) ** 2)))
+
+
+def _object_scale(
+    module: PtychoPINN_Lightning, scan: Scan, stack: PatternStack, trained: TrainedModel
+) -> float:
+    """From network units to the object that, with the probe of `_file_probe`, predicts sqrt(counts)."""
+    inside = _norm(torch.view_as_complex(module.probe_parts.detach().cpu()).numpy())
+    outside = inside if trained.probe_trained else _norm(scan.probe)
+    return inside / outside * trained.gain / stack.scale
+
+
+def _file_probe(module: PtychoPINN_Lightning, scan: Scan, trained: TrainedModel) -> NDArray[np.complex64]:
+    if trained.probe_trained:
+        return module.probe.detach().cpu().numpy()
+    # The network was given no more than the mask leaves of it.
+    return (
+        scan.probe * probe_disk(scan.N, torch.device("cpu")).numpy()
+        if module.model.probe_mask
+        else scan.probe
+    )
+
+
+def _frame_of(corners: NDArray[np.int64], size: int) -> tuple[NDArray[np.int64], tuple[int, int]]:
+    """Origin and shape of the mosaic that holds canvases of this size at these corners (canvas, 2)."""
+    origin = corners.min(0)
+    rows, columns = (int(v) for v in corners.max(0) - origin + size)
+    return origin, (rows, columns)
+
+
+class _Runner:
+    """The passes of a network over a scan."""
+
+    def __init__(
+        self,
+        module: PtychoPINN_Lightning,
+        stack: PatternStack,
+        rows: NDArray[np.int64],
+        batch_size: int,
+        device: torch.device,
+        precision: str,
+        clock: _Clock,
+        report: Callable[[float], None],
+    ) -> None:
+        self.module, self.stack, self.rows, self.batch_size = module, stack, rows, batch_size
+        self.device, self.precision, self.clock, self.report = device, precision, clock, report
+        self.size = canvas_size(stack.centres, rows, stack.N)
+        self.window = Window.of(module.probe, self.size)
+        self.corners = stack.centres[rows].min(1) - stack.N // 2
+        self.origin, self.shape = _frame_of(self.corners, self.size)
+        self.mosaic = Mosaic(self.origin, self.shape, device)
+
+    def run(self, index: int, passes: int) -> None:
+        """One pass; the first brings the groups to one phase, later ones start from the image so far and keep
+        its phase."""
+        known = self.mosaic.image(empty=BACKGROUND) if index else None
+        fresh = Mosaic(self.origin, self.shape, self.device)
+        kept: list[tuple[NDArray[np.complex64], NDArray[np.float32]]] = []
+        for done, (batch, corners) in self._batches():
+            start = self.mosaic.cut(known, corners, self.size) if known is not None else None
+            began = time.perf_counter()
+            with autocast(self.device, self.precision):
+                canvases, optics = self.module(batch, self.size, start)
+            self._wait()
+            between = time.perf_counter()
+            window, weight = self.window.cut(canvases), self.window.cut(optics.coverage)
+            if index:
+                fresh.add(window, weight, corners + self.window.first)
+            else:
+                kept.append((window.cpu().numpy(), weight.cpu().numpy()))
+            self.clock.network += between - began
+            self.clock.stitching += time.perf_counter() - between
+            self.report((index + done) / passes)
+        if not index:
+            began = time.perf_counter()
+            self._join(kept, fresh)
+            self.clock.stitching += time.perf_counter() - began
+        self.mosaic = fresh
+
+    def _join(self, kept: list[tuple[NDArray[np.complex64], NDArray[np.float32]]], mosaic: Mosaic) -> None:
+        windows, weights = np.concatenate([w for w, _ in kept]), np.concatenate([w for _, w in kept])
+        kept.clear()
+        corners = self.corners + self.window.first
+        windows *= agreeing_phases(windows, weights, corners)[:, None, None]
+        for start in range(0, len(windows), self.batch_size):
+            part = slice(start, start + self.batch_size)
+            mosaic.add(
+                torch.from_numpy(windows[part]).to(self.device),
+                torch.from_numpy(weights[part]).to(self.device),
+                torch.from_numpy(corners[part]).to(self.device),
+            )
+
+    def _batches(self) -> Iterator[tuple[float, tuple[Batch, Tensor]]]:
+        for start in range(0, len(self.rows), self.batch_size):
+            part = slice(start, min(start + self.batch_size, len(self.rows)))
+            batch = {k: v.to(self.device) for k, v in self.stack.batch(self.rows[part]).items()}
+            yield part.stop / len(self.rows), (batch, torch.from_numpy(self.corners[part]).to(self.device))
+
+    def _wait(self) -> None:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+
+
+def _on_canvas(mosaic: Mosaic, canvas: Canvas) -> tuple[NDArray[np.complex64], NDArray[np.float32]]:
+    """The mosaic on the pixels of `canvas`; both hold every lit pixel."""
+    shift = np.asarray(canvas.origin) - mosaic.origin.cpu().numpy()
+    result = []
+    for array in (mosaic.image().cpu().numpy(), mosaic.coverage().cpu().numpy()):
+        before = np.maximum(-shift, 0)
+        first = np.maximum(shift, 0)
+        part = array[first[0] :, first[1] :][: canvas.shape[0] - before[0], : canvas.shape[1] - before[1]]
+        whole = np.zeros(canvas.shape, array.dtype)
+        whole[before[0] : before[0] + part.shape[0], before[1] : before[1] + part.shape[1]] = part
+        result.append(whole)
+    return result[0], result[1]
+
+
+def _residual(
+    image: Tensor, probe: NDArray[np.complex64], scan: Scan, canvas: Canvas, device: torch.device
+) -> float:
+    """R over all frames, by the torch forward model."""
+    stack = PatternStack(scan)
+    modes = torch.from_numpy(probe_modes(probe)).to(device)
+    mosaic = Mosaic(np.asarray(canvas.origin), canvas.shape, device)
+    misfit = energy = 0.0
+    with torch.inference_mode():
+        for start in range(0, len(stack), 64):
+            rows = np.arange(start, min(start + 64, len(stack)))
+            batch = {k: v.to(device) for k, v in stack.batch(rows).items()}
+            patches = mosaic.cut(image, batch["centres"] - scan.N // 2, scan.N)
+            waves = fourier_shift(modes, batch["fractions"]) * patches[:, None]
+            field = torch.fft.fftshift(torch.fft.fft2(waves, norm="ortho"), dim=(-2, -1))
+            predicted = torch.sqrt((field.real**2 + field.imag**2).sum(1))
+            measured = batch["amplitude"] / stack.scale
+            misfit += float(((predicted - measured) ** 2).sum(dtype=torch.float64))
+            energy += float((measured**2).sum(dtype=torch.float64))
+    return float(np.sqrt(misfit / energy))

@@ -1,0 +1,38 @@
+"""PyTorch itself: present and new enough, or one sentence that says how to get it."""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+from pinn_torch.errors import TorchMissingError
+
+__all__ = ["MINIMUM_TORCH", "require_torch"]
+
+MINIMUM_TORCH = (2, 2)
+
+
+def require_torch() -> ModuleType:
+    """The module ``torch``.
+
+    Raises
+    ------
+    TorchMissingError (a RuntimeError)
+        PyTorch is not installed, or older than 2.2; the message says what to install.
+    """
+    try:
+        import torch
+    except (ImportError, OSError) as error:  # OSError: a shared library of it is missing
+        raise TorchMissingError(
+            "PyTorch backend selected, but PyTorch cannot be imported "
+            f"({error}): install it with `pip install torch>=2.2`"
+        ) from error
+    version = tuple(
+        int("".join(c for c in part if c.isdigit()) or 0)
+        for part in torch.__version__.split("+")[0].split(".")[:2]
+    )
+    if version < MINIMUM_TORCH:
+        raise TorchMissingError(
+            f"PyTorch backend selected, but PyTorch {torch.__version__} is too old: install a "
+            "newer one with `pip install torch>=2.2`"
+        )
+    return torch

@@ -1,0 +1,156 @@
+"""One training, from a scan to an archive."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import tempfile
+import warnings
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import lightning
+import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
+from pinn_config.configs import TrainingConfig
+from pinn_config.execution import PyTorchExecutionConfig
+from pinn_config.validation import validate
+from pinn_data.npz import Scan
+from pinn_data.probe import probe_modes
+
+from pinn_torch.archive import save_model
+from pinn_torch.datamodule import ScanDataModule
+from pinn_torch.devices import device_of, prepare_cpu, resolved_precision
+from pinn_torch.errors import TorchRunError
+from pinn_torch.loggers import experiment_logger
+from pinn_torch.module import PtychoPINN_Lightning
+from pinn_torch.progress import History, ProgressBar
+from pinn_torch.workflows import TrainingResult
+
+__all__ = ["run_training"]
+
+
+def run_training(
+    scan: Scan,
+    config: TrainingConfig,
+    execution: PyTorchExecutionConfig | None,
+    *,
+    validation: Scan | None,
+    seed: int,
+    max_seconds: float | None,
+) -> TrainingResult:
+    """See `pinn_torch.workflows.train`."""
+    execution = execution or PyTorchExecutionConfig()
+    validate(config)
+    if config.model.model_type != "pinn":
+        raise TorchRunError(
+            f"model_type={config.model.model_type!r} was given, but only 'pinn' can be trained: "
+            "set model_type: pinn"
+        )
+    if scan.N != config.model.N:
+        raise TorchRunError(
+            f"the patterns are {scan.N} x {scan.N}, but the network is for N={config.model.N}: set "
+            f"N={scan.N}, or crop the patterns"
+        )
+    if validation is not None and validation.N != scan.N:
+        raise TorchRunError(
+            f"the patterns for the validation are {validation.N} x {validation.N}, "
+            f"but those for the training are {scan.N} x {scan.N}: crop or pad one of them, or leave the validation out"
+        )
+    if max_seconds is not None and not max_seconds > 0:
+        raise TorchRunError(
+            f"max_seconds={max_seconds} was given, but it must be above 0, or None for no limit"
+        )
+    device = device_of(execution.accelerator)
+    execution = dataclasses.replace(execution, precision=resolved_precision(device, execution.precision))
+    if device.type == "cpu":
+        prepare_cpu()
+    lightning.seed_everything(seed, workers=True, verbose=False)
+    data = ScanDataModule(scan, config, execution, validation=validation, seed=seed)
+    module = PtychoPINN_Lightning(
+        config.model,
+        torch.from_numpy(probe_modes(scan.probe)),
+        data.stack.intensity_scale,
+        execution=execution,
+        nll_weight=config.nll_weight,
+        mae_weight=config.mae_weight,
+        probe_trainable=config.probe_trainable,
+        intensity_scale_trainable=config.intensity_scale_trainable,
+    )
+    history = History(max_seconds)
+    module.progress = history.done
+    trainer = _trainer(config, execution, device, history, max_seconds)
+    with warnings.catch_warnings():
+        # Lightning advises on workers and on missing validation; both are choices here.
+        warnings.filterwarnings("ignore", category=UserWarning, module=r"lightning\.")
+        # How it uses torch is not for the user to mend.
+        warnings.filterwarnings("ignore", category=FutureWarning, module=r"lightning\.")
+        trainer.fit(module, datamodule=data)
+    seconds = history.seconds
+    archive = save_model(
+        config.output_dir,
+        module,
+        config,
+        _checkpoint(trainer),
+        {
+            "seed": seed,
+            "steps": trainer.global_step,
+            "epochs": trainer.current_epoch,
+            "training_seconds": round(seconds, 3),
+            "training_frames": len(scan),
+            "training_photons_per_frame": data.stack.nphotons,
+            "training_data": str(scan.source.name) if scan.source is not None else None,
+        },
+    )
+    return TrainingResult(archive, history.rows, seconds, sum(p.numel() for p in module.network.parameters()))
+
+
+def _trainer(
+    config: TrainingConfig,
+    execution: PyTorchExecutionConfig,
+    device: torch.device,
+    history: History,
+    max_seconds: float | None,
+) -> lightning.Trainer:
+    callbacks: list[Any] = [history]
+    if execution.enable_progress_bar:
+        callbacks.append(ProgressBar(history))
+    if execution.enable_checkpointing:
+        callbacks.append(
+            ModelCheckpoint(
+                dirpath=Path(config.output_dir) / "checkpoints", filename="last", enable_version_counter=False
+            )
+        )
+    # Lightning tells of devices and tips on every run; the command line shows what matters.
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    return lightning.Trainer(
+        accelerator={"mps": "mps", "cuda": "gpu"}.get(device.type, "cpu"),
+        devices=execution.devices,
+        strategy=execution.strategy,
+        precision=execution.precision,
+        deterministic=execution.deterministic,
+        max_epochs=config.nepochs,
+        max_time=timedelta(seconds=max_seconds) if max_seconds else None,
+        accumulate_grad_batches=execution.accum_steps,
+        gradient_clip_val=execution.gradient_clip_val,
+        gradient_clip_algorithm=execution.gradient_clip_algorithm if execution.gradient_clip_val else None,
+        logger=experiment_logger(execution.logger_backend, Path(config.output_dir)),
+        callbacks=callbacks,
+        enable_checkpointing=execution.enable_checkpointing,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        reload_dataloaders_every_n_epochs=1,
+        log_every_n_steps=10,
+        use_distributed_sampler=False,
+    )
+
+
+def _checkpoint(trainer: lightning.Trainer) -> bytes:
+    """Bytes of a Lightning checkpoint without optimiser state, which `torch.load(weights_only=True)`
+    reads."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.ckpt"
+        trainer.save_checkpoint(path, weights_only=True)
+        return path.read_bytes()

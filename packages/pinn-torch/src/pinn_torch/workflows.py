@@ -1,0 +1,124 @@
+"""The two things that a user does: train on a scan, and reconstruct a scan. Importing this loads no
+framework."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import numpy as np
+from numpy.typing import NDArray
+from pinn_data.scan import Canvas
+
+from pinn_torch.requirements import require_torch
+
+if TYPE_CHECKING:
+    from pinn_config.configs import InferenceConfig, TrainingConfig
+    from pinn_config.execution import PyTorchExecutionConfig
+    from pinn_data.npz import Scan
+
+__all__ = ["Reconstruction", "TrainingResult", "reconstruct", "train"]
+
+
+@attrs.frozen(eq=False)
+class TrainingResult:
+    """A finished training.
+
+    archive : the ``wts.h5.zip``
+    history : rows of step, epoch, seconds, train_loss (Poisson negative log-likelihood a pixel),
+        train_deviance, val_loss
+    seconds : of the training alone
+    parameters : trained numbers of the network
+    """
+
+    archive: Path
+    history: list[dict[str, Any]]
+    seconds: float
+    parameters: int
+
+
+@attrs.frozen(eq=False)
+class Reconstruction:
+    """An object, and what it was made from.
+
+    object : (row, column) complex64. ``abs(fftshift(fft2(probe * patch, norm='ortho')))`` predicts
+        sqrt(counts); 0 where uncovered
+    coverage : (row, column) float32, probe intensity that each pixel got, in units of the probe's maximum
+    canvas : object pixels that the array covers
+    positions : (position, 2) float64, object pixels, as (y, x)
+    residual : R = sqrt(sum (predicted - measured)**2 / sum measured**2) of the amplitudes, over all frames
+    probe : (N, N) or (mode, N, N) complex64 that the prediction uses
+    seconds : 'network', 'stitching', 'total' (from the arrays to the image, the residual not counted)
+    """
+
+    object: NDArray[np.complex64]
+    coverage: NDArray[np.float32]
+    canvas: Canvas
+    positions: NDArray[np.float64]
+    residual: float
+    probe: NDArray[np.complex64]
+    seconds: dict[str, float]
+    gridsize: int
+
+    def predict_amplitude(self, frame: int) -> NDArray[np.float64]:
+        """(N, N) predicted sqrt(counts) of one frame, zero frequency at N/2."""
+        from pinn_data.forward_model import diffraction_amplitude
+
+        position = self.canvas.local(self.positions[frame : frame + 1])
+        return diffraction_amplitude(self.object, self.probe, position)[0]
+
+
+def train(
+    scan: Scan,
+    config: TrainingConfig,
+    execution: PyTorchExecutionConfig | None = None,
+    *,
+    validation: Scan | None = None,
+    seed: int = 0,
+    max_seconds: float | None = None,
+) -> TrainingResult:
+    """Train the network of `config.model` on a scan, and write ``config.output_dir/wts.h5.zip``.
+
+    max_seconds : the training ends after this time, with a finished learning-rate schedule, if
+        `config.nepochs` do not end it before
+
+    Raises
+    ------
+    TorchMissingError (RuntimeError), ConfigError, TorchRunError (ValueError), NotFiniteError (RuntimeError)
+    """
+    require_torch()
+    from pinn_torch.devices import same_arithmetic_afterwards
+    from pinn_torch.training import run_training
+
+    with same_arithmetic_afterwards():
+        return run_training(
+            scan, config, execution, validation=validation, seed=seed, max_seconds=max_seconds
+        )
+
+
+def reconstruct(
+    model: Path,
+    scan: Scan,
+    config: InferenceConfig | None = None,
+    execution: PyTorchExecutionConfig | None = None,
+    *,
+    seed: int = 0,
+    progress: Callable[[float], None] | None = None,
+) -> Reconstruction:
+    """The object of a scan from the archive (or its folder) of a training.
+
+    progress : called with the share that is done, 0 to 1
+
+    Raises
+    ------
+    TorchMissingError (RuntimeError), ArchiveError (ValueError), ArchiveNotFoundError (FileNotFoundError),
+    TorchRunError (ValueError)
+    """
+    require_torch()
+    from pinn_torch.devices import same_arithmetic_afterwards
+    from pinn_torch.reconstruction import run_reconstruction
+
+    with same_arithmetic_afterwards():
+        return run_reconstruction(model, scan, config, execution, seed=seed, progress=progress)

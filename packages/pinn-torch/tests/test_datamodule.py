@@ -1,0 +1,149 @@
+"""Batches are rows of one stack: equal to direct indexing, never a copy, the same for the same seed."""
+
+from __future__ import annotations
+
+import attrs
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from pinn_config.configs import ModelConfig, TrainingConfig
+from pinn_data.diffraction import normalisation
+from pinn_data.scan import split_subpixel
+from pinn_torch.datamodule import PatternStack, ScanDataModule, canvas_size
+from pinn_torch.errors import TorchRunError
+from torch_scans import quiet, small_scan
+
+
+def _as_unit(scan, unit, dtype):
+    stack = scan.amplitude() if unit == "amplitude" else scan.counts()
+    return attrs.evolve(scan, diffraction=stack.astype(dtype), unit=unit)
+
+
+def _data(scan, *, gridsize=1, num_workers=0, seed=0, validation=None, **settings):
+    config = TrainingConfig(
+        model=ModelConfig(N=scan.N, gridsize=gridsize), **{"batch_size": 4, "n_groups": 12} | settings
+    )
+    return ScanDataModule(scan, config, quiet(num_workers=num_workers), seed=seed, validation=validation)
+
+
+@pytest.mark.parametrize(
+    ("unit", "dtype"),
+    [
+        ("counts", np.uint16),
+        ("counts", ">u4"),
+        ("counts", np.float32),
+        ("intensity", np.float64),
+        ("amplitude", np.float32),
+        ("amplitude", np.float64),
+    ],
+)
+def test_a_batch_equals_direct_indexing_in_every_unit_and_dtype(unit, dtype):
+    scan = _as_unit(small_scan(), unit, dtype)
+    rows = np.array([[3, 0, 7, 11], [5, 5, 2, 9], [0, 1, 2, 3]])
+    batch = PatternStack(scan).batch(rows)
+    amplitude = np.sqrt(small_scan().counts().astype(np.float64))
+    expected = amplitude[rows] * normalisation(amplitude)
+    assert batch["amplitude"].dtype == torch.float32
+    np.testing.assert_allclose(batch["amplitude"].numpy(), expected, rtol=1e-5, atol=1e-6)
+    whole, fraction = split_subpixel(scan.positions)
+    assert np.array_equal(batch["centres"].numpy(), whole[rows])
+    np.testing.assert_allclose(batch["fractions"].numpy(), fraction[rows], atol=1e-7)
+
+
+@pytest.mark.parametrize(("unit", "dtype"), [("counts", np.uint16), ("amplitude", np.float32)])
+def test_the_stack_is_neither_copied_nor_changed(unit, dtype):
+    scan = _as_unit(small_scan(), unit, dtype)
+    before = scan.diffraction.copy()
+    stack = PatternStack(scan)
+    assert np.shares_memory(stack.diffraction, scan.diffraction)
+    for rows in (np.arange(12)[:, None], np.arange(12)):
+        batch = stack.batch(rows)
+        assert not np.shares_memory(batch["amplitude"].numpy(), scan.diffraction)
+    assert np.array_equal(scan.diffraction, before)
+
+
+def test_the_mean_energy_of_a_pattern_is_a_quarter_of_its_pixels():
+    scan = small_scan()
+    batch = PatternStack(scan).batch(np.arange(12)[:, None])
+    energy = (batch["amplitude"].double() ** 2).sum((-2, -1)).mean().item()
+    assert energy == pytest.approx((scan.N / 2) ** 2, rel=1e-5)
+
+
+def _batches(data):
+    return [{k: v.clone() for k, v in batch.items()} for batch in data.train_dataloader()]
+
+
+def _equal(first, second):
+    return len(first) == len(second) and all(
+        a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
+        for a, b in zip(first, second, strict=True)
+    )
+
+
+@pytest.mark.parametrize("gridsize", [1, 2])
+def test_one_seed_gives_the_same_batches_with_any_number_of_workers(gridsize):
+    scan = small_scan()
+    here = _batches(_data(scan, gridsize=gridsize))
+    assert _equal(here, _batches(_data(scan, gridsize=gridsize)))
+    assert _equal(here, _batches(_data(scan, gridsize=gridsize, num_workers=2)))
+    assert not _equal(here, _batches(_data(scan, gridsize=gridsize, seed=1)))
+    assert [len(b["amplitude"]) for b in here] == [4, 4, 4]
+
+
+@pytest.mark.parametrize("gridsize", [1, 2])
+@pytest.mark.parametrize("unseen", [0, 3])
+def test_a_row_holds_a_group_and_then_frames_that_are_not_in_it(gridsize, unseen):
+    data = _data(small_scan(), gridsize=gridsize, predicted_neighbors=unseen)
+    rows = data.train_dataloader().dataset.rows
+    assert rows.shape == (12, gridsize**2 + unseen)
+    assert all(len(set(row)) == len(row) for row in rows.tolist())
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 5))
+def test_the_canvas_holds_every_group_and_is_no_larger_than_it_must(seed, members):
+    rng = np.random.default_rng(seed)
+    centres = rng.integers(-50, 50, size=(20, 2))
+    rows = rng.integers(0, 20, size=(7, members))
+    size = canvas_size(centres, rows, 16)
+    end = np.max(centres[rows] - centres[rows].min(1, keepdims=True)) + 16
+    assert end <= size < end + 4
+
+
+@pytest.mark.parametrize("gridsize", [1, 2])
+def test_the_canvas_of_the_data_module_holds_all_groups_of_training_and_validation(gridsize):
+    validation = small_scan(rows=3, columns=4)
+    data = _data(small_scan(), gridsize=gridsize, validation=validation)
+    seen = 0
+    for loader in (data.train_dataloader(), data.val_dataloader()):
+        for batch in loader:
+            corners = batch["centres"] - batch["centres"].amin(1, keepdim=True)
+            assert int(corners.max()) + 64 <= data.canvas
+            seen += len(corners)
+    assert seen == 24
+
+
+def test_groups_that_do_not_overlap_are_refused_in_one_sentence():
+    scan = small_scan()
+    far = attrs.evolve(scan, positions=scan.positions * 40, positions_start=scan.positions)
+    with pytest.raises(TorchRunError, match=r"overlap.*predicted_neighbors") as caught:
+        _data(far)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_group_with_a_far_member_is_left_out_and_said_so(caplog):
+    scan = small_scan()
+    positions = scan.positions.copy()
+    positions[-1] += 500.0
+    with caplog.at_level("WARNING"):
+        data = _data(attrs.evolve(scan, positions=positions), predicted_neighbors=2)
+    assert len(data.train_dataloader().dataset.rows) == 11
+    assert "1 of 12 training groups are left out" in caplog.text
+
+
+def test_dark_patterns_are_refused():
+    scan = small_scan()
+    dark = attrs.evolve(scan, diffraction=np.zeros_like(scan.diffraction))
+    with pytest.raises(TorchRunError, match="all diffraction patterns are empty"):
+        PatternStack(dark)

@@ -1,0 +1,280 @@
+"""A reconstruction predicts what was measured, and turns and moves with its scan."""
+
+from __future__ import annotations
+
+import attrs
+import numpy as np
+import pytest
+import torch
+from pinn_config.configs import InferenceConfig, ModelConfig, TrainingConfig
+from pinn_config.errors import ConfigError
+from pinn_data.forward_model import residual
+from pinn_data.probe import probe_modes
+from pinn_data.scan import canvas_for
+from pinn_torch.archive import load_model, save_model
+from pinn_torch.errors import TorchRunError
+from pinn_torch.module import PtychoPINN_Lightning
+from pinn_torch.network import PtychoNetwork, read_weights, write_weights
+from pinn_torch.stitching import Mosaic, Window
+from pinn_torch.workflows import reconstruct
+from torch_scans import ARCHITECTURES, noise_free, quiet, small_scan, small_training, transposed
+
+_CASES = [(a, g) for a in ARCHITECTURES for g in (1, 2)]
+
+
+def _config(archive, **settings):
+    # At gridsize 2 three neighbours leave no choice, so groups are the same for a scan that is turned.
+    model = load_model(archive).config.model
+    return InferenceConfig(model=model, **{"neighbor_count": 3} | settings)
+
+
+@pytest.fixture(scope="module")
+def untrained(tmp_path_factory):
+    """An 'unrolled' model that learned nothing: plain physics, which explains patterns without learning."""
+    folder = tmp_path_factory.mktemp("untrained")
+    model = ModelConfig(architecture="unrolled", n_filters_scale=1)
+    module = PtychoPINN_Lightning(model, torch.from_numpy(probe_modes(small_scan().probe)), 1.0)
+    return save_model(folder, module, TrainingConfig(model=model, output_dir=folder), None, {})
+
+
+@pytest.mark.parametrize("modes", [1, 2])
+def test_the_object_with_its_probe_predicts_the_measured_patterns(untrained, modes):
+    """In the unit of the scan: counts, with the file's own probe, which the network never saw."""
+    scan = noise_free(small_scan(modes=modes))
+    result = reconstruct(untrained, scan)
+    assert result.residual < 0.05
+    np.testing.assert_array_equal(result.probe, scan.probe)
+
+
+@pytest.mark.parametrize(("architecture", "gridsize"), _CASES)
+def test_the_residual_is_that_of_the_predicted_amplitudes(trained, architecture, gridsize):
+    scan = small_scan()
+    result = reconstruct(trained(architecture, gridsize), scan)
+    predicted = np.stack([result.predict_amplitude(i) for i in range(len(scan))])
+    assert result.residual == pytest.approx(residual(predicted, scan.amplitude()), rel=1e-3)
+    assert result.gridsize == gridsize
+
+
+@pytest.mark.parametrize(("architecture", "gridsize"), _CASES)
+def test_the_canvas_is_that_of_the_positions(trained, architecture, gridsize):
+    scan = small_scan()
+    result = reconstruct(trained(architecture, gridsize), scan)
+    assert result.canvas == canvas_for(scan.positions, 64)
+    assert result.object.shape == result.coverage.shape == result.canvas.shape
+    assert result.canvas.shape[0] != result.canvas.shape[1]
+    assert result.object.dtype == np.complex64 and result.coverage.dtype == np.float32
+    covered = result.coverage > 0
+    assert (result.object[~covered] == 0).all() and (np.abs(result.object[covered]) > 0).any()
+    corners = np.floor(scan.positions).astype(int) - 32 - np.array(result.canvas.origin)
+    assert all(covered[r + 28 : r + 36, c + 28 : c + 36].any() for r, c in corners)
+
+
+@pytest.mark.parametrize(("architecture", "gridsize"), _CASES)
+def test_transposing_scan_and_kernels_transposes_the_reconstruction(
+    tmp_path, trained, architecture, gridsize
+):
+    archive, scan = trained(architecture, gridsize), small_scan()
+    opened = load_model(archive)
+    weights = {
+        name: np.ascontiguousarray(w.swapaxes(-1, -2)) if w.ndim == 4 else w
+        for name, w in write_weights(opened.module.network).items()
+    }
+    assert any(w.ndim == 4 and np.abs(w - w.swapaxes(-1, -2)).max() > 1e-3 for w in weights.values())
+    read_weights(opened.module.network, weights)
+    turned = save_model(tmp_path, opened.module, opened.config, None, {})
+    here = reconstruct(archive, scan, _config(archive))
+    there = reconstruct(turned, transposed(scan), _config(archive))
+    assert there.canvas.origin == here.canvas.origin[::-1]
+    assert there.canvas.shape == here.canvas.shape[::-1]
+    np.testing.assert_allclose(there.coverage, here.coverage.T, atol=1e-4)
+    np.testing.assert_allclose(there.object, here.object.T, atol=2e-3 * np.abs(here.object).max())
+    assert there.residual == pytest.approx(here.residual, rel=1e-3)
+
+
+@pytest.mark.parametrize(("architecture", "gridsize"), _CASES)
+def test_moving_all_positions_moves_the_canvas_and_nothing_else(trained, architecture, gridsize):
+    archive, scan = trained(architecture, gridsize), small_scan()
+    move = np.array([137.0, -64.0])
+    moved = attrs.evolve(scan, positions=scan.positions + move, object=None)
+    here, there = reconstruct(archive, scan), reconstruct(archive, moved)
+    assert tuple(np.array(there.canvas.origin) - here.canvas.origin) == tuple(move)
+    assert np.array_equal(there.object, here.object)
+    assert there.residual == pytest.approx(here.residual)
+
+
+@pytest.mark.parametrize(("architecture", "gridsize"), [("cnn", 1), ("unet", 2), ("unrolled", 1)])
+def test_the_phase_of_each_group_does_not_matter(monkeypatch, trained, architecture, gridsize):
+    """A pattern does not tell the object's global phase, so a network may give every canvas its own."""
+    archive = trained(architecture, gridsize)
+    config = _config(archive, overlap_passes=1)
+    here = reconstruct(archive, small_scan(), config)
+    forward, rng = PtychoNetwork.forward, np.random.default_rng(0)
+
+    def turned(self, amplitude, optics, start=None):
+        phases = torch.from_numpy(rng.uniform(-3, 3, len(amplitude)).astype(np.float32))
+        return forward(self, amplitude, optics, start) * torch.polar(torch.ones(()), phases)[:, None, None]
+
+    monkeypatch.setattr(PtychoNetwork, "forward", turned)
+    there = reconstruct(archive, small_scan(), config)
+    overlap = np.vdot(there.object, here.object)
+    aligned = there.object * (overlap / abs(overlap))
+    np.testing.assert_allclose(aligned, here.object, atol=5e-3 * np.abs(here.object).max())
+    assert there.residual == pytest.approx(here.residual, rel=1e-2)
+
+
+def test_the_order_of_the_frames_does_not_matter(trained):
+    scan = small_scan()
+    order = np.random.default_rng(0).permutation(len(scan))
+    here, there = reconstruct(trained(), scan), reconstruct(trained(), scan.select(order))
+    np.testing.assert_allclose(there.object, here.object, atol=2e-3 * np.abs(here.object).max())
+
+
+@pytest.mark.parametrize(("architecture", "gridsize"), [("cnn", 1), ("unrolled", 2)])
+def test_the_size_of_a_batch_does_not_matter(trained, architecture, gridsize):
+    archive, scan = trained(architecture, gridsize), small_scan()
+    results = [reconstruct(archive, scan, execution=quiet(inference_batch_size=size)) for size in (1, 5, 64)]
+    for other in results[1:]:
+        scale = np.abs(results[0].object).max()
+        np.testing.assert_allclose(other.object, results[0].object, atol=2e-3 * scale)
+
+
+@pytest.mark.parametrize("factor", [0.25, 9.0])
+def test_a_longer_exposure_gives_the_same_image_brighter(untrained, factor):
+    scan = noise_free(small_scan())
+    brighter = attrs.evolve(scan, diffraction=scan.diffraction * factor)
+    here, there = reconstruct(untrained, scan), reconstruct(untrained, brighter)
+    scale = np.abs(here.object).max()
+    np.testing.assert_allclose(there.object, np.sqrt(factor) * here.object, atol=1e-3 * scale)
+    assert there.residual == pytest.approx(here.residual, rel=1e-2)
+
+
+def test_units_of_the_stack_do_not_matter(untrained):
+    scan = small_scan()
+    amplitude = attrs.evolve(scan, diffraction=scan.amplitude(), unit="amplitude")
+    here, there = reconstruct(untrained, scan), reconstruct(untrained, amplitude)
+    np.testing.assert_allclose(there.object, here.object, atol=1e-3 * np.abs(here.object).max())
+
+
+def test_a_learned_intensity_scale_brightens_the_object(tmp_path, untrained):
+    opened = load_model(untrained)
+    with torch.no_grad():
+        opened.module.log_intensity_scale += np.log(2.0)
+    scaled = save_model(tmp_path, opened.module, opened.config, None, {})
+    here, there = reconstruct(untrained, small_scan()), reconstruct(scaled, small_scan())
+    np.testing.assert_allclose(there.object, 2 * here.object, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("probe_trainable", [False, True])
+@pytest.mark.parametrize("probe_mask", [False, True])
+def test_the_probe_that_comes_back_is_the_one_that_the_residual_needs(tmp_path, probe_trainable, probe_mask):
+    scan = noise_free(small_scan())
+    model = {"probe_mask": probe_mask}
+    archive = small_training(
+        tmp_path, scan, architecture="unrolled", probe_trainable=probe_trainable, model=model
+    ).archive
+    result = reconstruct(archive, scan)
+    predicted = np.stack([result.predict_amplitude(i) for i in range(len(scan))])
+    assert result.residual == pytest.approx(residual(predicted, scan.amplitude()), rel=1e-3)
+    dark = np.abs(result.probe[0]) == 0
+    assert dark.all() == probe_mask
+    # A mask takes light away, but what is left is placed as it was.
+    assert result.residual < (0.35 if probe_mask else 0.1)
+
+
+def test_progress_grows_to_one(trained):
+    shares: list[float] = []
+    reconstruct(trained(), small_scan(), progress=shares.append)
+    assert shares == sorted(shares) and shares[0] > 0 and shares[-1] == pytest.approx(1)
+    assert len(shares) > 2
+
+
+def test_more_passes_explain_more_and_the_default_is_three(untrained):
+    scan = noise_free(small_scan())
+    results = {n: reconstruct(untrained, scan, _config(untrained, overlap_passes=n)) for n in (1, 3, None)}
+    assert results[3].residual < results[1].residual
+    assert np.array_equal(results[None].object, results[3].object)
+
+
+def test_fewer_groups_cover_less(trained):
+    here = reconstruct(trained(), small_scan())
+    there = reconstruct(trained(), small_scan(), _config(trained(), n_groups=2))
+    assert there.canvas == here.canvas
+    assert 0 < (there.coverage > 0).sum() < (here.coverage > 0).sum()
+
+
+def test_seconds_are_told_for_every_part(trained):
+    seconds = reconstruct(trained(), small_scan()).seconds
+    assert set(seconds) == {"network", "stitching", "total"}
+    assert 0 < seconds["network"] < seconds["total"] and 0 < seconds["stitching"] < seconds["total"]
+
+
+# The pieces
+
+
+@pytest.mark.parametrize(
+    "lit", [slice(0, 16), slice(3, 16), slice(4, 16), slice(0, 9), slice(5, 10), slice(6, 8)]
+)
+@pytest.mark.parametrize("canvas", [16, 24])
+def test_a_window_holds_every_lit_pixel_and_has_an_even_size(lit, canvas):
+    probe = torch.zeros((2, 16, 16), dtype=torch.complex64)
+    probe[1, lit, 8] = 1j
+    probe[0, 7, lit] = 2.0
+    window = Window.of(probe, canvas)
+    last = lit.stop + canvas - 16
+    assert window.size % 2 == 0
+    assert 0 <= window.first <= lit.start and last <= window.first + window.size <= canvas
+    assert window.cut(torch.zeros((3, canvas, canvas))).shape == (3, window.size, window.size)
+
+
+def test_a_mosaic_is_the_weighted_mean_of_its_windows():
+    rng = np.random.default_rng(0)
+    windows = torch.from_numpy(rng.normal(size=(3, 4, 4)) + 1j * rng.normal(size=(3, 4, 4))).to(
+        torch.complex64
+    )
+    weights = torch.from_numpy(rng.uniform(0.1, 1, size=(3, 4, 4)).astype(np.float32))
+    corners = torch.tensor([[10, -3], [12, -2], [11, 0]])
+    mosaic = Mosaic(np.array([10, -3]), (7, 9), torch.device("cpu"))
+    for part in (slice(0, 2), slice(2, 3)):
+        mosaic.add(windows[part], weights[part], corners[part])
+    total, weight = np.zeros((7, 9), complex), np.zeros((7, 9))
+    for w, v, (r, c) in zip(windows.numpy(), weights.numpy(), (corners - corners[0]).tolist(), strict=True):
+        total[r : r + 4, c : c + 4] += w * v
+        weight[r : r + 4, c : c + 4] += v
+    expected = np.divide(total, weight, out=np.full((7, 9), 5.0 + 0j), where=weight > 0)
+    np.testing.assert_allclose(mosaic.image(empty=5.0).numpy(), expected, atol=1e-5)
+    np.testing.assert_allclose(mosaic.coverage().numpy(), weight, atol=1e-6)
+    assert torch.equal(mosaic.cut(mosaic.image(), corners[:1] + 1, 4)[0], mosaic.image()[1:5, 1:5])
+
+
+# What does not fit
+
+
+def test_patterns_of_another_size_are_refused(trained):
+    with pytest.raises(
+        TorchRunError, match=r"the patterns are 32 x 32, but the model was trained for N=64: crop"
+    ):
+        reconstruct(trained(), small_scan(32))
+
+
+@pytest.mark.parametrize("architecture", ["cnn", "unet"])
+def test_passes_are_refused_where_a_network_cannot_restart(trained, architecture):
+    archive = trained(architecture)
+    with pytest.raises(
+        TorchRunError, match=f"overlap_passes=2 .* '{architecture}' cannot start .*: use 1 pass"
+    ):
+        reconstruct(archive, small_scan(), _config(archive, overlap_passes=2))
+    assert reconstruct(archive, small_scan(), _config(archive, overlap_passes=1)).object.any()
+
+
+@pytest.mark.parametrize("settings", [{"overlap_passes": 0}, {"n_groups": 0}, {"neighbor_count": -1}])
+def test_a_configuration_that_cannot_be_run_is_refused(trained, settings):
+    with pytest.raises(ConfigError, match=f"{next(iter(settings))} must be"):
+        reconstruct(trained(), small_scan(), _config(trained(), **settings))
+
+
+def test_positions_far_apart_are_refused_before_memory_is_taken(trained):
+    scan = small_scan()
+    positions = scan.positions.copy()
+    positions[0] = [1e7, 1e7]
+    with pytest.raises(ValueError, match="remove outlying positions"):
+        reconstruct(trained(), attrs.evolve(scan, positions=positions))

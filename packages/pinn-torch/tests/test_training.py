@@ -1,0 +1,184 @@
+"""A training: what is declared trainable moves and nothing else, one seed gives one result, it ends."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import attrs
+import numpy as np
+import pytest
+import torch
+from pinn_data.probe import probe_modes
+from pinn_torch import progress
+from pinn_torch.archive import load_model
+from pinn_torch.datamodule import PatternStack
+from pinn_torch.errors import NotFiniteError
+from pinn_torch.module import normalised_probe
+from pinn_torch.progress import History
+from pinn_torch.workflows import reconstruct
+from torch_scans import ARCHITECTURES, small_scan, small_training
+
+
+def _state(archive):
+    return {name: value.detach().clone() for name, value in load_model(archive).module.state_dict().items()}
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_every_architecture_trains_and_lowers_its_loss(tmp_path, architecture):
+    result = small_training(
+        tmp_path,
+        small_scan(),
+        architecture=architecture,
+        learning_rate=0.01,
+        nepochs=5,
+        predicted_neighbors=0,
+        batch_size=12,
+    )
+    losses = [row["train_loss"] for row in result.history]
+    assert len(losses) >= 5 and min(losses[2:]) < losses[0]
+    assert result.archive == tmp_path / "wts.h5.zip" and result.archive.is_file()
+    weights = load_model(result.archive).module.network.parameters()
+    assert result.parameters == sum(p.numel() for p in weights)
+
+
+@pytest.mark.parametrize("gridsize", [1, 2])
+@pytest.mark.parametrize(("probe", "scale"), [(False, False), (True, False), (False, True)])
+def test_what_is_declared_trainable_moves_and_the_rest_does_not(tmp_path, gridsize, probe, scale):
+    scan = small_scan(modes=2)
+    settings = {"probe_trainable": probe, "intensity_scale_trainable": scale}
+    state = _state(small_training(tmp_path, scan, gridsize=gridsize, **settings).archive)
+    start = normalised_probe(torch.from_numpy(probe_modes(scan.probe)), 64, 4.0)
+    assert torch.equal(torch.view_as_complex(state["probe_parts"]), start) != probe
+    measured = torch.tensor(math.log(PatternStack(scan).intensity_scale))
+    assert torch.equal(state["log_intensity_scale"], measured) != scale
+    assert state["network.trained.encoder0/conv1.bias"].any()  # it started at zero
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_one_seed_gives_the_same_weights_to_the_bit(tmp_path, trained, architecture):
+    settings = {"architecture": architecture, "gridsize": 2, "learning_rate": 0.05}
+    first = _state(trained(architecture, 2))
+    again = _state(small_training(tmp_path / "again", small_scan(), **settings).archive)
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    other = _state(small_training(tmp_path / "other", small_scan(), seed=6, **settings).archive)
+    assert any(not torch.equal(first[name], other[name]) for name in first)
+
+
+def test_history_tells_every_step_and_the_validation_of_every_epoch(tmp_path):
+    result = small_training(tmp_path, small_scan(), nepochs=2, validation=small_scan(rows=3))
+    assert [row["step"] for row in result.history] == [1, 2, 3, 4]
+    assert [row["epoch"] for row in result.history] == [0, 0, 1, 1]
+    assert [row["val_loss"] is not None for row in result.history] == [False, True, False, True]
+    assert all(math.isfinite(row["train_loss"]) and row["train_deviance"] >= 0 for row in result.history)
+    assert all(a["seconds"] <= b["seconds"] for a, b in zip(result.history, result.history[1:], strict=False))
+    assert result.seconds >= result.history[-1]["seconds"]
+
+
+def test_accumulated_batches_make_one_step_and_one_row(tmp_path):
+    result = small_training(tmp_path, small_scan(), batch_size=3, execution={"accum_steps": 2})
+    assert [row["step"] for row in result.history] == [1, 2]
+
+
+def test_accumulated_batches_equal_one_large_batch(tmp_path):
+    settings = {"predicted_neighbors": 0, "nepochs": 1}
+    small = small_training(
+        tmp_path / "a", small_scan(), batch_size=6, execution={"accum_steps": 2}, **settings
+    )
+    large = small_training(tmp_path / "b", small_scan(), batch_size=12, **settings)
+    assert load_model(small.archive).provenance["steps"] == 1
+    first, second = _state(small.archive), _state(large.archive)
+    assert all(torch.allclose(first[name], second[name], atol=2e-4) for name in first)
+
+
+def test_workers_train_the_same_network(tmp_path):
+    here = small_training(tmp_path / "a", small_scan())
+    there = small_training(tmp_path / "b", small_scan(), execution={"num_workers": 2})
+    first, second = _state(here.archive), _state(there.archive)
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e-3, 1e4])
+def test_the_unit_of_the_probe_changes_nothing(tmp_path, scale):
+    scan = small_scan()
+    losses = [
+        [row["train_loss"] for row in small_training(tmp_path / name, s).history]
+        for name, s in (("a", scan), ("b", attrs.evolve(scan, probe=scan.probe * scale)))
+    ]
+    np.testing.assert_allclose(losses[0], losses[1], rtol=1e-4)
+
+
+def test_max_seconds_ends_the_training_and_leaves_an_archive(tmp_path):
+    result = small_training(tmp_path, small_scan(), nepochs=100_000, max_seconds=0.2)
+    assert load_model(result.archive).provenance["epochs"] < 100_000
+    assert 1 <= result.history[-1]["step"] < 200_000
+
+
+@pytest.mark.parametrize("seconds", [0.0, -1.0, float("nan")])
+def test_max_seconds_that_is_no_time_is_refused(tmp_path, seconds):
+    with pytest.raises(ValueError, match="max_seconds"):
+        small_training(tmp_path, small_scan(), max_seconds=seconds)
+
+
+def test_the_share_that_is_done_is_the_larger_of_steps_and_seconds(monkeypatch):
+    clock = [100.0]
+    monkeypatch.setattr(progress.time, "perf_counter", lambda: clock[0])
+    steps, timed = History(None), History(10.0)
+    steps._steps = timed._steps = 40
+    clock[0] = 105.0
+    assert (steps.done(10), timed.done(10), timed.done(30)) == (0.25, 0.5, 0.75)
+
+
+def test_a_loss_that_is_not_finite_stops_the_training(tmp_path):
+    with pytest.raises(
+        NotFiniteError, match=r"the loss became \S+ at step \d+: lower the learning rate"
+    ) as e:
+        small_training(tmp_path, small_scan(), nepochs=5, learning_rate=1e30)
+    assert isinstance(e.value, RuntimeError)
+    assert not (tmp_path / "wts.h5.zip").exists()
+
+
+def test_nothing_is_written_beside_the_output_folder(tmp_path, monkeypatch):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    small_training(tmp_path / "out", small_scan())
+    assert list(elsewhere.iterdir()) == []
+    assert [p.name for p in (tmp_path / "out").iterdir()] == ["wts.h5.zip"]
+
+
+def test_checkpoints_are_kept_where_they_are_wanted(tmp_path):
+    small_training(tmp_path, small_scan(), execution={"enable_checkpointing": True})
+    checkpoint = tmp_path / "checkpoints" / "last.ckpt"
+    state = torch.load(checkpoint, weights_only=True)["state_dict"]
+    assert torch.equal(state["probe_parts"], _state(tmp_path)["probe_parts"])
+
+
+def test_provenance_says_what_was_trained_on(tmp_path):
+    provenance = load_model(small_training(tmp_path, small_scan(), seed=4).archive).provenance
+    assert (provenance["seed"], provenance["steps"], provenance["training_frames"]) == (4, 2, 12)
+    assert provenance["training_photons_per_frame"] == pytest.approx(small_scan().nphotons)
+    assert provenance["torch"] == str(torch.__version__)
+    json.dumps(provenance)
+
+
+def test_arithmetic_of_the_caller_is_as_before(tmp_path):
+    """Numbers too small for a normal float are zero inside, for speed, and not outside."""
+    result = small_training(tmp_path, small_scan())
+    reconstruct(result.archive, small_scan())
+    assert float(np.float32(1e-40) * np.float32(1)) > 0
+    assert float(torch.tensor([1e-40]) * 1) > 0
+
+
+def test_a_training_warns_of_nothing_that_the_user_cannot_mend(tmp_path, recwarn):
+    small_training(tmp_path, small_scan())
+    assert [str(w.message) for w in recwarn] == []
+
+
+def test_progress_bars_are_silent_unless_asked_for(tmp_path, capfd):
+    small_training(tmp_path / "a", small_scan())
+    quiet = capfd.readouterr()
+    assert quiet.out == "" and quiet.err == ""
+    small_training(tmp_path / "b", small_scan(), execution={"enable_progress_bar": True})
+    shown = capfd.readouterr()
+    assert shown.out == "" and "100%" in shown.err and "epoch 1/1" in shown.err

@@ -1,0 +1,162 @@
+"""What the tests are fed with: small asymmetric scans, batches, optics, and trainings of a few steps."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import attrs
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pinn_config.architecture import network
+from pinn_config.configs import ModelConfig, TrainingConfig
+from pinn_config.execution import PyTorchExecutionConfig
+from pinn_data.forward_model import diffraction_intensity
+from pinn_data.npz import Scan
+from pinn_data.probe import defocused_probe
+from pinn_data.simulate import picture_object, simulate_scan
+from pinn_torch.network import PtychoNetwork
+from pinn_torch.physics import GroupOptics, fourier_shift
+from pinn_torch.workflows import TrainingResult, train
+
+ARCHITECTURES = ("cnn", "unet", "unrolled")
+
+
+def small_positions(rows: int = 4, columns: int = 3, N: int = 64) -> NDArray[np.float64]:
+    """A sheared raster, other steps in y than in x; fractions are quarters, so whole shifts are exact."""
+    r, c = (a.ravel() for a in np.mgrid[:rows, :columns])
+    return np.stack([N / 2 + 8.25 + 7 * r + 0.5 * c, N / 2 + 6.5 + 9 * c + 0.25 * r], axis=1)
+
+
+def two_modes(N: int) -> NDArray[np.complex128]:
+    """A probe of two incoherent modes, neither symmetric nor alike."""
+    first = defocused_probe(N)
+    return np.stack([first, 0.4j * np.roll(first.T, 3, axis=0)])
+
+
+def small_scan(N: int = 64, *, rows: int = 4, columns: int = 3, modes: int = 1, photons: float = 1e5) -> Scan:
+    """Twelve frames of counts of an object with structure in amplitude and phase."""
+    positions = small_positions(rows, columns, N)
+    side = int(np.ceil(positions.max())) + N // 2 + 2
+    probe = defocused_probe(N) if modes == 1 else two_modes(N)
+    return simulate_scan(picture_object("camera", "moon", side), probe, positions, photons=photons, rng=3)
+
+
+def noise_free(scan: Scan) -> Scan:
+    """The same scan with the intensities that its own object and probe predict."""
+    assert scan.object is not None
+    intensity = diffraction_intensity(scan.object, scan.probe, scan.positions)
+    return attrs.evolve(scan, diffraction=intensity, unit="intensity")
+
+
+def transposed(scan: Scan) -> Scan:
+    """The scan with x and y exchanged."""
+    return Scan(
+        diffraction=np.ascontiguousarray(scan.diffraction.swapaxes(-1, -2)),
+        unit=scan.unit,
+        positions=np.ascontiguousarray(scan.positions[:, ::-1]),
+        probe=np.ascontiguousarray(scan.probe.swapaxes(-1, -2)),
+    )
+
+
+def quiet(**settings: Any) -> PyTorchExecutionConfig:
+    """An execution that writes neither logs nor checkpoints."""
+    return PyTorchExecutionConfig(**{"logger_backend": "none", "enable_checkpointing": False} | settings)
+
+
+def small_training(
+    folder: Path,
+    scan: Scan,
+    *,
+    architecture: str = "cnn",
+    gridsize: int = 1,
+    execution: dict[str, Any] | None = None,
+    learning_rate: float = 1e-3,
+    seed: int = 0,
+    validation: Scan | None = None,
+    max_seconds: float | None = None,
+    model: dict[str, Any] | None = None,
+    **settings: Any,
+) -> TrainingResult:
+    """Two steps unless `settings` (of TrainingConfig) say otherwise, with the narrowest network."""
+    config = TrainingConfig(
+        model=ModelConfig(
+            N=scan.N, architecture=architecture, gridsize=gridsize, n_filters_scale=1, **(model or {})
+        ),
+        **{"nepochs": 1, "batch_size": 6, "n_groups": 12, "output_dir": folder} | settings,
+    )
+    run = quiet(learning_rate=learning_rate, **(execution or {}))
+    return train(scan, config, run, validation=validation, seed=seed, max_seconds=max_seconds)
+
+
+@attrs.frozen
+class Scene:
+    """Optics of a batch of groups, and the truth behind their amplitudes.
+
+    canvas : (group, M, M) complex; optics : measured amplitudes are those of `canvas`, without noise
+    """
+
+    optics: GroupOptics
+    amplitude: torch.Tensor
+    canvas: torch.Tensor
+    probes: torch.Tensor
+    corners: torch.Tensor
+
+    def of(self, groups: slice | list[int]) -> GroupOptics:
+        """The optics of some of the groups alone."""
+        return GroupOptics(
+            self.amplitude[groups],
+            self.probes[groups],
+            self.corners[groups],
+            self.canvas.shape[-1],
+            self.optics.background,
+        )
+
+
+def scene(
+    seed: int,
+    *,
+    groups: int = 2,
+    patterns: int = 4,
+    modes: int = 2,
+    size: int = 16,
+    canvas: int = 24,
+    dtype: torch.dtype = torch.float32,
+) -> Scene:
+    """Complex objects and probes without symmetry, in the network's units (energy about (N/2)**2)."""
+    rng = np.random.default_rng(seed)
+    complex_dtype = torch.complex64 if dtype == torch.float32 else torch.complex128
+    probe = defocused_probe(max(size, 8))[:size, :size]
+    probe = np.stack([probe * np.exp(1j * m) * (0.6**m) for m in range(modes)])
+    probe = probe + 0.15 * np.abs(probe).max() * _noise(rng, probe.shape)
+    probe *= size / 2 / np.sqrt(0.5) / np.sqrt(np.sum(np.abs(probe) ** 2))
+    objects = torch.from_numpy(np.sqrt(0.5) * (1 + 0.25 * _noise(rng, (groups, canvas, canvas)))).to(
+        complex_dtype
+    )
+    corners = torch.from_numpy(rng.integers(0, canvas - size + 1, size=(groups, patterns, 2)))
+    fractions = torch.from_numpy(rng.uniform(0, 1, size=(groups, patterns, 2))).to(dtype)
+    probes = fourier_shift(torch.from_numpy(probe).to(complex_dtype), fractions)
+    blank = torch.zeros((groups, patterns, size, size), dtype=dtype)
+    background = float(np.sqrt(0.5))
+    amplitude = GroupOptics(blank, probes, corners, canvas, background).intensity(objects).sqrt()
+    return Scene(
+        GroupOptics(amplitude, probes, corners, canvas, background), amplitude, objects, probes, corners
+    )
+
+
+def _noise(rng: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.complex128]:
+    return rng.normal(size=shape) + 1j * rng.normal(size=shape)
+
+
+def small_network(
+    architecture: str, gridsize: int = 1, *, seed: int = 0, N: int = 64, **model: Any
+) -> PtychoNetwork:
+    """The narrowest network of an architecture with weights that all differ from zero, ready to run."""
+    torch.manual_seed(seed)
+    config = ModelConfig(N=N, architecture=architecture, gridsize=gridsize, n_filters_scale=1, **model)
+    built = PtychoNetwork(network(config)).eval()
+    with torch.no_grad():
+        for parameter in built.parameters():
+            parameter.add_(0.03 * torch.randn_like(parameter))
+    return built
