@@ -52,7 +52,8 @@ def test_recipe_where_nothing_is_said():
     assert settings.config.model.architecture == RECIPE["model"]["architecture"]
     assert settings.execution.accelerator == "auto"
     assert settings.execution.enable_progress_bar is True
-    assert settings.config.nepochs == TrainingConfig(ModelConfig()).nepochs
+    assert settings.config.nepochs == RECIPE.get("nepochs", TrainingConfig(ModelConfig()).nepochs)
+    assert settings.config.nll_weight == TrainingConfig(ModelConfig()).nll_weight
 
 
 @given(
@@ -68,7 +69,9 @@ def test_command_line_beats_file_beats_recipe(written, flags, tmp_path):
     path.write_text("".join(f"{key}: {value}\n" for key, value in written.items()))
     arguments = [part for key, value in flags.items() for part in (f"--{key}", str(value))]
     config = training_settings(_train("--config", str(path), *arguments)).for_scan(64, 1000)
-    defaults = {"nepochs": 50, "n_groups": 1000} | {k: RECIPE[k] for k in ("batch_size", "neighbor_count")}
+    plain = TrainingConfig(ModelConfig(), n_groups=1000)
+    names = ("nepochs", "batch_size", "n_groups", "neighbor_count")
+    defaults = {name: RECIPE.get(name, getattr(plain, name)) for name in names}
     wanted = defaults | written | flags
     assert {key: getattr(config, key) for key in wanted} == wanted
 

@@ -114,6 +114,20 @@ def test_max_seconds_ends_the_training_and_leaves_an_archive(tmp_path):
     assert 1 <= result.history[-1]["step"] < 200_000
 
 
+def test_rows_are_due_by_steps_or_by_seconds_whichever_is_first(monkeypatch):
+    """However large the number of epochs beside a limit of time, there is a curve to look at."""
+    clock = [0.0]
+    monkeypatch.setattr(progress.time, "perf_counter", lambda: clock[0])
+    history = History(40.0)
+    history._steps = 1_000_000
+    due = []
+    for step in range(1, 5):
+        clock[0] += 0.06
+        due.append(history._is_due(step))
+    assert due == [False, True, True, True]
+    assert history._is_due(2500)
+
+
 @pytest.mark.parametrize("seconds", [0.0, -1.0, float("nan")])
 def test_max_seconds_that_is_no_time_is_refused(tmp_path, seconds):
     with pytest.raises(ValueError, match="max_seconds"):

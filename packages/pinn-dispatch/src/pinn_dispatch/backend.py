@@ -60,7 +60,6 @@ class ReconstructionResult(Protocol):
 
     def predict_amplitude(self, frame: int) -> NDArray[np.float64]:
         """The pattern that this object gives at `frame`, (N, N), sqrt(counts)."""
-        ...
 
 
 class Backend(Protocol):
@@ -77,7 +76,6 @@ class Backend(Protocol):
         max_seconds: float | None = None,
     ) -> TrainingResult:
         """Learns `scan` and writes the archive into ``config.output_dir``."""
-        ...
 
     def reconstruct(
         self,
@@ -89,7 +87,6 @@ class Backend(Protocol):
         seed: int = 0,
     ) -> ReconstructionResult:
         """The object of `scan`, by the network in the archive `model`."""
-        ...
 
 
 def shortcomings(module: ModuleType | Any) -> list[str]:

@@ -20,8 +20,7 @@ __all__ = ["PtychoNetwork", "read_weights", "write_weights"]
 
 Values = dict[str, Tensor]
 
-# Convolutions of an upsampled input with at most so many outputs are computed before the upsampling:
-# `_doubled`.
+# Convolutions with at most so many outputs are computed before the upsampling of their input: `_doubled`.
 _FEW_CHANNELS = 4
 
 _ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -35,28 +34,28 @@ _ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 def _doubled(kernel: Tensor) -> Tensor:
-    """Kernels (4 * out, in, 3, 3) that give, from an input, the four pixels of each ``conv(upsample(input),
-    kernel)``.
+    """Kernels (4 * out, in, 3, 3) of the four pixels that ``conv(upsample(x), kernel)`` has for one of x.
 
     ``conv(upsample(x), kernel) = pixel_shuffle(conv(x, _doubled(kernel)), 2)``: of the three rows under an
-    output pixel,
-    nearest upsampling made two equal, so their weights add up.
+    output pixel nearest upsampling made two equal, so their weights add up.
     """
     for axis in (-2, -1):
         first, middle, last = kernel.unbind(axis)
         none = torch.zeros_like(first)
-        even, odd = (
-            torch.stack([first, middle + last, none], axis),
-            torch.stack([none, first + middle, last], axis),
-        )
+        even = torch.stack([first, middle + last, none], axis)
+        odd = torch.stack([none, first + middle, last], axis)
         kernel = torch.stack([even, odd], 1).flatten(0, 1)
     return kernel.contiguous(memory_format=torch.channels_last)
 
 
 class _Convolution(nn.Module):
-    """doubles : upsample the input first, nearest, to twice its size."""
+    """A convolution and its activation, with a neighbour that is cheaper inside (`_inside_convolutions`).
 
-    def __init__(self, layer: Layer, doubles: bool) -> None:
+    doubles : the input is upsampled first, nearest, to twice its size
+    halves : the output is max-pooled, 2 x 2
+    """
+
+    def __init__(self, layer: Layer, *, doubles: bool, halves: bool) -> None:
         super().__init__()
         a = layer.attributes
         shape = layer.parameters()["kernel"]
@@ -67,7 +66,7 @@ class _Convolution(nn.Module):
         else:
             nn.init.xavier_uniform_(self.kernel)
         self.activation = a["activation"]
-        self.doubles = doubles
+        self.doubles, self.halves = doubles, halves
 
     def forward(self, x: Tensor) -> Tensor:
         if self.doubles:
@@ -75,10 +74,10 @@ class _Convolution(nn.Module):
             x = functional.pixel_shuffle(x, 2)
         else:
             x = functional.conv2d(x, self.kernel, self.bias, padding=1)
-        if (
-            self.activation == "relu"
-        ):  # in place: the convolution does not need its output for the backward pass
-            return functional.relu_(x)
+        if self.halves:  # before the activation, which rises and so commutes, on a quarter of the pixels
+            x = functional.max_pool2d(x, 2)
+        if self.activation == "relu":
+            return functional.relu_(x)  # in place: nothing above needs its output for the backward pass
         # Heads are float32 even under autocast: a phase in bfloat16 has steps of one percent.
         return _ACTIVATIONS[self.activation](x.float())
 
@@ -179,10 +178,12 @@ class PtychoNetwork(nn.Module):
         super().__init__()
         self.description = description
         self.trained = nn.ModuleDict()
-        self._left_to_head = _upsamplings_of_heads(description)
+        self._inside = _inside_convolutions(description)
+        halved = {layer.inputs[0] for layer in description.layers if layer.name in self._inside}
         for layer in description.layers:
             if layer.kind == "conv":
-                self.trained[layer.name] = _Convolution(layer, layer.inputs[0] in self._left_to_head)
+                doubles, halves = layer.inputs[0] in self._inside, layer.name in halved
+                self.trained[layer.name] = _Convolution(layer, doubles=doubles, halves=halves)
             elif layer.kind == "steps":
                 self.trained[layer.name] = _Steps(layer)
         last_use = {name: layer.name for layer in description.layers for name in layer.inputs}
@@ -197,7 +198,9 @@ class PtychoNetwork(nn.Module):
 
     def forward(self, amplitude: Tensor, optics: GroupOptics, start: Tensor | None = None) -> Tensor:
         """start : (group, M, M) complex, optional. The object as known so far; its global phase is kept."""
-        values: Values = {"amplitude": amplitude.contiguous(memory_format=torch.channels_last)}
+        # A copy, not `contiguous`: that keeps the strides of a single channel, and with them torch takes the slower
+        # convolutions of channels-first arrays, to the end of the network.
+        values: Values = {"amplitude": amplitude.clone(memory_format=torch.channels_last)}
         turn = None
         for layer in self.description.layers:
             if not layer.takes_part(known=start is not None):
@@ -209,7 +212,7 @@ class PtychoNetwork(nn.Module):
                 result = self.trained[layer.name](inputs[0], optics)
             elif layer.kind == "conv":
                 result = self.trained[layer.name](inputs[0])
-            elif layer.name in self._left_to_head:
+            elif layer.name in self._inside:
                 result = inputs[0]
             elif layer.kind == "start" and start is not None:
                 turn = _turn(start, inputs[0], optics)
@@ -223,19 +226,26 @@ class PtychoNetwork(nn.Module):
         return canvas if turn is None else canvas * turn.conj()
 
 
-def _upsamplings_of_heads(description: Network) -> frozenset[str]:
-    """Upsamplings whose only user is a convolution with few outputs: the widest maps of a decoder, and its
-    least work."""
+def _inside_convolutions(description: Network) -> frozenset[str]:
+    """Upsamplings and poolings that the convolution beside them does itself, with the same result.
+
+    Upsamplings before convolutions with few outputs: the widest maps of a decoder, for its least work. Poolings
+    of a convolution that nothing else uses.
+    """
+    by_name = {layer.name: layer for layer in description.layers}
     users: dict[str, list[Layer]] = {}
     for layer in description.layers:
         for name in layer.inputs:
             users.setdefault(name, []).append(layer)
-    return frozenset(
-        layer.name
-        for layer in description.layers
-        if layer.kind == "upsample"
-        and all(u.kind == "conv" and u.attributes["out_channels"] <= _FEW_CHANNELS for u in users[layer.name])
-    )
+
+    def belongs(layer: Layer) -> bool:
+        if layer.kind == "upsample":
+            heads = (u.kind == "conv" and u.attributes["out_channels"] <= _FEW_CHANNELS for u in users[layer.name])
+            return all(heads)
+        source = by_name.get(layer.inputs[0]) if layer.kind == "max_pool" else None
+        return source is not None and source.kind == "conv" and users[source.name] == [layer]
+
+    return frozenset(layer.name for layer in description.layers if belongs(layer))
 
 
 def _turn(given: Tensor, first: Tensor, optics: GroupOptics) -> Tensor:

@@ -47,8 +47,7 @@ class History(lightning.Callback):
         self.started = time.perf_counter()
         self._sums: dict[str, float] = {}
         self._count = 0
-        self._closed = 0
-        self._closed = 0.0
+        self._row_step, self._row_seconds = 0, 0.0
         self._steps = 1
 
     def done(self, step: int) -> float:
@@ -70,8 +69,14 @@ class History(lightning.Callback):
                 self._sums[key] = self._sums.get(key, 0.0) + float(value)
         self._count += 1
         # With accumulated gradients several batches make one step.
-        if trainer.global_step > self._closed and trainer.global_step % max(1, self._steps // _ROWS) == 0:
+        if trainer.global_step > self._row_step and self._is_due(trainer.global_step):
             self._close(trainer)
+
+    def _is_due(self, step: int) -> bool:
+        """A row for every 400th part of the training, in steps or in seconds, whichever is done first."""
+        if step % max(1, self._steps // _ROWS) == 0:
+            return True
+        return self.max_seconds is not None and self.seconds - self._row_seconds >= self.max_seconds / _ROWS
 
     def _close(self, trainer: Any) -> None:
         if self._count:
@@ -84,8 +89,8 @@ class History(lightning.Callback):
             row["learning_rate"] = trainer.optimizers[0].param_groups[0]["lr"]
             row["val_loss"] = None
             self.rows.append(row)
-        self._sums, self._count, self._closed = {}, 0, self.seconds
-        self._closed = trainer.global_step
+        self._sums, self._count = {}, 0
+        self._row_step, self._row_seconds = trainer.global_step, self.seconds
 
     def on_validation_epoch_end(self, trainer: Any, module: Any) -> None:
         if not trainer.sanity_checking and "val_loss" in trainer.callback_metrics:

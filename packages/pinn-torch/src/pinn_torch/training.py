@@ -56,7 +56,8 @@ def run_training(
     if validation is not None and validation.N != scan.N:
         raise TorchRunError(
             f"the patterns for the validation are {validation.N} x {validation.N}, "
-            f"but those for the training are {scan.N} x {scan.N}: crop or pad one of them, or leave the validation out"
+            f"but those for the training are {scan.N} x {scan.N}: "
+            "crop or pad one of them, or leave the validation out"
         )
     if max_seconds is not None and not max_seconds > 0:
         raise TorchRunError(

@@ -19,7 +19,7 @@ from pinn_dispatch.errors import UsageError
 
 __all__ = ["MAX_SECONDS", "add", "run"]
 
-MAX_SECONDS = 200.0
+MAX_SECONDS = 120.0
 """Of training: with simulation, reconstruction and pictures the demo stays below five minutes on two
 cores."""
 

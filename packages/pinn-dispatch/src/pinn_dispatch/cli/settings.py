@@ -27,9 +27,10 @@ __all__ = ["RECIPE", "TrainingSettings", "add_flags", "execution_settings", "tra
 
 RECIPE: Mapping[str, Any] = {
     "backend": "pytorch",
-    "batch_size": 8,
-    "neighbor_count": 6,
     "model": {"architecture": "unrolled", "gridsize": 2},
+    "batch_size": 8,
+    "nepochs": 5,
+    "neighbor_count": 6,
     EXECUTION: {
         "accelerator": "auto",
         "precision": "auto",
