@@ -26,7 +26,7 @@ test:  ## all tests, in one environment
 
 alone:  ## each package's tests in an environment that holds only what it declares
 	@for package in $(PACKAGES); do echo "== $$package"; \
-	uv run --isolated --package $$package --with pytest --with hypothesis pytest packages/$$package || exit 1; done
+	uv run --isolated --package $$package --with pytest --with pytest-timeout --with hypothesis pytest packages/$$package || exit 1; done
 
 bench:  ## speed and memory, as ratios within one run; leave the machine alone meanwhile
 	uv run python -m benchmarks

@@ -31,12 +31,12 @@ _PLAIN = {"learning_rate": 1e-3, "batch_size": 16}
 ROWS: dict[str, tuple[dict, tuple[int, ...]]] = {
     "recommended": ({}, CURVE),
     "untrained": ({"untrained": True}, (0,)),
-    "cnn, gridsize 1": ({"architecture": "cnn", "gridsize": 1, **_PLAIN}, CURVE),
+    "cnn, gridsize 1": ({"architecture": "cnn", "gridsize": 1, **_PLAIN}, CURVE[1:]),
     "cnn, gridsize 1, own pattern only": (
         {"architecture": "cnn", "gridsize": 1, "predicted_neighbors": 0, **_PLAIN},
         POINT,
     ),
-    "unet, gridsize 1": ({"architecture": "unet", "gridsize": 1, "n_filters_scale": 1, **_PLAIN}, CURVE),
+    "unet, gridsize 1": ({"architecture": "unet", "gridsize": 1, "n_filters_scale": 1, **_PLAIN}, CURVE[1:]),
     "unrolled, gridsize 1": ({"gridsize": 1, "batch_size": 16}, POINT),
     "unrolled, gridsize 1, untrained": ({"gridsize": 1, "untrained": True}, (0,)),
     "unrolled, gridsize 1, own pattern only": (

@@ -145,7 +145,7 @@ def test_gradcheck_of_the_whole_physics():
             optics.gradient_step(canvas, 0.05),
             optics.canvas_estimate(0.05),
             optics.patch_estimate(0.05),
-            optics.merge(optics.patches(canvas)),
+            optics.merge(optics.patches(canvas), 1e-3),
             optics.coverage,
         )
 

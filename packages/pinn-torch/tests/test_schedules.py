@@ -39,7 +39,7 @@ _DONE = np.arange(200) / 200
 @pytest.mark.parametrize(
     ("scheduler", "expected"),
     [
-        ("Default", _WARM),
+        ("Default", np.ones(200)),
         ("Exponential", _WARM * 0.03**_DONE),
         ("MultiStage", _WARM * 0.4 ** sum(m <= _DONE for m in _STAGES)),
     ],
@@ -58,7 +58,7 @@ def _rates(folder, scheduler):
 def test_schedules_step_in_a_training(tmp_path):
     """Four steps, all within the warm-up of thirty: the rates that follow each of them."""
     warm = 1e-3 * np.arange(2, 6) / 30
-    np.testing.assert_allclose(_rates(tmp_path / "d", "Default"), warm)
+    np.testing.assert_allclose(_rates(tmp_path / "d", "Default"), 1e-3)
     exponential = 0.03 ** (np.arange(1, 5) / 4)
     np.testing.assert_allclose(_rates(tmp_path / "e", "Exponential"), warm * exponential)
     stages = [1, 0.4, 0.4**2, 0.4**3]

@@ -30,7 +30,7 @@ def test_every_architecture_trains_and_lowers_its_loss(tmp_path, architecture):
         tmp_path,
         small_scan(),
         architecture=architecture,
-        learning_rate=0.01,
+        learning_rate=3e-4,
         nepochs=5,
         predicted_neighbors=0,
         batch_size=12,

@@ -18,17 +18,13 @@ Kinds of layers (attributes in brackets)
     ``pad``       a border of zeros [border]; ``border`` keeps only that border [border]
     ``polar``     amplitude and phase maps to object; ``cartesian`` real and imaginary maps added to an object
     ``estimate``  object from amplitude alone: the measured amplitude with the phase of the probe's own far
-    field,
-                  transformed back and divided by the probe with a floor [floor]
+                  field, transformed back and divided by the probe with a floor [floor]
     ``estimate_maps`` real and imaginary part of that and the probe's amplitude, as maps
-    ``merge``     object to canvas: the mean of overlapping patches, weighted with the probe's intensity
+    ``merge``     object to canvas: the mean of overlapping patches by the probe's intensity [floor]
     ``first_canvas`` the estimate of all patterns of a group together, as a canvas [floor]
-    ``start``     that canvas, or in its place one that is known already from elsewhere, turned to its global
-    phase
-    ``steps``     steps of preconditioned gradient descent on the amplitudes, with momentum [steps, floor,
-    momentum]
-    ``features``  what a correction is computed from: canvas, first canvas, remaining gradient, coverage (7
-    maps)
+    ``start``     that canvas, or in its place one that is known already, turned to its global phase
+    ``steps``     preconditioned gradient descent on the amplitudes with momentum [steps, floor, momentum]
+    ``features``  7 maps for a correction: canvas, first canvas, remaining gradient, coverage [floor]
     ``correct``   canvas plus maps as real and imaginary part
 
 A layer with the attribute *when* = ``first`` takes part only on a first estimate. Where the canvas to start
@@ -37,11 +33,9 @@ known already, a correction hands it on as it is: corrections are learned on fir
 that
 the patterns have agreed on they let slow phases drift (docs/training.md), so there only the physics moves it.
 
-The convolutional network ``cnn`` is the specification's (encoder, two decoders, no skip connections; the
-layer table
-of PtychoPINN, Hoidn et al., Sci. Rep. 13, 22789 (2023)). ``unrolled`` follows the learned iterative schemes
-of
-Adler and Oektem (Inverse Problems 33, 124007 (2017)): a few steps of the physics, then a learned correction,
+The convolutional network ``cnn`` is the specification's: encoder, two decoders, no skip connections (the layer
+table of PtychoPINN, Hoidn et al., Sci. Rep. 13, 22789 (2023)). ``unrolled`` follows the learned iterative schemes
+of Adler and Oektem (Inverse Problems 33, 124007 (2017)): a few steps of the physics, then a learned correction,
 repeated.
 """
 
@@ -67,6 +61,9 @@ SIZES = (64, 128, 256)
 
 ESTIMATE_FLOOR = 0.05
 """Floor of a division by the probe's intensity, as a fraction of its maximum."""
+
+MERGE_FLOOR = 1e-3
+"""Weight of the background in a mean of patches, as a fraction of the probe's maximal intensity."""
 
 _STAGES = 4
 _STEPS = 4
@@ -218,7 +215,7 @@ def _cnn(model: ModelConfig) -> list[Layer]:
             decoder.add(f"{part}{i}/up", "upsample")
         ends.append(_head(model, decoder, part, maps, activation))
     layers.append(Layer("object", "polar", tuple(ends)))
-    layers.append(Layer("canvas", "merge", ("object",)))
+    layers.append(Layer("canvas", "merge", ("object",), {"floor": MERGE_FLOOR}))
     return layers
 
 
@@ -277,7 +274,7 @@ def _unet(model: ModelConfig) -> list[Layer]:
         chain.block(f"decoder{i}", width)
     chain.conv("correction", 2 * channels, "linear", start="zero")
     layers.append(Layer("object", "cartesian", ("estimate", "correction")))
-    layers.append(Layer("canvas", "merge", ("object",)))
+    layers.append(Layer("canvas", "merge", ("object",), {"floor": MERGE_FLOOR}))
     return layers
 
 

@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader, Dataset
 from pinn_torch.errors import TorchRunError
 from pinn_torch.module import Batch
 
-__all__ = ["GroupedPatterns", "PatternStack", "ScanDataModule", "canvas_size"]
+__all__ = ["GroupedPatterns", "PatternStack", "ScanDataModule", "canvas_size", "without_far_members"]
 
 _LOG = logging.getLogger(__name__)
 _CANVAS_STEP = 4
@@ -94,9 +94,13 @@ def canvas_size(centres: NDArray[np.int64], rows: NDArray[np.int64], N: int) -> 
     return N if span == 0 else -(-(N + span) // _CANVAS_STEP) * _CANVAS_STEP
 
 
-def _without_far_members(
+def without_far_members(
     centres: NDArray[np.int64], rows: NDArray[np.int64], N: int, what: str
 ) -> NDArray[np.int64]:
+    """The groups whose patterns can share a canvas of twice their size; a warning tells of the others.
+
+    centres : (position, 2) int64; rows : (group, member); what : names the groups in messages
+    """
     members = centres[rows]
     near = (members.max(1) - members.min(1)).max(1) <= N
     if not near.all():
@@ -164,7 +168,7 @@ class ScanDataModule(lightning.LightningDataModule):
         )
         rows = nearby_frames(positions, groups, c.predicted_neighbors, seed=seed)
         centres, _ = split_subpixel(positions)
-        return _without_far_members(centres, rows, self.stack.N, what)
+        return without_far_members(centres, rows, self.stack.N, what)
 
     def train_dataloader(self) -> DataLoader:
         epoch = self.trainer.current_epoch if self.trainer is not None else 0

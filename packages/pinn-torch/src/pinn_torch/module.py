@@ -176,14 +176,14 @@ class PtychoPINN_Lightning(lightning.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def _factor(self, step: int) -> float:
+        if self.execution.scheduler == "Default":
+            return 1.0
         # A short warm-up: Adam's first steps are full steps whatever the gradient.
         warm = min(1.0, (step + 1) / _WARM_UP_STEPS)
         done = self.progress(step) if step else 0.0
         if self.execution.scheduler == "Exponential":
             return warm * _EXPONENTIAL_TOTAL ** min(1.0, done)
-        if self.execution.scheduler == "MultiStage":
-            return warm * _STAGE_FACTOR ** sum(done >= milestone for milestone in _MILESTONES)
-        return warm
+        return warm * _STAGE_FACTOR ** sum(done >= milestone for milestone in _MILESTONES)
 
 
 def probe_disk(size: int, device: torch.device) -> Tensor:

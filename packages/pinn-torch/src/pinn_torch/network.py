@@ -122,14 +122,14 @@ def _cartesian(start: Tensor, maps: Tensor) -> Tensor:
     return start + torch.complex(real.contiguous(), imaginary.contiguous())
 
 
-def _merge(patches: Tensor, optics: GroupOptics) -> Tensor:
+def _merge(patches: Tensor, optics: GroupOptics, floor: float) -> Tensor:
     wanted = optics.relative_intensity.shape[1]
     # One map for the whole group (object_big false): every pattern is cut from it, so it lies at the group's
     # middle.
     if patches.shape[1] != wanted:
         indices = patch_indices(optics.middle, patches.shape[-1], optics.canvas)
         return place(patches - optics.background, indices, optics.canvas) + optics.background
-    return optics.merge(patches)
+    return optics.merge(patches, floor)
 
 
 def _polar(amplitude: Tensor, phase: Tensor) -> Tensor:
@@ -150,7 +150,7 @@ _KINDS: dict[str, Callable[[Layer, list[Tensor], GroupOptics], Tensor]] = {
     "estimate_maps": lambda layer, x, optics: torch.cat(
         [_maps(x[0] - optics.background), torch.sqrt(optics.relative_intensity)], 1
     ).contiguous(memory_format=torch.channels_last),
-    "merge": lambda layer, x, optics: _merge(x[0], optics),
+    "merge": lambda layer, x, optics: _merge(x[0], optics, layer.attributes["floor"]),
     "first_canvas": lambda layer, x, optics: optics.canvas_estimate(layer.attributes["floor"]),
     "start": lambda layer, x, optics: x[0],
     "features": lambda layer, x, optics: _features(x[0], x[1], optics, layer.attributes["floor"]).contiguous(
@@ -179,11 +179,14 @@ class PtychoNetwork(nn.Module):
         self.description = description
         self.trained = nn.ModuleDict()
         self._inside = _inside_convolutions(description)
-        halved = {layer.inputs[0] for layer in description.layers if layer.name in self._inside}
+        inside = [layer for layer in description.layers if layer.name in self._inside]
+        before = {layer.name for layer in inside if layer.kind == "upsample"}
+        after = {layer.inputs[0] for layer in inside if layer.kind == "max_pool"}
         for layer in description.layers:
             if layer.kind == "conv":
-                doubles, halves = layer.inputs[0] in self._inside, layer.name in halved
-                self.trained[layer.name] = _Convolution(layer, doubles=doubles, halves=halves)
+                self.trained[layer.name] = _Convolution(
+                    layer, doubles=layer.inputs[0] in before, halves=layer.name in after
+                )
             elif layer.kind == "steps":
                 self.trained[layer.name] = _Steps(layer)
         last_use = {name: layer.name for layer in description.layers for name in layer.inputs}
@@ -198,8 +201,8 @@ class PtychoNetwork(nn.Module):
 
     def forward(self, amplitude: Tensor, optics: GroupOptics, start: Tensor | None = None) -> Tensor:
         """start : (group, M, M) complex, optional. The object as known so far; its global phase is kept."""
-        # A copy, not `contiguous`: that keeps the strides of a single channel, and with them torch takes the slower
-        # convolutions of channels-first arrays, to the end of the network.
+        # A copy, not `contiguous`: that keeps the strides of a single channel, and with them torch takes the
+        # slower convolutions of channels-first arrays, to the end of the network.
         values: Values = {"amplitude": amplitude.clone(memory_format=torch.channels_last)}
         turn = None
         for layer in self.description.layers:
@@ -229,8 +232,8 @@ class PtychoNetwork(nn.Module):
 def _inside_convolutions(description: Network) -> frozenset[str]:
     """Upsamplings and poolings that the convolution beside them does itself, with the same result.
 
-    Upsamplings before convolutions with few outputs: the widest maps of a decoder, for its least work. Poolings
-    of a convolution that nothing else uses.
+    Upsamplings before convolutions with few outputs: the widest maps of a decoder, for its least work.
+    Poolings of a convolution that nothing else uses.
     """
     by_name = {layer.name: layer for layer in description.layers}
     users: dict[str, list[Layer]] = {}
@@ -238,12 +241,16 @@ def _inside_convolutions(description: Network) -> frozenset[str]:
         for name in layer.inputs:
             users.setdefault(name, []).append(layer)
 
+    def is_head(layer: Layer) -> bool:
+        return layer.kind == "conv" and layer.attributes["out_channels"] <= _FEW_CHANNELS
+
     def belongs(layer: Layer) -> bool:
         if layer.kind == "upsample":
-            heads = (u.kind == "conv" and u.attributes["out_channels"] <= _FEW_CHANNELS for u in users[layer.name])
-            return all(heads)
+            return all(map(is_head, users[layer.name]))
         source = by_name.get(layer.inputs[0]) if layer.kind == "max_pool" else None
-        return source is not None and source.kind == "conv" and users[source.name] == [layer]
+        if source is None or source.kind != "conv" or users[source.name] != [layer]:
+            return False
+        return source.attributes["activation"] == "relu"
 
     return frozenset(layer.name for layer in description.layers if belongs(layer))
 

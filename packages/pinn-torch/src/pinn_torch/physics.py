@@ -114,7 +114,7 @@ class GroupOptics:
         mended = self._with_measured_amplitude(torch.fft.fft2(exit_waves, norm="ortho"))
         return place(self._back(mended - exit_waves), self.indices, self.canvas) / (self.coverage + floor)
 
-    def merge(self, patches: Tensor, floor: float = 1e-3) -> Tensor:
+    def merge(self, patches: Tensor, floor: float) -> Tensor:
         """The canvas (group, M, M): mean of the patches weighted with the probes' intensity; the background
         where no probe shone."""
         total = place(patches * self.relative_intensity, self.indices, self.canvas)

@@ -21,13 +21,14 @@ from pinn_data.scan import Canvas, canvas_for
 from torch import Tensor
 
 from pinn_torch.archive import TrainedModel, load_model
-from pinn_torch.datamodule import PatternStack, canvas_size
+from pinn_torch.datamodule import PatternStack, canvas_size, without_far_members
 from pinn_torch.devices import autocast, device_of, prepare_cpu, resolved_precision
 from pinn_torch.errors import TorchRunError
 from pinn_torch.module import BACKGROUND, Batch, PtychoPINN_Lightning, normalised_probe, probe_disk
 from pinn_torch.physics import fourier_shift
 from pinn_torch.progress import progress_bar
 from pinn_torch.stitching import Mosaic, Window, agreeing_phases
+from pinn_torch.supported import refuse_unsupported
 from pinn_torch.workflows import Reconstruction
 
 __all__ = ["DEFAULT_PASSES", "run_reconstruction"]
@@ -61,6 +62,7 @@ def run_reconstruction(
     execution = execution or PyTorchExecutionConfig()
     config = config or InferenceConfig(model=trained.config.model, model_path=Path(model))
     validate(config)
+    refuse_unsupported(config, execution)
     module, gridsize = trained.module, trained.config.model.gridsize
     if scan.N != trained.config.model.N:
         raise TorchRunError(
@@ -81,6 +83,7 @@ def run_reconstruction(
     rows = group(
         scan.positions, gridsize, n_groups=config.n_groups, neighbor_count=neighbours, seed=seed
     ).indices
+    rows = without_far_members(stack.centres, rows, scan.N, "reconstruction")
     batch_size = execution.inference_batch_size or trained.config.batch_size
     clock = _Clock()
     with torch.inference_mode(), progress_bar(execution.enable_progress_bar) as bar:

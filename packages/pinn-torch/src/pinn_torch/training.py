@@ -26,6 +26,7 @@ from pinn_torch.errors import TorchRunError
 from pinn_torch.loggers import experiment_logger
 from pinn_torch.module import PtychoPINN_Lightning
 from pinn_torch.progress import History, ProgressBar
+from pinn_torch.supported import refuse_unsupported
 from pinn_torch.workflows import TrainingResult
 
 __all__ = ["run_training"]
@@ -43,6 +44,7 @@ def run_training(
     """See `pinn_torch.workflows.train`."""
     execution = execution or PyTorchExecutionConfig()
     validate(config)
+    refuse_unsupported(config, config.model, execution)
     if config.model.model_type != "pinn":
         raise TorchRunError(
             f"model_type={config.model.model_type!r} was given, but only 'pinn' can be trained: "

@@ -1,0 +1,56 @@
+"""Settings that this version cannot honour are refused, not ignored."""
+
+from __future__ import annotations
+
+from dataclasses import MISSING, fields
+from typing import Any
+
+from pinn_config.configs import InferenceConfig, ModelConfig, TrainingConfig
+from pinn_config.execution import PyTorchExecutionConfig
+
+from pinn_torch.errors import TorchRunError
+
+__all__ = ["refuse_unsupported"]
+
+_WITHOUT_EFFECT: dict[type, tuple[str, ...]] = {
+    ModelConfig: ("gaussian_smoothing_sigma",),
+    TrainingConfig: (
+        "realspace_weight",
+        "realspace_mae_weight",
+        "positions_provided",
+        "n_subsample",
+        "subsample_seed",
+    ),
+    InferenceConfig: ("n_subsample", "subsample_seed"),
+    PyTorchExecutionConfig: (
+        "devices",
+        "early_stop_patience",
+        "checkpoint_save_top_k",
+        "checkpoint_monitor_metric",
+        "checkpoint_mode",
+        "middle_trim",
+        "pad_eval",
+    ),
+}
+
+
+def refuse_unsupported(*configs: Any) -> None:
+    """Returns if every setting that would have no effect is at its default.
+
+    Raises
+    ------
+    TorchRunError
+        Naming each setting that is not.
+    """
+    wrong = [
+        f"{item.name}={getattr(config, item.name)!r}"
+        for config in configs
+        for item in fields(config)
+        if item.name in _WITHOUT_EFFECT.get(type(config), ())
+        and item.default is not MISSING
+        and getattr(config, item.name) != item.default
+    ]
+    if wrong:
+        raise TorchRunError(
+            f"{', '.join(wrong)} cannot be honoured by this version of pinn-torch: leave it at the default"
+        )
