@@ -18,15 +18,23 @@ _BUSY = 0.5
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Speed and memory, as ratios within one run.")
-    parser.add_argument("rows", nargs="*", help="rows to measure (all): " + ", ".join(row.name for row in ROWS))
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks", description="Speed and memory, as ratios within one run."
+    )
+    parser.add_argument(
+        "rows", nargs="*", help="rows to measure (all): " + ", ".join(row.name for row in ROWS)
+    )
     threads = int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or 1)
     parser.add_argument("--threads", type=int, default=threads, help="threads of each process (%(default)s)")
-    parser.add_argument("--output", type=Path, default=Path("outputs/benchmarks"), help="folder for the table (%(default)s)")
+    parser.add_argument(
+        "--output", type=Path, default=Path("outputs/benchmarks"), help="folder for the table (%(default)s)"
+    )
     arguments = parser.parse_args()
     unknown = set(arguments.rows) - {row.name for row in ROWS}
     if unknown:
-        parser.error(f"unknown rows {', '.join(sorted(unknown))}: choose from {', '.join(row.name for row in ROWS)}")
+        parser.error(
+            f"unknown rows {', '.join(sorted(unknown))}: choose from {', '.join(row.name for row in ROWS)}"
+        )
     return arguments
 
 
@@ -35,7 +43,10 @@ def main() -> int:
     os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = str(arguments.threads)
     about = machine(arguments.threads) | {"load before": round(os.getloadavg()[0], 2)}
     if about["load before"] > _BUSY:
-        print(f"the machine is busy (load {about['load before']}): ratios suffer too; run it alone", file=sys.stderr)
+        print(
+            f"the machine is busy (load {about['load before']}): ratios suffer too; run it alone",
+            file=sys.stderr,
+        )
     lines: list[Line] = []
     failed = False
     began = time.perf_counter()

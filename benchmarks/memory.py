@@ -39,7 +39,9 @@ def train_some(folder: Path, source: str, architecture: str, groups: int) -> lis
     class _Enough(lightning.Callback):
         """Ends the training early, as the time limit of `train` does."""
 
-        def on_train_batch_end(self, trainer: Any, module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        def on_train_batch_end(
+            self, trainer: Any, module: Any, outputs: Any, batch: Any, batch_idx: int
+        ) -> None:
             trainer.should_stop = trainer.should_stop or trainer.global_step >= _STEPS
 
     prepare()
@@ -83,7 +85,9 @@ def memory(folder: Path, architecture: str) -> list[Line]:
         raw = run_child("memory:write_wide", folder, {"target": target})[0].numbers
         few, many = (
             run_child(
-                "memory:train_some", folder, {"source": source, "architecture": architecture, "groups": groups}
+                "memory:train_some",
+                folder,
+                {"source": source, "architecture": architecture, "groups": groups},
             )[0]
             for source, groups in ((str(folder / SCAN), _FEW), (target, _FRAMES))
         )

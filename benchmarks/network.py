@@ -50,7 +50,9 @@ def _line(
 
 
 def _named(kind: str, architecture: str, gridsize: int, precision: str) -> str:
-    return f"{kind}, {architecture}, gridsize {gridsize}, {'float32' if precision == '32-true' else precision}"
+    return (
+        f"{kind}, {architecture}, gridsize {gridsize}, {'float32' if precision == '32-true' else precision}"
+    )
 
 
 def step(folder: Path, architecture: str, gridsize: int, precision: str) -> list[Line]:

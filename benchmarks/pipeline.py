@@ -95,6 +95,11 @@ def file_to_image(folder: Path, architecture: str, gridsize: int) -> list[Line]:
             "network alone",
             (">=", 0.70),
             beside,
-            numbers={"network_alone": alone, "file_to_image": rates, "with_residual": whole, "seconds": shares},
+            numbers={
+                "network_alone": alone,
+                "file_to_image": rates,
+                "with_residual": whole,
+                "seconds": shares,
+            },
         )
     ]

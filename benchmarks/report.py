@@ -54,7 +54,10 @@ def write(folder: Path, lines: list[Line], about: dict[str, Any]) -> tuple[Path,
     """The paths of ``benchmarks.json`` and ``benchmarks.md``."""
     folder.mkdir(parents=True, exist_ok=True)
     as_json, as_markdown = folder / "benchmarks.json", folder / "benchmarks.md"
-    content = {"machine": about, "lines": [dataclasses.asdict(line) | {"holds": line.holds} for line in lines]}
+    content = {
+        "machine": about,
+        "lines": [dataclasses.asdict(line) | {"holds": line.holds} for line in lines],
+    }
     as_json.write_text(json.dumps(content, indent=1) + "\n")
     as_markdown.write_text(markdown(lines, about))
     return as_json, as_markdown

@@ -11,7 +11,7 @@ from pinn_data.npz import Scan, read_scan, write_scan
 from pinn_data.probe import defocused_probe
 from pinn_data.simulate import jittered_raster, picture_object, simulate_scan
 
-__all__ = ["BATCH", "N", "SCAN", "configs", "model_folder", "prepare", "wide_scan"]
+__all__ = ["BATCH", "SCAN", "N", "configs", "model_folder", "prepare", "wide_scan"]
 
 N, BATCH = 64, 16
 SCAN = "scan.npz"
@@ -24,7 +24,12 @@ def configs(
 ) -> tuple[TrainingConfig, PyTorchExecutionConfig]:
     """The specification's network where nothing else is said: N = 64, n_filters_scale 2, batch 16."""
     model = ModelConfig(N=N, gridsize=gridsize, n_filters_scale=2, architecture=architecture)
-    options = {"batch_size": BATCH, "neighbor_count": 7, "output_dir": output, "backend": "pytorch"} | training
+    options = {
+        "batch_size": BATCH,
+        "neighbor_count": 7,
+        "output_dir": output,
+        "backend": "pytorch",
+    } | training
     execution = PyTorchExecutionConfig(
         accelerator="cpu", precision="32-true", logger_backend="none", enable_checkpointing=False
     )

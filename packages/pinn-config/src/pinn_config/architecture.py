@@ -33,10 +33,10 @@ known already, a correction hands it on as it is: corrections are learned on fir
 that
 the patterns have agreed on they let slow phases drift (docs/training.md), so there only the physics moves it.
 
-The convolutional network ``cnn`` is the specification's: encoder, two decoders, no skip connections (the layer
-table of PtychoPINN, Hoidn et al., Sci. Rep. 13, 22789 (2023)). ``unrolled`` follows the learned iterative schemes
-of Adler and Oektem (Inverse Problems 33, 124007 (2017)): a few steps of the physics, then a learned correction,
-repeated.
+The convolutional network ``cnn`` is the specification's: encoder, two decoders, no skip connections (layer
+table of PtychoPINN, Hoidn et al., Sci. Rep. 13, 22789 (2023)). ``unrolled`` follows the learned iterative
+schemes of Adler and Oektem (Inverse Problems 33, 124007 (2017)): a few steps of the physics, then a learned
+correction, repeated.
 """
 
 from __future__ import annotations
