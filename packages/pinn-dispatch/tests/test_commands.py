@@ -227,7 +227,15 @@ def test_info_on_what_the_commands_leave(pinn, backend, scan_file, trained, tmp_
     assert out.count("kind") == 4 and "reconstruction\n" in out and "ptychodus product" in out
 
 
-def test_interrupted(pinn, backend, scan_file, tmp_path, monkeypatch):
+@pytest.fixture
+def interruptible():
+    """SIGINT interrupts even where the tests were started in the background, which ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_interrupted(pinn, backend, scan_file, tmp_path, monkeypatch, interruptible):
     monkeypatch.setattr("pinn_dispatch.dispatch.train", _interrupt)
     code, _, err = pinn("train", "--data", scan_file, "--output", tmp_path / "run", "--quiet")
     assert code == 130
