@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import Any
 
 from benchmarks.children import run_child
 from benchmarks.line import Line
 
-__all__ = ["memory", "train_some", "write_wide"]
+__all__ = ["bare", "memory", "train_some", "write_wide"]
 
 _FRAMES, _FEW = 100_000, 1_024
-_STEPS = 24
+_SECONDS = 25.0
 
 
 def write_wide(folder: Path, target: str) -> list[Line]:
@@ -27,71 +26,51 @@ def write_wide(folder: Path, target: str) -> list[Line]:
     return [Line("large scan", f"{numbers['raw_mib']:.0f} MiB", numbers=numbers)]
 
 
+def bare(folder: Path, architecture: str) -> list[Line]:
+    """The process before any data: Python, torch, Lightning and the module."""
+    import pinn_torch.training  # noqa: F401  what `train` imports
+    import torch
+    from pinn_data.probe import defocused_probe
+    from pinn_torch.module import PtychoPINN_Lightning
+
+    from benchmarks.scans import N, configs
+
+    config, execution = configs(architecture, 2, folder)
+    probe = torch.from_numpy(defocused_probe(N))[None]
+    PtychoPINN_Lightning(config.model, probe, 1.0, execution=execution)
+    return [Line("bare process", "")]
+
+
 def train_some(folder: Path, source: str, architecture: str, groups: int) -> list[Line]:
-    """Train some steps of an epoch of so many groups at gridsize 2, from the file."""
-    import lightning
+    """Train for some seconds in an epoch of so many groups at gridsize 2, from the file."""
     from pinn_data.npz import read_scan
     from pinn_torch.workflows import train
 
-    from benchmarks.peaks import prepare
     from benchmarks.scans import configs
 
-    class _Enough(lightning.Callback):
-        """Ends the training early, as the time limit of `train` does."""
-
-        def on_train_batch_end(
-            self, trainer: Any, module: Any, outputs: Any, batch: Any, batch_idx: int
-        ) -> None:
-            trainer.should_stop = trainer.should_stop or trainer.global_step >= _STEPS
-
-    prepare()
     with tempfile.TemporaryDirectory() as output:
-        config, execution = configs(architecture, 2, Path(output), nepochs=1, n_groups=groups)
-        with _callback(_Enough()):
-            result = train(read_scan(Path(source)), config, execution)
+        # So many epochs that the time ends it, however few the groups.
+        config, execution = configs(architecture, 2, Path(output), nepochs=1_000, n_groups=groups)
+        result = train(read_scan(Path(source)), config, execution, max_seconds=_SECONDS)
     steps = result.history[-1]["step"]
     return [Line("training", f"{steps} steps", numbers={"steps": steps})]
 
 
-class _callback:
-    """Every Trainer that is made inside has this callback besides its own."""
-
-    def __init__(self, callback: Any) -> None:
-        self.callback = callback
-
-    def __enter__(self) -> None:
-        import lightning
-
-        self.original = original = lightning.Trainer.__init__
-        extra = self.callback
-
-        def init(trainer: Any, *arguments: Any, callbacks: Any = None, **options: Any) -> None:
-            original(trainer, *arguments, callbacks=[*(callbacks or []), extra], **options)
-
-        lightning.Trainer.__init__ = init
-
-    def __exit__(self, *error: object) -> None:
-        import lightning
-
-        lightning.Trainer.__init__ = self.original
-
-
 def memory(folder: Path, architecture: str) -> list[Line]:
-    """Peak memory of training on 1e5 groups at gridsize 2, relative to the size of the raw patterns (uint16)."""
+    """Peak memory of training on 1e5 groups at gridsize 2, relative to the size of the raw counts."""
     from benchmarks.scans import SCAN
+
+    def trained(source: str, groups: int) -> Line:
+        arguments = {"source": source, "architecture": architecture, "groups": groups}
+        return run_child("memory:train_some", folder, arguments)[0]
 
     with tempfile.TemporaryDirectory(prefix="pinn-benchmark-") as large:
         target = str(Path(large) / "large.npz")
         raw = run_child("memory:write_wide", folder, {"target": target})[0].numbers
-        few, many = (
-            run_child(
-                "memory:train_some",
-                folder,
-                {"source": source, "architecture": architecture, "groups": groups},
-            )[0]
-            for source, groups in ((str(folder / SCAN), _FEW), (target, _FRAMES))
-        )
+        nothing = run_child("memory:bare", folder, {"architecture": architecture})[0].memory_mib
+        few, many = trained(str(folder / SCAN), _FEW), trained(target, _FRAMES)
     size = raw["raw_mib"]
+    numbers = {"bare_mib": nothing, "few_mib": few.memory_mib, "many_mib": many.memory_mib}
     return [
         Line(
             f"training on 1e5 groups, {architecture}, gridsize 2",
@@ -99,9 +78,9 @@ def memory(folder: Path, architecture: str) -> list[Line]:
             many.memory_mib / size,
             "raw data",
             ("<=", 2.0),
-            f"{few.memory_mib:.0f} MiB the same on 1e3 groups; the rest is {(many.memory_mib - few.memory_mib) / size:.2f} "
-            "of the raw data",
+            f"bare process {nothing:.0f} MiB, on 1e3 groups {few.memory_mib:.0f} MiB; "
+            f"what grows with the data is {(many.memory_mib - few.memory_mib) / size:.2f} of them",
             many.memory_mib,
-            {**raw, "few_mib": few.memory_mib, "many_mib": many.memory_mib, "steps": many.numbers["steps"]},
+            {**raw, **numbers, "steps": many.numbers["steps"]},
         )
     ]

@@ -49,6 +49,10 @@ def _line(
     )
 
 
+def _asked_for(architecture: str, gridsize: int, precision: str) -> bool:
+    return (architecture, gridsize, precision) == ("cnn", 1, "32-true")
+
+
 def _named(kind: str, architecture: str, gridsize: int, precision: str) -> str:
     return (
         f"{kind}, {architecture}, gridsize {gridsize}, {'float32' if precision == '32-true' else precision}"
@@ -58,7 +62,7 @@ def _named(kind: str, architecture: str, gridsize: int, precision: str) -> str:
 def step(folder: Path, architecture: str, gridsize: int, precision: str) -> list[Line]:
     """The module's training_step, backward and optimiser, without Lightning's loop and without the loader.
 
-    FLOPs: three times those of the forward convolutions; what the physics and the activations do is not counted.
+    FLOPs: three times those of the forward convolutions; what physics and activations do is not counted.
     """
     prepare()
     module, data = _module(folder, architecture, gridsize)
@@ -67,7 +71,7 @@ def step(folder: Path, architecture: str, gridsize: int, precision: str) -> list
     module.log_dict = lambda *arguments, **options: None
     configured = module.configure_optimizers()
     optimizer = configured["optimizer"] if isinstance(configured, dict) else configured
-    batch = data.stack.batch(data._first[:BATCH])
+    batch = next(iter(data.train_dataloader()))
 
     def one() -> None:
         with autocast(_CPU, precision):
@@ -79,7 +83,7 @@ def step(folder: Path, architecture: str, gridsize: int, precision: str) -> list
     peaks = Peaks()
     times = medians({"step": one, **peaks.functions}, _ROUNDS)
     flops = 3 * network(module.model).flops(data.canvas)
-    wanted = architecture == "cnn" and precision == "32-true"
+    wanted = _asked_for(architecture, gridsize, precision)
     named = _named("training step", architecture, gridsize, precision)
     return [_line(named, {"canvas": data.canvas}, flops, times["step"], peaks.rates(times), wanted)]
 
@@ -90,7 +94,7 @@ def inference(folder: Path, architecture: str, gridsize: int, precision: str) ->
     module, data = _module(folder, architecture, gridsize)
     module.eval()
     seconds, flops, rates = network_alone(module, data, precision)
-    wanted = architecture == "cnn" and precision == "32-true"
+    wanted = _asked_for(architecture, gridsize, precision)
     named = _named("inference, network alone", architecture, gridsize, precision)
     return [_line(named, {}, flops, seconds, rates, wanted)]
 
@@ -99,11 +103,15 @@ def network_alone(
     module: PtychoPINN_Lightning, data: ScanDataModule, precision: str
 ) -> tuple[float, float, dict[str, float]]:
     """Median seconds of a batch, FLOPs of a group, and the rates of `Peaks`."""
-    rows = data._first[:BATCH, : module.channels]
-    batch = data.stack.batch(rows)
-    with torch.inference_mode(), autocast(_CPU, precision):
+    # A reconstruction has no patterns that the network does not see.
+    batch = {k: v[:, : module.channels].contiguous() for k, v in next(iter(data.train_dataloader())).items()}
+    peaks = Peaks()
+
+    def alone() -> None:
+        with autocast(_CPU, precision):
+            module.network(batch["amplitude"], optics)
+
+    with torch.inference_mode():
         _, optics = module(batch, data.canvas)
-        peaks = Peaks()
-        functions = {"network": lambda: module.network(batch["amplitude"], optics), **peaks.functions}
-        times = medians(functions, _ROUNDS)
+        times = medians({"network": alone, **peaks.functions}, _ROUNDS)
     return times["network"], network(module.model).flops(data.canvas), peaks.rates(times)

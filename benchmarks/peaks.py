@@ -1,8 +1,9 @@
 """What the machine can do: matrix products and convolutions of this very process.
 
-The peak that a network is held against is the best of several sizes of ``torch.mm`` in float32. On some machines its
-library is slower than the convolutions of oneDNN (MKL leaves half of the vector unit of AMD processors idle); there a
-network can pass 100 %, so the fastest large convolution is measured, too, and its ratio stands beside.
+The peak that a network is held against is the best of several sizes of ``torch.mm`` in float32. On some
+machines its library is slower than the convolutions of oneDNN (MKL leaves half of the vector unit of AMD
+processors idle); there a network passes 100 %, so the fastest large convolution is measured, too, and the ratio
+to it stands beside.
 """
 
 from __future__ import annotations
@@ -73,7 +74,11 @@ def peak(folder: Path) -> list[Line]:
     bfloat16 = 2 * 1024**3 / times["bfloat16"]
     product = rates["product"]
     return [
-        Line("matrix product, float32 (the peak)", f"{product / 1e9:.0f} GFLOP/s", numbers=rates),
+        Line(
+            "matrix product, float32 (the peak)",
+            f"{product / 1e9:.0f} GFLOP/s",
+            numbers={**rates, "torch": torch.__version__},
+        ),
         Line(
             "convolution, float32",
             f"{rates['convolution'] / 1e9:.0f} GFLOP/s",

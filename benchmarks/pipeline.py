@@ -54,8 +54,8 @@ def loop(folder: Path, architecture: str, gridsize: int) -> list[Line]:
 def file_to_image(folder: Path, architecture: str, gridsize: int) -> list[Line]:
     """Groups a second from the NPZ file to the stitched image, one pass, against the network alone.
 
-    Reading the archive and the file, grouping, optics, phases and stitching count; the residual R, which is worked out
-    after the image, stands beside.
+    Reading the archive and the file, grouping, optics, phases and stitching count; the residual R, which is
+    worked out after the image, stands beside.
     """
     prepare()
     model = model_folder(folder, architecture, gridsize)

@@ -1,4 +1,4 @@
-"""The rows of the table, as data: what is measured, with which arguments, and what issue 1 of the project asks of it."""
+"""The rows of the table, as data: what is measured, and with which arguments."""
 
 from __future__ import annotations
 

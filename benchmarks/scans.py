@@ -42,7 +42,7 @@ def model_folder(folder: Path, architecture: str, gridsize: int) -> Path:
 
 
 def prepare(folder: Path) -> list[object]:
-    """Write the small scan (1024 patterns) and an archive of each network that reconstructs; nothing is measured."""
+    """Write the small scan (1024 patterns) and an archive of each network that reconstructs."""
     from pinn_torch.workflows import train
 
     size = round(_SIDE * _STEP + N + 3 * _JITTER)

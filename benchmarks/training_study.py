@@ -4,12 +4,10 @@
     python benchmarks/training_study.py --report OUTPUT
 
 Each row is a recipe. It is trained on one scan for a budget of seconds and reconstructs the other, whose
-object it never saw;
-the scores are those of `pinn_data.metrics`. Every point of a curve is a training of its own with a finished
-learning-rate
-schedule. One process uses one thread, so that two parts can run side by side; results are JSON files, and a
-row that is
-there already is not run again. `--report` writes the table (Markdown) and the figure.
+object it never saw; the scores are those of `pinn_data.metrics`. Every point of a curve is a training of its
+own with a finished learning-rate schedule. One process uses one thread, so that two parts can run side by
+side; results are JSON files, and a row that is there already is not run again. `--report` writes the table
+(Markdown) and the figure.
 """
 
 from __future__ import annotations

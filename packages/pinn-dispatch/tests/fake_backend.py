@@ -2,8 +2,7 @@
 scan.
 
 It has the signatures of `pinn_dispatch.backend.Backend`, writes a real archive and leaves what a real one
-leaves, so the
-commands are tested whole.
+leaves, so the commands are tested whole.
 """
 
 from __future__ import annotations

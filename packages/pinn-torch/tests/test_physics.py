@@ -180,3 +180,25 @@ def test_merging_the_patches_of_a_canvas_gives_it_back_where_the_probe_shone(see
     torch.testing.assert_close(merged[lit], s.canvas[lit], rtol=1e-6, atol=1e-6)
     dark = s.optics.coverage == 0
     assert torch.allclose(merged[dark].real, torch.tensor(s.optics.background, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("modes", [1, 2])
+def test_the_written_out_derivative_of_a_step_is_that_of_autograd(modes):
+    """With a probe that is not trained a step has a derivative of its own: same value, same way back."""
+    generator = torch.Generator().manual_seed(modes)
+
+    def draw(*shape):
+        return torch.randn(*shape, dtype=torch.complex128, generator=generator)
+
+    probes, canvas, weight = draw(2, 3, modes, 8, 8), draw(2, 12, 12), draw(2, 12, 12)
+    corners = torch.randint(0, 5, (2, 3, 2), generator=generator)
+    amplitude = torch.rand(2, 3, 8, 8, dtype=torch.float64, generator=generator)
+    results = []
+    for trained in (False, True):
+        here = canvas.clone().requires_grad_()
+        optics = GroupOptics(amplitude, probes.clone().requires_grad_(trained), corners, 12, 0.7)
+        step = optics.gradient_step(here, 0.05)
+        (step * weight).sum().abs().backward()
+        results.append((step.detach(), here.grad))
+    for own, autograd in zip(*results, strict=True):
+        torch.testing.assert_close(own, autograd, rtol=1e-9, atol=1e-12)

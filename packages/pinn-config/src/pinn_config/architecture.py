@@ -1,10 +1,8 @@
 """The network as data: the one place where a `ModelConfig` becomes layers.
 
 A `Network` is a list of named layers in the order in which they run. Each backend has one builder that turns
-a
-layer's *kind* into arithmetic, and the trained numbers have one canonical layout, `Network.parameters`, so
-that
-what one backend trains another opens.
+a layer's *kind* into arithmetic, and the trained numbers have one canonical layout, `Network.parameters`, so
+that what one backend trains another opens.
 
 Values that flow between layers
     ``maps``     real (group, channel, N, N), or the same at a lower resolution; channel first
@@ -28,10 +26,9 @@ Kinds of layers (attributes in brackets)
     ``correct``   canvas plus maps as real and imaginary part
 
 A layer with the attribute *when* = ``first`` takes part only on a first estimate. Where the canvas to start
-from was
-known already, a correction hands it on as it is: corrections are learned on first estimates, and on an image
-that
-the patterns have agreed on they let slow phases drift (docs/training.md), so there only the physics moves it.
+from was known already, a correction hands it on as it is: corrections are learned on first estimates, and on
+an image that the patterns have agreed on they let slow phases drift (docs/training.md), so there only the
+physics moves it.
 
 The convolutional network ``cnn`` is the specification's: encoder, two decoders, no skip connections (layer
 table of PtychoPINN, Hoidn et al., Sci. Rep. 13, 22789 (2023)). ``unrolled`` follows the learned iterative
@@ -118,8 +115,7 @@ class Network:
 
     def flops(self, canvas: int | None = None) -> int:
         """Floating-point operations of the convolutions for one group on a first estimate, forward; an
-        addition
-        and a product are two.
+        addition and a product are two.
 
         canvas : pixels along one side of the group's canvas, default N
         """

@@ -40,8 +40,7 @@ Subpixel = Literal["probe", "none"]
 
 RATE_FLOOR = 1e-2
 """Smallest rate, in counts, whose logarithm the Poisson likelihood takes: one stray photon where nothing was
-expected
-must not outweigh a whole pattern in the gradient."""
+expected must not outweigh a whole pattern in the gradient."""
 
 _BLOCK_BYTES = 1 << 25  # exit waves held at once
 

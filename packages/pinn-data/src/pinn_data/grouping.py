@@ -184,9 +184,8 @@ def _nearest(tree: KDTree, own: NDArray[np.int64], k: int) -> NDArray[np.int64]:
     """The k nearest other points (point, k) of points ``own`` of the tree, by growing distance."""
     _, near = tree.query(tree.data[own], k=k + 1, workers=-1)
     itself = near == own[:, None]
-    # Where points coincide, a point need not be its own first neighbour, nor among the k + 1 at all: drop
-    # it by its
-    # number, or else the farthest.
+    # Where points coincide, a point need not be its own first neighbour, nor among the k + 1 at all: drop it
+    # by its number, or else the farthest.
     column = np.where(itself.any(axis=1), itself.argmax(axis=1), k)
     if not column.any():
         return near[:, 1:]

@@ -23,8 +23,7 @@ def nearby_frames(
     that are not in it.
 
     The added frames are drawn from the ``C + 2 * count`` nearest neighbours of the anchor, and come by
-    growing distance.
-    A scan of fewer points adds as many as there are outside a group.
+    growing distance. A scan of fewer points adds as many as there are outside a group.
 
     positions : (position, 2) float64, object pixels, as (y, x)
     count : int, at least 0

@@ -2,8 +2,7 @@
 
 Modules: ``registry`` (which backends there are), ``backend`` (what a backend is), ``dispatch`` (train and
 reconstruct with the backend that a config or an archive names), ``reconstruction`` (reconstructions as
-files),
-``comparison`` (a reconstruction against the truth, or against its other half), ``figures``, ``cli``,
+files), ``comparison`` (a reconstruction against the truth, or against its other half), ``figures``, ``cli``,
 ``errors``.
 
 Importing this package, or any module of it but ``figures``, loads no framework and no plotting library.

@@ -93,8 +93,7 @@ def shortcomings(module: ModuleType | Any) -> list[str]:
     """One sentence for each way in which `module` is no :class:`Backend`; empty if it is one.
 
     Its functions must take the parameters of the protocol under the same names and in the same places;
-    further ones
-    must have defaults.
+    further ones must have defaults.
     """
     problems = []
     for name in ("train", "reconstruct"):

@@ -59,8 +59,7 @@ def compare(found: Image, truth: Image, *, roi: Box | None = None, remove_ramp: 
     """`found` against `truth`, which lie in the same coordinates.
 
     A shift (in the scores as ``offset``), one complex constant and, if asked for, a phase ramp are fitted;
-    flips are not
-    tried, they would hide a wrong orientation.
+    flips are not tried, they would hide a wrong orientation.
 
     roi : what is scored, in pixels of the truth; default what the positions of `found` cover
     """

@@ -2,8 +2,7 @@
 asked.
 
 Both are what a detector would count with a defocused zone plate: about 5e5 photons a pattern, positions on a
-jittered
-raster. The objects are pictures that scikit-image ships.
+jittered raster. The objects are pictures that scikit-image ships.
 """
 
 from __future__ import annotations

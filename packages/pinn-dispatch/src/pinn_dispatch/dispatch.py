@@ -1,8 +1,7 @@
 """Train and reconstruct with the backend that a config, or an archive, names.
 
 The legacy dictionary is brought up to date before a backend is imported (specification, section 4.8), so that
-code which
-reads it sees this run.
+code which reads it sees this run.
 """
 
 from __future__ import annotations
@@ -38,8 +37,7 @@ def train(
     :meth:`pinn_dispatch.backend.Backend.train`.
 
     Raises what `load_backend` raises, `pinn_config.ConfigError` for a config that cannot be run, and what the
-    backend
-    raises.
+    backend raises.
     """
     from pinn_config import legacy, update_legacy_dict
 

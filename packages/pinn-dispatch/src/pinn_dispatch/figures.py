@@ -1,10 +1,8 @@
 """Pictures of what was trained, reconstructed and compared.
 
 Drawn with matplotlib's Agg canvas and without pyplot, so that no window, no global figure and no setting of
-the caller is
-touched. Each file appears whole or not at all. Amplitudes are grey, phases are coloured, and a panel's colour
-bar says the
-unit.
+the caller is touched. Each file appears whole or not at all. Amplitudes are grey, phases are coloured, and a
+panel's colour bar says the unit.
 """
 
 from __future__ import annotations

@@ -1,19 +1,15 @@
 """Reconstructions as files: our NPZ, the ptychodus product, and the image to compare with.
 
-==========================  ==========================
-============================================================
+==========================  ==========================  ================================================
 entry of the NPZ            shape, dtype                meaning
-==========================  ==========================
-============================================================
+==========================  ==========================  ================================================
 ``object``                  (H, W) complex64            the image; 0 where nothing is known
 ``coverage``                (H, W) float32              the weight that each pixel got
-``canvas_origin``           (2,) int64                  (y, x) of pixel [0, 0], in object pixels of the scan
-``xcoords``, ``ycoords``    (n,) float64                the positions that were used, object pixels of the
-scan
+``canvas_origin``           (2,) int64                  (y, x) of pixel [0, 0], object pixels
+``xcoords``, ``ycoords``    (n,) float64                the positions that were used, object pixels
 ``probeGuess``              ([modes,] N, N) complex64   the probe, sqrt(counts)
 ``metadata``                text                        one JSON object: where it came from
-==========================  ==========================
-============================================================
+==========================  ==========================  ================================================
 """
 
 from __future__ import annotations
@@ -103,8 +99,7 @@ def write_reconstruction(folder: Path, found: Reconstruction, scan: Scan | None 
     """Write ``reconstruction.npz`` and the ptychodus product ``reconstruction.h5``, each whole or not at all.
 
     scan : its metadata may hold ``pixel_size_m``, ``detector_distance_m`` and ``photon_energy_eV`` for the
-        product;
-        what is missing is :data:`NOMINAL`, and the product's comments say so.
+        product; what is missing is :data:`NOMINAL`, and the product's comments say so.
 
     Raises `pinn_data.errors.DataWriteError`.
     """
@@ -141,8 +136,7 @@ def read_reconstruction(path: str | os.PathLike[str]) -> Reconstruction:
     """The reconstruction in an NPZ file of :func:`write_reconstruction`, or in the folder that holds it.
 
     Raises ReconstructionFileNotFoundError, ReconstructionFileError (something else), and what `pinn_data`
-    raises for
-    damaged files.
+    raises for damaged files.
     """
     file_path = _located(path)
     with NpzReader(file_path) as file:

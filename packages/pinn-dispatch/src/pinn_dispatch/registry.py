@@ -1,8 +1,8 @@
 """Which backends there are, and the one that was asked for.
 
 The names are a closed set; the module behind a name is found through the entry-point group ``pinn.backends``,
-so that
-this package depends on neither backend. Exactly one is loaded, and never another than the one that was named.
+so that this package depends on neither backend. Exactly one is loaded, and never another than the one that
+was named.
 """
 
 from __future__ import annotations

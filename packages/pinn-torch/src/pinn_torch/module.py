@@ -21,10 +21,8 @@ __all__ = ["BACKGROUND", "Batch", "PtychoPINN_Lightning", "normalised_probe", "p
 
 Batch = dict[str, Tensor]
 """``amplitude`` (group, pattern, N, N) float32 with mean energy (N/2)**2, ``centres`` (group, pattern, 2)
-int64 whole-pixel
-positions and ``fractions`` (group, pattern, 2) float32. The first `channels` patterns are the network's
-input; those that
-follow it must predict without having seen them."""
+int64 whole-pixel positions and ``fractions`` (group, pattern, 2) float32. The first `channels` patterns are
+the network's input; those that follow it must predict without having seen them."""
 
 BACKGROUND = math.sqrt(0.5)
 """Transmission of an empty object in the network's units, so that an amplitude below 1 has room above the
@@ -120,8 +118,7 @@ class PtychoPINN_Lightning(lightning.LightningModule):
 
     def loss(self, batch: Batch, canvas: int) -> dict[str, Tensor]:
         """``loss`` to minimise, and for reading: the Poisson ``nll`` and ``deviance`` of the patterns that
-        the network saw
-        (and of those it did not see: ``predicted_deviance``)."""
+        the network saw (and of those it did not see: ``predicted_deviance``)."""
         objects, seen = self(batch, canvas)
         terms = self._misfit(objects, seen, batch["amplitude"][:, : self.channels])
         if batch["amplitude"].shape[1] > self.channels:

@@ -170,8 +170,7 @@ class PtychoNetwork(nn.Module):
     """A `pinn_config.architecture.Network` that runs.
 
     ``network(amplitude, optics)`` gives the canvas (group, M, M) complex64 of each group from its measured
-    amplitudes
-    (group, pattern, N, N) float32, scaled to a mean energy of (N/2)**2, and its `GroupOptics`.
+    amplitudes (group, pattern, N, N) float32, scaled to a mean energy of (N/2)**2, and its `GroupOptics`.
     """
 
     def __init__(self, description: Network) -> None:

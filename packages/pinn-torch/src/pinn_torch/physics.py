@@ -1,18 +1,18 @@
 """Optics of a group of patterns: probe times patch, far field, and the gradient of the amplitude misfit.
 
 Conventions (the NumPy oracle is `pinn_data.forward_model`): ``F = fftshift(fft2(probe * patch,
-norm='ortho'))``,
-modes of the probe add in intensity, the zero frequency lies at N/2. The fraction of a scan position is a
-shift of the
-probe, so that patches lie on the pixels of the canvas.
+norm='ortho'))``, modes of the probe add in intensity, the zero frequency lies at N/2. The fraction of a scan
+position is a shift of the probe, so that patches lie on the pixels of the canvas.
 """
 
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from pinn_torch.patches import extract, patch_indices, place
 
@@ -106,11 +106,11 @@ class GroupOptics:
         coverage with a floor.
 
         It is the preconditioned negative gradient of ``sum (abs(F) - amplitude)**2`` (rPIE and ePIE take it
-        one pattern at a
-        time: Maiden et al., Optica 4, 736 (2017)).
+        one pattern at a time: Maiden et al., Optica 4, 736 (2017)).
         """
-        patches = extract(canvas, self.indices, self.size)
-        exit_waves = self.probes * patches[:, :, None]
+        if not self.probes.requires_grad:
+            return _GradientStep.apply(canvas, self, floor)
+        exit_waves = self.probes * extract(canvas, self.indices, self.size)[:, :, None]
         mended = self._with_measured_amplitude(torch.fft.fft2(exit_waves, norm="ortho"))
         return place(self._back(mended - exit_waves), self.indices, self.canvas) / (self.coverage + floor)
 
@@ -123,3 +123,44 @@ class GroupOptics:
     def patches(self, canvas: Tensor) -> Tensor:
         """The canvas under each pattern: (group, pattern, N, N)."""
         return extract(canvas, self.indices, self.size)
+
+
+def _sum_of_modes(waves: Tensor) -> Tensor:
+    return waves.squeeze(2) if waves.shape[2] == 1 else waves.sum(2)
+
+
+class _GradientStep(torch.autograd.Function):
+    """`GroupOptics.gradient_step` with the derivative by the canvas alone, written out.
+
+    A network takes twenty of these steps. Autograd would keep eight arrays of each for the way back, and go there
+    in as many passes over memory; this keeps the far field and the inverse of its amplitude.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, canvas: Tensor, optics: GroupOptics, floor: float) -> Tensor:
+        waves = optics.probes * extract(canvas, optics.indices, optics.size)[:, :, None]
+        field = torch.fft.fft2(waves, norm="ortho")
+        intensity = _sum_of_modes(field.real.square().addcmul_(field.imag, field.imag))
+        inverse = torch.rsqrt(intensity + _AMPLITUDE_FLOOR**2)
+        # A product with the reciprocal: the quotient of a complex and a real array takes six times as long.
+        ctx.optics, ctx.weight = optics, torch.reciprocal(optics.coverage + floor)
+        ctx.save_for_backward(field, inverse)
+        change = torch.fft.ifft2(field * (optics._measured * inverse)[:, :, None], norm="ortho").sub_(waves)
+        total = place(_sum_of_modes(change.mul_(optics._adjoint)), optics.indices, optics.canvas)
+        return total * ctx.weight
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        # The derivative of F / abs(F) along D, (D - F Re(conj(F) D) / abs(F)**2) / abs(F), is its own adjoint (Re
+        # summed over the modes), so the way back is the way forth with the linear parts exchanged.
+        optics, (field, inverse) = ctx.optics, ctx.saved_tensors
+        patches = extract(gradient * ctx.weight, optics.indices, optics.size)
+        waves = optics._adjoint.conj() * patches[:, :, None]
+        far = torch.fft.fft2(waves, norm="ortho")
+        ratio = optics._measured * inverse
+        along = _sum_of_modes((far.real * field.real).addcmul_(far.imag, field.imag))
+        along = along.mul_(ratio).mul_(inverse.square())
+        far = far.mul_(ratio[:, :, None]).sub_(field * along[:, :, None])
+        change = torch.fft.ifft2(far, norm="ortho").sub_(waves).mul_(optics.probes.conj())
+        return place(_sum_of_modes(change), optics.indices, optics.canvas), None, None

@@ -36,9 +36,8 @@ class History(lightning.Callback):
     training.
 
     A training row is the mean over the steps since the row before; `val_loss` is in the rows that end an
-    epoch with a
-    validation, else None. Also tells how far the training is: the larger of its shares of steps and of
-    seconds.
+    epoch with a validation, else None. Also tells how far the training is: the larger of its shares of steps
+    and of seconds.
     """
 
     def __init__(self, max_seconds: float | None) -> None:

@@ -37,8 +37,8 @@ _LOG = logging.getLogger(__name__)
 
 DEFAULT_PASSES = 3
 """Passes of a network that can start from a known canvas: each pass but the first starts from the image of
-the one before,
-so what a group says of the object reaches all that overlap it (figures in docs/training.md)."""
+the one before, so what a group says of the object reaches all that overlap it (figures in
+docs/training.md)."""
 
 
 @attrs.define

@@ -1,8 +1,7 @@
 """From groups to one image: windows are brought to one global phase and added up on the device.
 
 A network sees patterns, and a pattern does not tell the global phase of its object; so each group's canvas
-has its own.
-`pinn_data.stitching.phase_factors` finds the factors that make overlapping windows agree.
+has its own. `pinn_data.stitching.phase_factors` finds the factors that make overlapping windows agree.
 """
 
 from __future__ import annotations

@@ -1,10 +1,8 @@
 """The command `pinn`.
 
 Each command is a module with ``add(commands)``, which describes its flags and imports nothing heavy, and
-``run(args)``,
-which does the work. This one turns what happened into an exit code: 0 done, 1 failed, 2 bad input or usage,
-130
-interrupted.
+``run(args)``, which does the work. This one turns what happened into an exit code: 0 done, 1 failed, 2 bad
+input or usage, 130 interrupted.
 """
 
 from __future__ import annotations

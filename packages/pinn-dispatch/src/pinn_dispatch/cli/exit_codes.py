@@ -28,10 +28,8 @@ def explained(error: Exception) -> tuple[int, str]:
     """(exit code, sentence) for an exception.
 
     The packages of this project raise a `ValueError` or an `OSError` of their own for what the user gave,
-    with a
-    sentence that says what to do; so those are bad input. The file system's own complaint about a path is,
-    too.
-    Everything else is a failure.
+    with a sentence that says what to do; so those are bad input. The file system's own complaint about a path
+    is, too. Everything else is a failure.
     """
     ours = type(error).__module__.partition(".")[0].startswith("pinn_")
     sentence = " ".join(str(error).split())
