@@ -132,8 +132,8 @@ def _sum_of_modes(waves: Tensor) -> Tensor:
 class _GradientStep(torch.autograd.Function):
     """`GroupOptics.gradient_step` with the derivative by the canvas alone, written out.
 
-    A network takes twenty of these steps. Autograd would keep eight arrays of each for the way back, and go there
-    in as many passes over memory; this keeps the far field and the inverse of its amplitude.
+    A network takes twenty of these steps. Autograd would keep eight arrays of each for the way back, and go
+    there in as many passes over memory; this keeps the far field and the inverse of its amplitude.
     """
 
     @staticmethod
@@ -152,8 +152,8 @@ class _GradientStep(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
-        # The derivative of F / abs(F) along D, (D - F Re(conj(F) D) / abs(F)**2) / abs(F), is its own adjoint (Re
-        # summed over the modes), so the way back is the way forth with the linear parts exchanged.
+        # The derivative of F / abs(F) along D, (D - F Re(conj(F) D) / abs(F)**2) / abs(F), is its own adjoint
+        # (Re summed over the modes), so the way back is the way forth with the linear parts exchanged.
         optics, (field, inverse) = ctx.optics, ctx.saved_tensors
         patches = extract(gradient * ctx.weight, optics.indices, optics.size)
         waves = optics._adjoint.conj() * patches[:, :, None]
