@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 import tempfile
 import time
@@ -47,6 +48,8 @@ def main() -> int:
             f"the machine is busy (load {about['load before']}): ratios suffer too; run it alone",
             file=sys.stderr,
         )
+    # So that the temporary folder, up to 2 GB, is removed then too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     lines: list[Line] = []
     failed = False
     began = time.perf_counter()

@@ -14,15 +14,17 @@ _FRAMES, _FEW = 100_000, 1_024
 _SECONDS = 25.0
 
 
-def write_wide(folder: Path, target: str) -> list[Line]:
-    """Write the large scan; in its own process, which may take what memory it likes."""
+def write_wide(folder: Path, target: str, unit: str) -> list[Line]:
+    """Write the large scan, as uint16 counts or as float32 amplitudes; this process may be large itself."""
+    import numpy as np
     from pinn_data.npz import write_scan
 
     from benchmarks.scans import wide_scan
 
     scan = wide_scan(folder, _FRAMES)
-    write_scan(Path(target), scan, unit="counts")
-    numbers = {"raw_mib": scan.diffraction.nbytes / 2**20, "dtype": str(scan.diffraction.dtype)}
+    write_scan(Path(target), scan, unit=unit)
+    dtype = scan.diffraction.dtype if unit == "counts" else np.dtype(np.float32)
+    numbers = {"raw_mib": scan.diffraction.size * dtype.itemsize / 2**20, "dtype": str(dtype)}
     return [Line("large scan", f"{numbers['raw_mib']:.0f} MiB", numbers=numbers)]
 
 
@@ -48,7 +50,7 @@ def train_some(folder: Path, source: str, architecture: str, groups: int) -> lis
 
     from benchmarks.scans import configs
 
-    with tempfile.TemporaryDirectory() as output:
+    with tempfile.TemporaryDirectory(dir=folder) as output:
         # So many epochs that the time ends it, however few the groups.
         config, execution = configs(architecture, 2, Path(output), nepochs=1_000, n_groups=groups)
         result = train(read_scan(Path(source)), config, execution, max_seconds=_SECONDS)
@@ -56,17 +58,17 @@ def train_some(folder: Path, source: str, architecture: str, groups: int) -> lis
     return [Line("training", f"{steps} steps", numbers={"steps": steps})]
 
 
-def memory(folder: Path, architecture: str) -> list[Line]:
-    """Peak memory of training on 1e5 groups at gridsize 2, relative to the size of the raw counts."""
+def memory(folder: Path, architecture: str, unit: str) -> list[Line]:
+    """Peak memory of training on 1e5 groups at gridsize 2, relative to the size of the patterns."""
     from benchmarks.scans import SCAN
 
     def trained(source: str, groups: int) -> Line:
         arguments = {"source": source, "architecture": architecture, "groups": groups}
         return run_child("memory:train_some", folder, arguments)[0]
 
-    with tempfile.TemporaryDirectory(prefix="pinn-benchmark-") as large:
+    with tempfile.TemporaryDirectory(dir=folder) as large:
         target = str(Path(large) / "large.npz")
-        raw = run_child("memory:write_wide", folder, {"target": target})[0].numbers
+        raw = run_child("memory:write_wide", folder, {"target": target, "unit": unit})[0].numbers
         nothing = run_child("memory:bare", folder, {"architecture": architecture})[0].memory_mib
         few, many = trained(str(folder / SCAN), _FEW), trained(target, _FRAMES)
     size = raw["raw_mib"]

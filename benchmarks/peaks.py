@@ -2,8 +2,8 @@
 
 The peak that a network is held against is the best of several sizes of ``torch.mm`` in float32. On some
 machines its library is slower than the convolutions of oneDNN (MKL leaves half of the vector unit of AMD
-processors idle); there a network passes 100 %, so the fastest large convolution is measured, too, and the ratio
-to it stands beside.
+processors idle); there a network passes 100 %, so the fastest large convolution is measured, too, and the
+ratio to it stands beside.
 """
 
 from __future__ import annotations
@@ -73,17 +73,10 @@ def peak(folder: Path) -> list[Line]:
     rates = peaks.rates(times)
     bfloat16 = 2 * 1024**3 / times["bfloat16"]
     product = rates["product"]
+    numbers = {**rates, "bfloat16": bfloat16, "torch": torch.__version__}
+    convolution = rates["convolution"]
     return [
-        Line(
-            "matrix product, float32 (the peak)",
-            f"{product / 1e9:.0f} GFLOP/s",
-            numbers={**rates, "torch": torch.__version__},
-        ),
-        Line(
-            "convolution, float32",
-            f"{rates['convolution'] / 1e9:.0f} GFLOP/s",
-            rates["convolution"] / product,
-            "peak",
-        ),
+        Line("matrix product, float32 (the peak)", f"{product / 1e9:.0f} GFLOP/s", numbers=numbers),
+        Line("convolution, float32", f"{convolution / 1e9:.0f} GFLOP/s", convolution / product, "peak"),
         Line("matrix product, bfloat16", f"{bfloat16 / 1e9:.0f} GFLOP/s", bfloat16 / product, "peak"),
     ]

@@ -38,7 +38,7 @@ def loop(folder: Path, architecture: str, gridsize: int) -> list[Line]:
     warm = next(row for row in rows if row["step"] >= _STEPS // 4)
     rate = (rows[-1]["step"] - warm["step"]) * BATCH / (rows[-1]["seconds"] - warm["seconds"])
     product, convolution = (max(before[k], after[k]) for k in ("product", "convolution"))
-    achieved = rate * 3 * network(config.model).flops()
+    achieved = rate * 3 * network(config.model).flops(ScanDataModule(scan, config, execution).canvas)
     return [
         Line(
             f"training loop, {architecture}, gridsize {gridsize}, float32",

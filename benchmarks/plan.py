@@ -46,8 +46,9 @@ ROWS = (
     Row("file-to-image-unrolled-2", "pipeline:file_to_image", {"architecture": "unrolled", "gridsize": 2}),
     Row("grouping-1", "grouping:grouping", {"gridsize": 1}),
     Row("grouping-2", "grouping:grouping", {"gridsize": 2}),
-    Row("memory-cnn", "memory:memory", {"architecture": "cnn"}),
-    Row("memory-unrolled", "memory:memory", {"architecture": "unrolled"}),
+    Row("memory-cnn-counts", "memory:memory", {"architecture": "cnn", "unit": "counts"}),
+    Row("memory-unrolled-counts", "memory:memory", {"architecture": "unrolled", "unit": "counts"}),
+    Row("memory-unrolled-amplitude", "memory:memory", {"architecture": "unrolled", "unit": "amplitude"}),
     Row("startup", "startup:startup"),
 )
 """In the order of the table."""

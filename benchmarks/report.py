@@ -40,7 +40,7 @@ def text(line: Line) -> str:
     """One line for the terminal."""
     what, figure, ratio, of, wanted, beside, memory = _cells(line)
     ratio = f"{ratio} of {of}" if ratio and not of.startswith("µs") else ""
-    return "  ".join(part for part in (f"{what:<52}", f"{figure:<34}", ratio, wanted, beside, memory) if part)
+    return "  ".join(part for part in (f"{what:<56}", f"{figure:<34}", ratio, wanted, beside, memory) if part)
 
 
 def markdown(lines: list[Line], about: dict[str, Any]) -> str:

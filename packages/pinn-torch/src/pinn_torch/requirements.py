@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from types import ModuleType
 
 from pinn_torch.errors import TorchMissingError
@@ -19,6 +20,9 @@ def require_torch() -> ModuleType:
     TorchMissingError (a RuntimeError)
         PyTorch is not installed, or older than 2.2; the message says what to install.
     """
+    # Threads of libgomp spin at barriers before they sleep, by default so long that one other busy process on
+    # the machine slows small batches down tenfold. It reads this when torch is loaded; who set it keeps it.
+    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     try:
         import torch
     except (ImportError, OSError) as error:  # OSError: a shared library of it is missing
