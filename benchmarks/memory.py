@@ -53,6 +53,8 @@ def train_some(folder: Path, source: str, architecture: str, groups: int) -> lis
     with tempfile.TemporaryDirectory(dir=folder) as output:
         # So many epochs that the time ends it, however few the groups.
         config, execution = configs(architecture, 2, Path(output), nepochs=1_000, n_groups=groups)
+        if architecture == "unrolled":
+            config.batch_size = 8  # as `pinn train` trains it
         result = train(read_scan(Path(source)), config, execution, max_seconds=_SECONDS)
     steps = result.history[-1]["step"]
     return [Line("training", f"{steps} steps", numbers={"steps": steps})]
