@@ -69,7 +69,7 @@ def prepare_cpu() -> None:
 
     Numbers too small for a normal float slow convolutions down up to a hundredfold and carry nothing. And
     glibc gives every large block back to the kernel when it is freed, so that each new tensor costs a page
-    fault for every 4 KiB; kept, a training step takes half the time (docs/training.md).
+    fault for every 4 KiB; kept, that time is saved (docs/training.md).
     """
     torch.set_flush_denormal(True)
     if platform.libc_ver()[0] == "glibc":

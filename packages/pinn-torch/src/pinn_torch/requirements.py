@@ -21,7 +21,7 @@ def require_torch() -> ModuleType:
         PyTorch is not installed, or older than 2.2; the message says what to install.
     """
     # Threads of libgomp spin at barriers before they sleep, by default so long that one other busy process on
-    # the machine slows small batches down tenfold. It reads this when torch is loaded; who set it keeps it.
+    # the machine slows small batches down. It reads this when torch is loaded; who set it keeps it.
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     try:
         import torch
