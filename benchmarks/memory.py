@@ -14,11 +14,6 @@ _FRAMES, _FEW = 100_000, 1_024
 _SECONDS = 25.0
 
 
-def _batch(architecture: str) -> int:
-    """As `pinn train` trains it."""
-    return 8 if architecture == "unrolled" else 16
-
-
 def write_wide(folder: Path, target: str, unit: str) -> list[Line]:
     """Write the large scan, as uint16 counts or as float32 amplitudes; this process may be large itself."""
     import numpy as np
@@ -57,7 +52,7 @@ def train_some(folder: Path, source: str, architecture: str, groups: int) -> lis
 
     with tempfile.TemporaryDirectory(dir=folder) as output:
         # So many epochs that the time ends it, however few the groups.
-        options = {"nepochs": 1_000, "n_groups": groups, "batch_size": _batch(architecture)}
+        options = {"nepochs": 1_000, "n_groups": groups}
         config, execution = configs(architecture, 2, Path(output), **options)
         result = train(read_scan(Path(source)), config, execution, max_seconds=_SECONDS)
     steps = result.history[-1]["step"]
@@ -66,7 +61,7 @@ def train_some(folder: Path, source: str, architecture: str, groups: int) -> lis
 
 def memory(folder: Path, architecture: str, unit: str) -> list[Line]:
     """Peak memory of training on 1e5 groups at gridsize 2, relative to the size of the patterns."""
-    from benchmarks.scans import SCAN
+    from benchmarks.scans import BATCH, SCAN
 
     def trained(source: str, groups: int) -> Line:
         arguments = {"source": source, "architecture": architecture, "groups": groups}
@@ -81,7 +76,7 @@ def memory(folder: Path, architecture: str, unit: str) -> list[Line]:
     numbers = {"bare_mib": nothing, "few_mib": few.memory_mib, "many_mib": many.memory_mib}
     return [
         Line(
-            f"training on 1e5 groups, {architecture}, gridsize 2, batch {_batch(architecture)}",
+            f"training on 1e5 groups, {architecture}, gridsize 2, batch {BATCH}",
             f"{many.memory_mib:.0f} MiB for {size:.0f} MiB of {raw['dtype']}",
             many.memory_mib / size,
             "raw data",

@@ -13,49 +13,71 @@ side; results are JSON files, and a row that is there already is not run again. 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
+from typing import Any
+from unittest import mock
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # Name: (overrides of the recommended recipe, budgets in seconds).
-CURVE = (15, 45, 100)
-POINT = (30,)
-_PLAIN = {"learning_rate": 1e-3, "batch_size": 16}
+CURVE = (15, 45, 120)
+LONG = (60, 240)
+POINT = (45,)
+_PLAIN = {"learning_rate": 1e-3, "batch_size": 16, "gridsize": 1}
+_CNN = {"architecture": "cnn", **_PLAIN}
+_UNET = {"architecture": "unet", "n_filters_scale": 1, **_PLAIN}
+_UNTRAINED = {"untrained": True}
+_LOW_DOSE = {"keep_counts": 0.01}
 ROWS: dict[str, tuple[dict, tuple[int, ...]]] = {
     "recommended": ({}, CURVE),
-    "untrained": ({"untrained": True}, (0,)),
-    "cnn, gridsize 1": ({"architecture": "cnn", "gridsize": 1, **_PLAIN}, CURVE[1:]),
-    "cnn, gridsize 1, own pattern only": (
-        {"architecture": "cnn", "gridsize": 1, "predicted_neighbors": 0, **_PLAIN},
-        POINT,
-    ),
-    "unet, gridsize 1": ({"architecture": "unet", "gridsize": 1, "n_filters_scale": 1, **_PLAIN}, CURVE[1:]),
-    "unrolled, gridsize 1": ({"gridsize": 1, "batch_size": 16}, POINT),
-    "unrolled, gridsize 1, untrained": ({"gridsize": 1, "untrained": True}, (0,)),
-    "unrolled, gridsize 1, own pattern only": (
-        {"gridsize": 1, "batch_size": 16, "predicted_neighbors": 0},
-        POINT,
-    ),
+    "recommended, untrained": (_UNTRAINED, (0,)),
+    "gridsize 1": ({"gridsize": 1}, CURVE),
+    "gridsize 1, untrained": ({"gridsize": 1, **_UNTRAINED}, (0,)),
+    "gridsize 1, own pattern only": ({"gridsize": 1, "predicted_neighbors": 0}, POINT),
+    "unet, gridsize 1": (_UNET, LONG),
+    "unet, gridsize 1, untrained": ({**_UNET, **_UNTRAINED}, (0,)),
+    "unet, gridsize 1, no skip connections": ({**_UNET, "rewrite": "without_skips"}, LONG[:1]),
+    "unet, gridsize 1, Glorot start of the correction": ({**_UNET, "rewrite": "glorot"}, LONG[:1]),
+    "cnn, gridsize 1": (_CNN, LONG),
+    "cnn, gridsize 1, a skip connection": ({**_CNN, "rewrite": "cnn_with_skip"}, LONG[:1]),
+    "cnn, gridsize 1, own pattern only": ({**_CNN, "predicted_neighbors": 0}, LONG[:1]),
     "own patterns only": ({"predicted_neighbors": 0}, POINT),
-    "learning rate 5e-4": ({"learning_rate": 5e-4}, POINT),
-    "learning rate 5e-3": ({"learning_rate": 5e-3}, POINT),
-    "batch 16": ({"batch_size": 16}, POINT),
+    "6 predicted neighbours": ({"predicted_neighbors": 6}, POINT),
+    "learning rate 1e-3": ({"learning_rate": 1e-3}, POINT),
+    "learning rate 1e-2": ({"learning_rate": 1e-2}, POINT),
+    "batch 4": ({"batch_size": 4, "learning_rate": 2e-3}, POINT),
+    "batch 64": ({"batch_size": 64, "learning_rate": 8e-3}, POINT),
     "constant learning rate": ({"scheduler": "Default"}, POINT),
-    "absolute amplitude error, not Poisson": ({"nll_weight": 0.0, "mae_weight": 1.0}, POINT),
-    "float32": ({"precision": "32-true"}, POINT),
+    "Glorot start of the corrections": ({"rewrite": "glorot"}, POINT),
+    "half the filters": ({"n_filters_scale": 1}, POINT),
     "twice the filters": ({"n_filters_scale": 4}, POINT),
+    "one gradient step a stage more": ({"rewrite": "more_steps"}, POINT),
+    "one gradient step a stage more, untrained": ({"rewrite": "more_steps", **_UNTRAINED}, (0,)),
+    "no gradient steps' momentum": ({"rewrite": "no_momentum"}, POINT),
+    "absolute amplitude error, not Poisson": ({"nll_weight": 0.0, "mae_weight": 1.0}, POINT),
+    "loss 100 times smaller": ({"nll_weight": 1e-2}, POINT),
+    "photon scale fixed": ({"intensity_scale_trainable": False}, POINT),
+    "probe twice as strong": ({"probe_scale": 2.0}, POINT),
+    "probe half as strong": ({"probe_scale": 8.0}, POINT),
+    "probe trained": ({"probe_trainable": True}, POINT),
+    "float32": ({"precision": "32-true"}, POINT),
+    "denormals kept": ({"denormals": True}, POINT),
+    "1 % of the counts": (_LOW_DOSE, POINT),
+    "1 % of the counts, untrained": ({**_LOW_DOSE, **_UNTRAINED}, (0,)),
 }
 RECOMMENDED = {
     "architecture": "unrolled",
     "gridsize": 2,
     "n_filters_scale": 2,
-    "learning_rate": 2e-3,
-    "batch_size": 8,
+    "learning_rate": 4e-3,
+    "batch_size": 16,
     "predicted_neighbors": 3,
     "scheduler": "MultiStage",
     "precision": "bf16-mixed",
@@ -63,7 +85,76 @@ RECOMMENDED = {
 }
 
 
-def run(train_file: Path, test_file: Path, overrides: dict, seconds: float, seed: int, threads: int) -> dict:
+def _rewritten(description: Any, how: str) -> Any:
+    """The network with one thing changed: a variant for this study, which no configuration offers."""
+    import attrs
+
+    def changed(layer: Any, **attributes: Any) -> Any:
+        return attrs.evolve(layer, attributes={**layer.attributes, **attributes})
+
+    layers, renamed = [], {}
+    for layer in description.layers:
+        layer = attrs.evolve(layer, inputs=tuple(renamed.get(name, name) for name in layer.inputs))
+        a = layer.attributes
+        if how == "glorot" and a.get("start") == "zero":
+            layer = changed(layer, start="glorot")
+        if how == "more_steps" and layer.kind == "steps" and a["when"] == "first":
+            layer = changed(layer, steps=a["steps"] + 1)
+        if how == "no_momentum" and layer.kind == "steps" and a["when"] == "first":
+            layer = changed(layer, momentum=0.0)
+        if how == "without_skips":
+            if layer.kind == "concat":
+                renamed[layer.name] = layer.inputs[0]
+                continue
+            if layer.name.startswith("decoder") and layer.name.endswith("conv1"):
+                layer = changed(layer, in_channels=a["in_channels"] - a["out_channels"])
+        if how == "cnn_with_skip" and layer.name in ("amplitude1/conv1", "phase1/conv1"):
+            # Encoder and decoder meet at a quarter of the pixels along each side.
+            encoder = next(other for other in description.layers if other.name == "encoder2/conv2")
+            joined = f"{layer.name}/skip"
+            layers.append(type(layer)(joined, "concat", (layer.inputs[0], encoder.name)))
+            layer = attrs.evolve(
+                changed(layer, in_channels=a["in_channels"] + encoder.attributes["out_channels"]),
+                inputs=(joined,),
+            )
+        layers.append(layer)
+    result = attrs.evolve(description, layers=tuple(layers))
+    if result == description:
+        raise ValueError(f"{how} changes nothing in the network {description.architecture}")
+    return result
+
+
+def _thinned(scan: Any, keep: float) -> Any:
+    """The scan as it had been measured with fewer photons: each one is kept with the same chance, so that
+    counts stay Poisson distributed."""
+    import attrs
+    import numpy as np
+
+    counts = np.random.default_rng(0).binomial(np.rint(scan.counts()).astype(np.int64), keep)
+    return attrs.evolve(scan, diffraction=counts.astype(np.float32), unit="counts")
+
+
+def run(*arguments: Any) -> dict:
+    """`_run` of the product as it is, or with the one thing changed that no configuration offers."""
+    import pinn_torch.module
+    import torch
+
+    overrides, described = arguments[2], pinn_torch.module.network
+    with contextlib.ExitStack() as changes:
+        if "rewrite" in overrides:
+            variant = partial(_variant, described, overrides["rewrite"])
+            changes.enter_context(mock.patch.object(pinn_torch.module, "network", variant))
+        if overrides.get("denormals"):
+            torch.set_flush_denormal(False)
+            changes.enter_context(mock.patch.object(torch, "set_flush_denormal", lambda mode: True))
+        return _run(*arguments)
+
+
+def _variant(described: Any, how: str, model: Any) -> Any:
+    return _rewritten(described(model), how)
+
+
+def _run(train_file: Path, test_file: Path, overrides: dict, seconds: float, seed: int, threads: int) -> dict:
     """Scores of one training, for 1 pass and for as many as suit the network."""
     import torch
 
@@ -77,9 +168,15 @@ def run(train_file: Path, test_file: Path, overrides: dict, seconds: float, seed
 
     r = RECOMMENDED | overrides
     scan, unseen = read_scan(train_file), read_scan(test_file)
+    if "keep_counts" in r:
+        scan, unseen = _thinned(scan, r["keep_counts"]), _thinned(unseen, r["keep_counts"])
     roi = tuple(int(v) for v in np.load(test_file)["roi"])
     model = ModelConfig(
-        N=scan.N, architecture=r["architecture"], gridsize=r["gridsize"], n_filters_scale=r["n_filters_scale"]
+        N=scan.N,
+        architecture=r["architecture"],
+        gridsize=r["gridsize"],
+        n_filters_scale=r["n_filters_scale"],
+        probe_scale=r.get("probe_scale", 4.0),
     )
     with tempfile.TemporaryDirectory() as folder:
         config = TrainingConfig(
@@ -92,6 +189,7 @@ def run(train_file: Path, test_file: Path, overrides: dict, seconds: float, seed
             nll_weight=r.get("nll_weight", 1.0),
             mae_weight=r.get("mae_weight", 0.0),
             intensity_scale_trainable=r.get("intensity_scale_trainable", True),
+            probe_trainable=r.get("probe_trainable", False),
             output_dir=Path(folder),
         )
         execution = PyTorchExecutionConfig(

@@ -152,11 +152,12 @@ def _noise(rng: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.compl
 def small_network(
     architecture: str, gridsize: int = 1, *, seed: int = 0, N: int = 64, **model: Any
 ) -> PtychoNetwork:
-    """The narrowest network of an architecture with weights that all differ from zero, ready to run."""
+    """The narrowest network of an architecture with trained weights that all differ from zero,
+    ready to run."""
     torch.manual_seed(seed)
     config = ModelConfig(N=N, architecture=architecture, gridsize=gridsize, n_filters_scale=1, **model)
     built = PtychoNetwork(network(config)).eval()
     with torch.no_grad():
-        for parameter in built.parameters():
+        for parameter in filter(lambda p: p.requires_grad, built.parameters()):
             parameter.add_(0.03 * torch.randn_like(parameter))
     return built

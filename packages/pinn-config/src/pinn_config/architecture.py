@@ -25,10 +25,10 @@ Kinds of layers (attributes in brackets)
     ``features``  7 maps for a correction: canvas, first canvas, remaining gradient, coverage [floor]
     ``correct``   canvas plus maps as real and imaginary part
 
-A layer with the attribute *when* = ``first`` takes part only on a first estimate. Where the canvas to start
-from was known already, a correction hands it on as it is: corrections are learned on first estimates, and on
-an image that the patterns have agreed on they let slow phases drift (docs/training.md), so there only the
-physics moves it.
+A layer with the attribute *when* = ``first`` takes part only on a first estimate, with ``known`` only where
+the canvas to start from was known already; a step or a correction that takes no part hands its canvas on as
+it is. Corrections are learned on first estimates, and on an image that the patterns have agreed on they let
+slow phases drift (docs/training.md), so there only the physics moves it.
 
 The convolutional network ``cnn`` is the specification's: encoder, two decoders, no skip connections (layer
 table of PtychoPINN, Hoidn et al., Sci. Rep. 13, 22789 (2023)). ``unrolled`` follows the learned iterative
@@ -62,9 +62,12 @@ ESTIMATE_FLOOR = 0.05
 MERGE_FLOOR = 1e-3
 """Weight of the background in a mean of patches, as a fraction of the probe's maximal intensity."""
 
-_STAGES = 4
-_STEPS = 4
-_MOMENTUM = 0.7
+# Of `unrolled`, measured in docs/training.md. Few steps before each correction: that leaves something to
+# learn, and a step costs as much as its correction.
+_STAGES = 3
+_STEPS, _MOMENTUM = 2, 0.85
+# On a known canvas: one long descent, for momentum that starts anew every few steps never gets going.
+_REFINE_STEPS, _REFINE_MOMENTUM = 16, 0.9
 
 
 @attrs.frozen
@@ -78,7 +81,7 @@ class Layer:
 
     def takes_part(self, known: bool) -> bool:
         """Whether the layer acts where the canvas to start from is known already, or is not."""
-        return not (known and self.attributes.get("when") == "first")
+        return self.attributes.get("when", "") in ("", "known" if known else "first")
 
     def parameters(self) -> dict[str, tuple[int, ...]]:
         """Shapes of this layer's trained arrays: kernels are (out, in, row, column)."""
@@ -86,7 +89,7 @@ class Layer:
         if self.kind == "conv":
             return {"kernel": (a["out_channels"], a["in_channels"], 3, 3), "bias": (a["out_channels"],)}
         if self.kind == "steps":
-            return {"step": (a["steps"],), "momentum": (a["steps"],)}
+            return {"step": (a["steps"],), "momentum": (a["steps"] - 1,)}
         return {}
 
 
@@ -180,6 +183,9 @@ class _Chain:
         self.add(name, "conv", **attributes)
         self.width = out
         return name
+
+    def descent(self, name: str, steps: int, momentum: float, **attributes: Any) -> str:
+        return self.add(name, "steps", steps=steps, floor=ESTIMATE_FLOOR, momentum=momentum, **attributes)
 
     def block(self, name: str, filters: int) -> str:
         self.conv(f"{name}/conv1", filters)
@@ -283,9 +289,7 @@ def _unrolled(model: ModelConfig) -> list[Layer]:
     state = "start"
     for i in range(_STAGES):
         chain = _Chain(layers, state, 0)
-        moved = chain.add(
-            f"stage{i}/steps", "steps", state, steps=_STEPS, floor=ESTIMATE_FLOOR, momentum=_MOMENTUM
-        )
+        moved = chain.descent(f"stage{i}/steps", _STEPS, _MOMENTUM, when="first")
         chain.add(f"stage{i}/features", "features", moved, "canvas0", floor=ESTIMATE_FLOOR, when="first")
         chain.width = 7
         chain.conv(f"stage{i}/conv1", filters, when="first")
@@ -293,4 +297,5 @@ def _unrolled(model: ModelConfig) -> list[Layer]:
         # Starts at zero: before any training the network is the plain physics, which already converges.
         chain.conv(f"stage{i}/conv3", 2, "linear", start="zero", when="first")
         state = chain.add(f"stage{i}", "correct", moved, chain.last, when="first")
+    _Chain(layers, state, 0).descent("refine", _REFINE_STEPS, _REFINE_MOMENTUM, when="known")
     return layers

@@ -83,20 +83,23 @@ class _Convolution(nn.Module):
 
 
 class _Steps(nn.Module):
-    """Gradient descent with momentum; sizes of steps and momenta are learned."""
+    """Gradient descent with momentum; sizes of steps and momenta are learned, except those of steps that
+    training never takes."""
 
     def __init__(self, layer: Layer) -> None:
         super().__init__()
         a = layer.attributes
-        self.step = nn.Parameter(torch.ones(a["steps"]))
-        momentum = torch.full((a["steps"],), float(a["momentum"]))
-        momentum[0] = 0.0
-        self.momentum = nn.Parameter(momentum)
+        learned = layer.takes_part(known=False)
+        self.step = nn.Parameter(torch.ones(a["steps"]), requires_grad=learned)
+        self.momentum = nn.Parameter(
+            torch.full((a["steps"] - 1,), float(a["momentum"])), requires_grad=learned
+        )
         self.floor = a["floor"]
 
     def forward(self, canvas: Tensor, optics: GroupOptics) -> Tensor:
-        velocity = torch.zeros_like(canvas)
-        for step, momentum in zip(self.step, self.momentum, strict=True):
+        velocity = self.step[0] * optics.gradient_step(canvas, self.floor)
+        canvas = canvas + velocity
+        for step, momentum in zip(self.step[1:], self.momentum, strict=True):
             velocity = momentum * velocity + step * optics.gradient_step(canvas, self.floor)
             canvas = canvas + velocity
         return canvas
@@ -206,7 +209,7 @@ class PtychoNetwork(nn.Module):
         turn = None
         for layer in self.description.layers:
             if not layer.takes_part(known=start is not None):
-                if layer.kind == "correct":
+                if layer.kind in ("correct", "steps"):
                     values[layer.name] = values[layer.inputs[0]]
                 continue
             inputs = [values[name] for name in layer.inputs]

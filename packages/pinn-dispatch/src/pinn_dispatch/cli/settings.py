@@ -28,13 +28,13 @@ __all__ = ["RECIPE", "TrainingSettings", "add_flags", "execution_settings", "tra
 RECIPE: Mapping[str, Any] = {
     "backend": "pytorch",
     "model": {"architecture": "unrolled", "gridsize": 2},
-    "batch_size": 8,
+    "batch_size": 16,
     "nepochs": 5,
     "neighbor_count": 6,
     EXECUTION: {
         "accelerator": "auto",
         "precision": "auto",
-        "learning_rate": 2e-3,
+        "learning_rate": 4e-3,
         "scheduler": "MultiStage",
         "enable_progress_bar": True,
     },
