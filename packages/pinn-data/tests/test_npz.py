@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pinn_data.errors import DataRangeError
 from pinn_data.npz import Scan, read_scan, write_scan
 from pinn_data.testing import complex_probes, scans
 
@@ -217,6 +218,16 @@ def test_a_mask_and_its_indices_select_the_same_frames(scan, data):
     assert chosen.equals(scan.select(np.flatnonzero(mask)))
     assert len(chosen) == mask.sum()
     np.testing.assert_array_equal(chosen.positions_start, scan.positions_start[mask])
+
+
+@given(scan=scans(max_size=9), count=st.none() | st.integers(1, 12), seed=st.integers(0, 99))
+def test_a_subsample_is_of_different_frames_in_order_and_the_seeds_own(scan, count, seed):
+    frames = scan.subsample(count, seed)
+    assert len(frames) == min(len(scan), count or len(scan))
+    assert (np.diff(frames) > 0).all() and frames[0] >= 0 and frames[-1] < len(scan)
+    np.testing.assert_array_equal(frames, scan.subsample(count, seed))
+    with pytest.raises(DataRangeError, match="0 frames were asked for"):
+        scan.subsample(0, seed)
 
 
 @given(scan=scans())

@@ -266,6 +266,23 @@ def test_passes_are_refused_where_a_network_cannot_restart(trained, architecture
     assert reconstruct(archive, small_scan(), _config(archive, overlap_passes=1)).object.any()
 
 
+def test_a_subsample_is_all_that_is_reconstructed_from(trained):
+    """The patterns that were not drawn change nothing but the residual, which is that of all frames."""
+    scan = small_scan()
+    frames = scan.subsample(6, 2)
+    others = np.setdiff1d(np.arange(len(scan)), frames)
+    exchanged = scan.diffraction.copy()
+    exchanged[others] = exchanged[others[::-1]]
+    config = _config(trained(), n_subsample=6, subsample_seed=2)
+    image = reconstruct(trained(), scan, config)
+    whole = reconstruct(trained(), scan)
+    assert image.object.shape == whole.object.shape and len(image.positions) == len(scan)
+    assert (image.coverage > 0).sum() < (whole.coverage > 0).sum()
+    other = reconstruct(trained(), attrs.evolve(scan, diffraction=exchanged), config)
+    np.testing.assert_allclose(other.object, image.object, rtol=1e-4, atol=1e-5)
+    assert other.residual != image.residual
+
+
 @pytest.mark.parametrize("settings", [{"overlap_passes": 0}, {"n_groups": 0}, {"neighbor_count": -1}])
 def test_a_configuration_that_cannot_be_run_is_refused(trained, settings):
     with pytest.raises(ConfigError, match=f"{next(iter(settings))} must be"):

@@ -20,7 +20,7 @@ def test_defaults_are_supported():
     [
         (ModelConfig(gaussian_smoothing_sigma=1.0), "gaussian_smoothing_sigma=1.0"),
         (TrainingConfig(ModelConfig(), realspace_weight=0.5), "realspace_weight=0.5"),
-        (InferenceConfig(ModelConfig(), n_subsample=3), "n_subsample=3"),
+        (PyTorchExecutionConfig(middle_trim=3), "middle_trim=3"),
         (PyTorchExecutionConfig(devices=2), "devices=2"),
     ],
 )
@@ -30,7 +30,7 @@ def test_what_cannot_be_honoured_is_refused_by_name(config, name):
 
 
 def test_a_training_refuses_it_before_it_writes_anything(tmp_path):
-    with pytest.raises(TorchRunError, match="early_stop_patience=3"):
-        small_training(tmp_path / "out", small_scan(), execution={"early_stop_patience": 3})
-    assert quiet().early_stop_patience == 100
+    with pytest.raises(TorchRunError, match="devices=3"):
+        small_training(tmp_path / "out", small_scan(), execution={"devices": 3})
+    assert quiet().devices == 1
     assert not (tmp_path / "out").exists()

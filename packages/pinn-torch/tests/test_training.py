@@ -161,11 +161,17 @@ def test_nothing_is_written_beside_the_output_folder(tmp_path, monkeypatch):
     assert [p.name for p in (tmp_path / "out").iterdir()] == ["wts.h5.zip"]
 
 
-def test_checkpoints_are_kept_where_they_are_wanted(tmp_path):
-    small_training(tmp_path, small_scan(), execution={"enable_checkpointing": True})
-    checkpoint = tmp_path / "checkpoints" / "last.ckpt"
-    state = torch.load(checkpoint, weights_only=True)["state_dict"]
-    assert torch.equal(state["probe_parts"], _state(tmp_path)["probe_parts"])
+def test_a_subsample_is_all_that_is_trained_on(tmp_path):
+    """The same as training on a file with those frames alone; the draw is the seed's."""
+    scan = small_scan()
+    settings = {"n_subsample": 7, "subsample_seed": 3}
+    result = small_training(tmp_path / "a", scan, **settings)
+    part = small_training(tmp_path / "b", scan.select(scan.subsample(7, 3)))
+    assert load_model(result.archive).provenance["training_frames"] == 7
+    first, second = _state(result.archive), _state(part.archive)
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    other = _state(small_training(tmp_path / "c", scan, n_subsample=7, subsample_seed=4).archive)
+    assert any(not torch.equal(first[name], other[name]) for name in first)
 
 
 def test_provenance_says_what_was_trained_on(tmp_path):

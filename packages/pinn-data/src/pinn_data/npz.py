@@ -174,6 +174,20 @@ class Scan:
         """Counts (n, N, N), see :func:`pinn_data.diffraction.to_counts`; the stored array if it is that."""
         return units.to_counts(self.diffraction, self.unit)
 
+    def subsample(self, count: int | None, seed: int | np.random.Generator | None) -> NDArray[np.int64]:
+        """Indices of `count` frames drawn at random without replacement, rising; of all frames for None, or
+        where there are no more.
+
+        Raises DataRangeError for a count below 1.
+        """
+        if count is not None and count < 1:
+            raise DataRangeError(
+                f"{count} frames were asked for, but the number must be at least 1: mend n_subsample"
+            )
+        if count is None or count >= len(self):
+            return np.arange(len(self))
+        return np.sort(np.random.default_rng(seed).choice(len(self), count, replace=False))
+
     def select(self, which: ArrayLike) -> Scan:
         """The scan of some frames: a boolean mask (n,), or indices in any order.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 
 import lightning
 import numpy as np
@@ -15,7 +16,7 @@ from pinn_data.grouping import group
 from pinn_data.npz import Scan
 from pinn_data.overlap import nearby_frames
 from pinn_data.scan import split_subpixel
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, Sampler
 
 from pinn_torch.errors import TorchRunError
 from pinn_torch.module import Batch
@@ -80,6 +81,20 @@ class GroupedPatterns(Dataset):
         return self.stack.batch(self.rows[indices])
 
 
+class _Shuffled(Sampler):
+    """The same random order however often it is asked for: Lightning starts a resumed epoch twice."""
+
+    def __init__(self, length: int, seed: int) -> None:
+        self.length, self.seed = length, seed
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __iter__(self) -> Iterator[int]:
+        generator = torch.Generator().manual_seed(self.seed)
+        return iter(torch.randperm(self.length, generator=generator).tolist())
+
+
 def _as_it_is(batch: Batch) -> Batch:
     """What a loader does with a fetched batch: nothing, it is one already."""
     return batch
@@ -136,6 +151,8 @@ class ScanDataModule(lightning.LightningDataModule):
     ) -> None:
         super().__init__()
         self.config, self.execution, self.seed = config, execution, seed
+        # Lightning asks for the data of a resumed training before it counts up the epoch that was finished.
+        self.first_epoch = 0
         self.stack = PatternStack(scan)
         self.validation_stack = PatternStack(validation) if validation is not None else None
         self._positions = scan.positions
@@ -150,6 +167,11 @@ class ScanDataModule(lightning.LightningDataModule):
             self.canvas = max(
                 self.canvas, canvas_size(self.validation_stack.centres, self._validation, self.stack.N)
             )
+
+    @property
+    def validates(self) -> bool:
+        """Whether there is a validation scan."""
+        return self.validation_stack is not None
 
     def _rows(
         self, positions: NDArray[np.float64], seed: int, what: str, limit: int | None = None
@@ -171,11 +193,12 @@ class ScanDataModule(lightning.LightningDataModule):
         return without_far_members(centres, rows, self.stack.N, what)
 
     def train_dataloader(self) -> DataLoader:
-        epoch = self.trainer.current_epoch if self.trainer is not None else 0
+        epoch = max(self.first_epoch, self.trainer.current_epoch if self.trainer is not None else 0)
         rows = self._first if epoch == 0 else self._rows(self._positions, self.seed + epoch, "training")
         self.canvas = max(self.canvas, canvas_size(self.stack.centres, rows, self.stack.N))
-        generator = torch.Generator().manual_seed(self.seed + epoch)
-        return self._loader(GroupedPatterns(self.stack, rows), shuffle=True, generator=generator)
+        return self._loader(
+            GroupedPatterns(self.stack, rows), sampler=_Shuffled(len(rows), self.seed + epoch)
+        )
 
     def val_dataloader(self) -> DataLoader | list[DataLoader]:
         if self.validation_stack is None or self._validation is None:

@@ -12,6 +12,7 @@ from pinn_config.configs import ModelConfig
 from pinn_config.execution import PyTorchExecutionConfig
 from torch import Tensor, nn
 
+from pinn_torch.checkpoints import monitored
 from pinn_torch.errors import NotFiniteError, TorchRunError
 from pinn_torch.losses import amplitude_mae, poisson_deviance, poisson_nll
 from pinn_torch.network import PtychoNetwork
@@ -86,6 +87,8 @@ class PtychoPINN_Lightning(lightning.LightningModule):
         )
         self.training_intensity_scale = float(intensity_scale)
         self.channels = model.gridsize**2
+        kind = "poisson" if nll_weight > 0 else "mae"
+        self.loss_name, self.val_loss_name = f"{kind}_train_loss", f"{kind}_val_loss"
         # How far the training is, 0 to 1; the training replaces it where seconds are limited too.
         self.progress: Any = lambda step: step / max(1, self.trainer.estimated_stepping_batches)
 
@@ -151,23 +154,33 @@ class PtychoPINN_Lightning(lightning.LightningModule):
                 f"(it is {self.execution.learning_rate:g}) or clip gradients with gradient_clip_val"
             )
         self.log_dict({f"train_{k}": v.detach() for k, v in terms.items()}, on_step=True, on_epoch=False)
+        # The mean over the epoch, which schedulers, checkpoints and early stopping follow.
+        self.log(
+            self.loss_name,
+            terms["loss"].detach(),
+            on_step=False,
+            on_epoch=True,
+            batch_size=len(batch["amplitude"]),
+        )
         return terms["loss"]
 
     def validation_step(self, batch: Batch, index: int) -> None:
         terms = self.loss(batch, self.trainer.datamodule.canvas)
-        self.log_dict(
-            {f"val_{k}": v for k, v in terms.items()}, on_epoch=True, batch_size=len(batch["amplitude"])
-        )
+        names = {f"val_{k}": v for k, v in terms.items()} | {self.val_loss_name: terms["loss"]}
+        self.log_dict(names, on_epoch=True, batch_size=len(batch["amplitude"]))
 
     def configure_optimizers(self) -> Any:
         optimizer = torch.optim.Adam(
             [p for p in self.parameters() if p.requires_grad], lr=self.execution.learning_rate
         )
         if self.execution.scheduler == "Adaptive":
-            plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.5, patience=2)
+            follows = monitored(self.execution, self, self.trainer.datamodule.validates)
+            plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(
+                optimizer, mode=self.execution.checkpoint_mode, factor=0.5, patience=2
+            )
             return {
                 "optimizer": optimizer,
-                "lr_scheduler": {"scheduler": plateau, "monitor": "train_loss", "interval": "epoch"},
+                "lr_scheduler": {"scheduler": plateau, "monitor": follows, "interval": "epoch"},
             }
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: self._factor(step))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

@@ -48,6 +48,7 @@ class History(lightning.Callback):
         self._count = 0
         self._row_step, self._row_seconds = 0, 0.0
         self._steps = 1
+        self._before = 0.0  # seconds of the run that this one resumes
 
     def done(self, step: int) -> float:
         share = step / self._steps
@@ -58,7 +59,7 @@ class History(lightning.Callback):
         return time.perf_counter() - self.started
 
     def on_train_start(self, trainer: Any, module: Any) -> None:
-        self.started = time.perf_counter()
+        self.started = time.perf_counter() - self._before
         self._steps = max(1, int(trainer.estimated_stepping_batches))
 
     def on_train_batch_end(self, trainer: Any, module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
@@ -99,6 +100,18 @@ class History(lightning.Callback):
 
     def on_train_end(self, trainer: Any, module: Any) -> None:
         self._close(trainer)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "rows": self.rows,
+            "seconds": self.seconds,
+            "open": (dict(self._sums), self._count, self._row_step, self._row_seconds),
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.rows = list(state_dict["rows"])
+        self._before = state_dict["seconds"]
+        self._sums, self._count, self._row_step, self._row_seconds = state_dict["open"]
 
 
 class ProgressBar(lightning.Callback):

@@ -80,9 +80,14 @@ def run_reconstruction(
     if not trained.probe_trained:
         _use_probe(module, scan)
     neighbours = max(config.neighbor_count, gridsize**2 - 1)
-    rows = group(
-        scan.positions, gridsize, n_groups=config.n_groups, neighbor_count=neighbours, seed=seed
-    ).indices
+    frames = scan.subsample(
+        config.n_subsample, seed if config.subsample_seed is None else config.subsample_seed
+    )
+    rows = frames[
+        group(
+            scan.positions[frames], gridsize, n_groups=config.n_groups, neighbor_count=neighbours, seed=seed
+        ).indices
+    ]
     rows = without_far_members(stack.centres, rows, scan.N, "reconstruction")
     batch_size = execution.inference_batch_size or trained.config.batch_size
     clock = _Clock()

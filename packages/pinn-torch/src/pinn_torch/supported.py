@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import MISSING, fields
 from typing import Any
 
-from pinn_config.configs import InferenceConfig, ModelConfig, TrainingConfig
+from pinn_config.configs import ModelConfig, TrainingConfig
 from pinn_config.execution import PyTorchExecutionConfig
 
 from pinn_torch.errors import TorchRunError
@@ -18,16 +18,9 @@ _WITHOUT_EFFECT: dict[type, tuple[str, ...]] = {
         "realspace_weight",
         "realspace_mae_weight",
         "positions_provided",
-        "n_subsample",
-        "subsample_seed",
     ),
-    InferenceConfig: ("n_subsample", "subsample_seed"),
     PyTorchExecutionConfig: (
         "devices",
-        "early_stop_patience",
-        "checkpoint_save_top_k",
-        "checkpoint_monitor_metric",
-        "checkpoint_mode",
         "middle_trim",
         "pad_eval",
     ),

@@ -12,7 +12,7 @@ from typing import Any
 
 import lightning
 import torch
-from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.callbacks import EarlyStopping
 from pinn_config.configs import TrainingConfig
 from pinn_config.execution import PyTorchExecutionConfig
 from pinn_config.validation import validate
@@ -20,6 +20,14 @@ from pinn_data.npz import Scan
 from pinn_data.probe import probe_modes
 
 from pinn_torch.archive import save_model
+from pinn_torch.checkpoints import (
+    FOLDER,
+    ResumePoint,
+    best_checkpoints,
+    fingerprint,
+    fit_options,
+    monitored,
+)
 from pinn_torch.datamodule import ScanDataModule
 from pinn_torch.devices import device_of, prepare_cpu, resolved_precision
 from pinn_torch.errors import TorchRunError
@@ -65,6 +73,9 @@ def run_training(
         raise TorchRunError(
             f"max_seconds={max_seconds} was given, but it must be above 0, or None for no limit"
         )
+    if config.n_subsample is not None:
+        draw = seed if config.subsample_seed is None else config.subsample_seed
+        scan = scan.select(scan.subsample(config.n_subsample, draw))
     device = device_of(execution.accelerator)
     execution = dataclasses.replace(execution, precision=resolved_precision(device, execution.precision))
     if device.type == "cpu":
@@ -83,13 +94,35 @@ def run_training(
     )
     history = History(max_seconds)
     module.progress = history.done
-    trainer = _trainer(config, execution, device, history, max_seconds)
+    callbacks: list[Any] = [history]
+    if execution.enable_progress_bar:
+        callbacks.append(ProgressBar(history))
+    folder = Path(config.output_dir) / FOLDER
+    metric = monitored(execution, module, validation is not None)
+    callbacks.append(
+        EarlyStopping(
+            metric,
+            mode=execution.checkpoint_mode,
+            patience=execution.early_stop_patience,
+            check_on_train_epoch_end=True,
+        )
+    )
+    best = best_checkpoints(execution, metric, folder)
+    if best is not None:
+        callbacks.append(best)
+    resume, unfinished = None, None
+    if execution.enable_checkpointing:
+        resume = ResumePoint(folder, fingerprint(scan, config, execution, seed))
+        unfinished = resume.found()
+        data.first_epoch = unfinished["epoch"] + 1 if unfinished else 0
+        callbacks.append(resume)
+    trainer = _trainer(config, execution, device, callbacks, max_seconds)
     with warnings.catch_warnings():
         # Lightning advises on workers and on missing validation; both are choices here.
         warnings.filterwarnings("ignore", category=UserWarning, module=r"lightning\.")
         # How it uses torch is not for the user to mend.
         warnings.filterwarnings("ignore", category=FutureWarning, module=r"lightning\.")
-        trainer.fit(module, datamodule=data)
+        trainer.fit(module, datamodule=data, **fit_options(resume.path if unfinished else None))
     seconds = history.seconds
     archive = save_model(
         config.output_dir,
@@ -106,25 +139,24 @@ def run_training(
             "training_data": str(scan.source.name) if scan.source is not None else None,
         },
     )
-    return TrainingResult(archive, history.rows, seconds, sum(p.numel() for p in module.network.parameters()))
+    if resume is not None:
+        resume.finished()
+    return TrainingResult(
+        archive,
+        history.rows,
+        seconds,
+        sum(p.numel() for p in module.network.parameters()),
+        unfinished["epoch"] + 1 if unfinished else None,
+    )
 
 
 def _trainer(
     config: TrainingConfig,
     execution: PyTorchExecutionConfig,
     device: torch.device,
-    history: History,
+    callbacks: list[Any],
     max_seconds: float | None,
 ) -> lightning.Trainer:
-    callbacks: list[Any] = [history]
-    if execution.enable_progress_bar:
-        callbacks.append(ProgressBar(history))
-    if execution.enable_checkpointing:
-        callbacks.append(
-            ModelCheckpoint(
-                dirpath=Path(config.output_dir) / "checkpoints", filename="last", enable_version_counter=False
-            )
-        )
     # Lightning tells of devices and tips on every run; the command line shows what matters.
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     return lightning.Trainer(

@@ -31,12 +31,15 @@ class TrainingResult:
         train_deviance, val_loss
     seconds : of the training alone
     parameters : trained numbers of the network
+    resumed_after : epochs that an earlier, interrupted run of the same training had finished; None if there
+        was none
     """
 
     archive: Path
     history: list[dict[str, Any]]
     seconds: float
     parameters: int
+    resumed_after: int | None = None
 
 
 @attrs.frozen(eq=False)
@@ -80,6 +83,9 @@ def train(
     max_seconds: float | None = None,
 ) -> TrainingResult:
     """Train the network of `config.model` on a scan, and write ``config.output_dir/wts.h5.zip``.
+
+    With `execution.enable_checkpointing` the end of every epoch is kept, and the same call after an
+    interruption goes on from there, to the same weights to the bit; the best epochs are kept besides.
 
     max_seconds : the training ends after this time, with a finished learning-rate schedule, if
         `config.nepochs` do not end it before

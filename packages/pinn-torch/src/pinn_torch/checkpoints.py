@@ -1,0 +1,148 @@
+"""What a training keeps on disk while it runs: the best checkpoints, and the one from which it resumes."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import logging
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import lightning
+import numpy as np
+import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
+from pinn_config.configs import TrainingConfig
+from pinn_config.execution import PyTorchExecutionConfig
+from pinn_config.files import to_yaml
+from pinn_data.npz import Scan
+
+from pinn_torch.errors import TorchRunError
+
+__all__ = ["FOLDER", "ResumePoint", "best_checkpoints", "fingerprint", "fit_options", "monitored"]
+
+FOLDER = "checkpoints"
+"""Under a training's output folder."""
+
+_LOG = logging.getLogger(__name__)
+_SAMPLED_FRAMES = 64
+
+
+def monitored(execution: PyTorchExecutionConfig, module: Any, validates: bool) -> str:
+    """The logged name of the metric that checkpoints and early stopping follow.
+
+    ``val_loss`` and ``train_loss`` stand for the module's own names; without a validation scan the training
+    loss takes the validation loss' place (specification, section 4.9).
+
+    Raises TorchRunError for a metric that this training does not measure.
+    """
+    name = execution.checkpoint_monitor_metric
+    own = {"val_loss": module.val_loss_name, "train_loss": module.loss_name}.get(name, name)
+    if own == module.val_loss_name and not validates:
+        return module.loss_name
+    measured = [module.loss_name]
+    if validates:
+        measured += [module.val_loss_name, "val_nll", "val_deviance"]
+    if own not in measured:
+        raise TorchRunError(
+            f"checkpoint_monitor_metric={name!r} is not measured in this training: choose val_loss, "
+            f"train_loss or one of {', '.join(measured)}"
+            + ("" if validates else "; with a validation scan there are more")
+        )
+    return own
+
+
+def best_checkpoints(execution: PyTorchExecutionConfig, metric: str, folder: Path) -> ModelCheckpoint | None:
+    """A callback that keeps the best ``checkpoint_save_top_k`` epochs (-1: all); None where none is kept."""
+    if not execution.enable_checkpointing or execution.checkpoint_save_top_k == 0:
+        return None
+    return ModelCheckpoint(
+        dirpath=folder,
+        filename=f"{{epoch}}-{{{metric}:.5f}}",
+        monitor=metric,
+        mode=execution.checkpoint_mode,
+        save_top_k=execution.checkpoint_save_top_k,
+        save_weights_only=True,
+        save_on_train_epoch_end=True,
+    )
+
+
+def fingerprint(scan: Scan, config: TrainingConfig, execution: PyTorchExecutionConfig, seed: int) -> str:
+    """A text that two trainings share only if one may go on where the other was stopped.
+
+    It covers every setting, the seed, and what was measured: all positions, the probe, and a sample of
+    the frames.
+    """
+    digest = hashlib.sha256(to_yaml(config, execution).encode())
+    digest.update(f"{seed} {scan.unit} {scan.diffraction.shape} {scan.diffraction.dtype}".encode())
+    frames = np.unique(np.linspace(0, len(scan) - 1, _SAMPLED_FRAMES).astype(int))
+    for array in (scan.positions, scan.probe, scan.diffraction[frames]):
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
+
+
+class ResumePoint(lightning.Callback):
+    """Writes ``resume.ckpt`` at the end of every epoch, whole or not at all, and takes it away at the end.
+
+    It holds weights, optimiser, schedule, history and the number of the epoch, so that a training that was
+    killed goes on as if it had not been.
+    """
+
+    def __init__(self, folder: Path, fingerprint: str) -> None:
+        self.path = folder / "resume.ckpt"
+        self.fingerprint = fingerprint
+
+    def found(self) -> Mapping[str, Any] | None:
+        """The checkpoint of a training with the same fingerprint that did not end; None if there is none."""
+        if not self.path.exists():
+            return None
+        try:
+            # Only numbers and containers of them: a file in an output folder must not be able to run code.
+            checkpoint = torch.load(self.path, map_location="cpu", weights_only=True)
+            same = checkpoint["pinn_torch_fingerprint"] == self.fingerprint
+        except Exception as error:
+            _LOG.warning("%s cannot be read (%s), so the training starts anew", self.path, error)
+            return None
+        if not same:
+            _LOG.warning(
+                "%s belongs to a training with other data or settings, so this one starts anew", self.path
+            )
+            return None
+        _LOG.info(
+            "resuming a training that was stopped after epoch %d, from %s", checkpoint["epoch"] + 1, self.path
+        )
+        return checkpoint
+
+    def on_save_checkpoint(self, trainer: Any, module: Any, checkpoint: dict[str, Any]) -> None:
+        checkpoint["pinn_torch_fingerprint"] = self.fingerprint
+
+    def on_train_epoch_end(self, trainer: Any, module: Any) -> None:
+        if trainer.is_global_zero:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            handle, temporary = tempfile.mkstemp(dir=self.path.parent, suffix=".part")
+            os.close(handle)
+        else:
+            temporary = str(self.path)  # other ranks take part in collecting the state; only the first writes
+        try:
+            trainer.save_checkpoint(temporary)
+            if trainer.is_global_zero:
+                os.replace(temporary, self.path)
+        except BaseException:
+            if trainer.is_global_zero:
+                Path(temporary).unlink(missing_ok=True)
+            raise
+
+    def finished(self) -> None:
+        """Take the file away: there is nothing left to resume."""
+        self.path.unlink(missing_ok=True)
+
+
+def fit_options(path: Path | None) -> dict[str, Any]:
+    """Arguments for ``Trainer.fit`` to go on from a checkpoint that runs no code."""
+    if path is None:
+        return {}
+    safe = "weights_only" in inspect.signature(lightning.Trainer.fit).parameters
+    return {"ckpt_path": str(path)} | ({"weights_only": True} if safe else {})

@@ -1,0 +1,219 @@
+"""An interrupted training goes on as if nothing had happened; the best epochs are kept; it stops when nothing
+improves."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import lightning
+import pytest
+import torch
+from pinn_torch.archive import load_model
+from pinn_torch.errors import TorchRunError
+from torch_scans import ARCHITECTURES, small_scan, small_training
+
+_KEEP = {"enable_checkpointing": True}
+_SETTINGS = {"nepochs": 4, "batch_size": 6, "gridsize": 2}
+
+
+def _state(archive):
+    return load_model(archive).module.state_dict()
+
+
+def _equal(first, second):
+    return all(torch.equal(first[name], second[name]) for name in first)
+
+
+class _Interrupted(BaseException):
+    pass
+
+
+def _interrupt(monkeypatch, epoch, hook):
+    """The training dies in this epoch: before its first step, or when its last one is done."""
+    original = getattr(lightning.LightningModule, hook)
+
+    def dies(self, *arguments):
+        if self.trainer.current_epoch == epoch:
+            raise _Interrupted
+        return original(self, *arguments)
+
+    monkeypatch.setattr(lightning.LightningModule, hook, dies)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("scheduler", ["Default", "Exponential", "MultiStage", "Adaptive"])
+def test_an_interrupted_training_resumes_to_the_same_weights_to_the_bit(
+    tmp_path, monkeypatch, caplog, architecture, scheduler
+):
+    settings = _SETTINGS | {"architecture": architecture, "execution": _KEEP | {"scheduler": scheduler}}
+    whole = small_training(tmp_path / "whole", small_scan(), **settings)
+    with monkeypatch.context() as patch, pytest.raises(_Interrupted):
+        _interrupt(patch, 2, "on_train_epoch_start")
+        small_training(tmp_path / "cut", small_scan(), **settings)
+    assert not (tmp_path / "cut" / "wts.h5.zip").exists()
+    # The folder of the run is part of its settings, so it stays where it is.
+    with caplog.at_level("INFO", logger="pinn_torch"):
+        resumed = small_training(tmp_path / "cut", small_scan(), **settings)
+    assert resumed.resumed_after == 2 and whole.resumed_after is None
+    assert "resuming a training that was stopped after epoch 2" in caplog.text
+    assert _equal(_state(whole.archive), _state(resumed.archive))
+    keys = ("step", "epoch", "train_loss", "learning_rate")
+    assert [[row[k] for k in keys] for row in resumed.history] == [
+        [row[k] for k in keys] for row in whole.history
+    ]
+    assert not (tmp_path / "cut" / "checkpoints" / "resume.ckpt").exists()
+
+
+@pytest.mark.parametrize("change", [{"batch_size": 4}, {"seed": 1}, {"learning_rate": 2e-3}, {"nepochs": 5}])
+def test_other_settings_start_anew_and_say_so(tmp_path, monkeypatch, caplog, change):
+    with monkeypatch.context() as patch, pytest.raises(_Interrupted):
+        _interrupt(patch, 2, "on_train_epoch_start")
+        small_training(tmp_path, small_scan(), execution=_KEEP, **_SETTINGS)
+    result = small_training(tmp_path, small_scan(), execution=_KEEP, **_SETTINGS | change)
+    assert result.resumed_after is None and result.history[0]["step"] == 1
+    assert "belongs to a training with other data or settings, so this one starts anew" in caplog.text
+
+
+def test_other_data_start_anew(tmp_path, monkeypatch):
+    with monkeypatch.context() as patch, pytest.raises(_Interrupted):
+        _interrupt(patch, 2, "on_train_epoch_start")
+        small_training(tmp_path, small_scan(), execution=_KEEP, **_SETTINGS)
+    other = small_scan(photons=3e4)
+    assert small_training(tmp_path, other, execution=_KEEP, **_SETTINGS).resumed_after is None
+
+
+@pytest.mark.parametrize("content", [b"", b"not a checkpoint", "pickle"])
+def test_a_resume_file_that_is_none_is_passed_over_and_runs_nothing(tmp_path, caplog, content):
+    folder = tmp_path / "checkpoints"
+    folder.mkdir()
+    trap = tmp_path / "trap"
+    if content == "pickle":
+        torch.save(_Trap(trap), folder / "resume.ckpt")
+    else:
+        (folder / "resume.ckpt").write_bytes(content)
+    assert small_training(tmp_path, small_scan(), execution=_KEEP).resumed_after is None
+    assert "cannot be read" in caplog.text and not trap.exists()
+
+
+class _Trap:
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self):
+        return (os.mkdir, (str(self.path),))
+
+
+_SCRIPT = """
+import sys
+from pathlib import Path
+from torch_scans import small_scan, small_training
+print("started", flush=True)
+result = small_training(Path(sys.argv[1]), small_scan(), gridsize=2, nepochs=40, batch_size=6,
+                        architecture="unrolled", execution={"enable_checkpointing": True})
+print("resumed", result.resumed_after, flush=True)
+"""
+
+
+def _run(folder):
+    return subprocess.Popen(
+        [sys.executable, "-c", _SCRIPT, str(folder)], cwd=Path(__file__).parent, stdout=subprocess.PIPE
+    )
+
+
+def test_kill_9_loses_at_most_the_current_epoch(tmp_path):
+    resume = tmp_path / "checkpoints" / "resume.ckpt"
+    process = _run(tmp_path)
+    try:
+        deadline = time.monotonic() + 120
+        while not resume.exists() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        written = torch.load(resume, weights_only=True)["epoch"] + 1
+        time.sleep(0.3)
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+    kept = torch.load(resume, weights_only=True)["epoch"] + 1
+    assert kept >= written and not (tmp_path / "wts.h5.zip").exists()
+    again = _run(tmp_path)
+    assert f"resumed {kept}" in again.communicate()[0].decode()
+    assert (tmp_path / "wts.h5.zip").exists()
+    assert [p.name for p in resume.parent.iterdir() if p.suffix == ".part"] == []
+
+
+def _kept(folder):
+    return sorted(int(p.name.split("epoch=")[1].split("-")[0]) for p in folder.glob("*.ckpt"))
+
+
+@pytest.mark.parametrize(("top_k", "expected"), [(-1, 4), (0, 0), (1, 1), (3, 3)])
+@pytest.mark.parametrize("validates", [False, True])
+def test_the_best_epochs_are_kept(tmp_path, top_k, expected, validates):
+    validation = small_scan(rows=3) if validates else None
+    result = small_training(
+        tmp_path,
+        small_scan(),
+        nepochs=4,
+        validation=validation,
+        execution=_KEEP | {"checkpoint_save_top_k": top_k},
+    )
+    files = list((tmp_path / "checkpoints").glob("*.ckpt"))
+    name = "poisson_val_loss" if validates else "poisson_train_loss"
+    assert len(files) == expected and all(name in p.name for p in files)
+    state = _state(result.archive)
+    for path in files:
+        assert torch.load(path, weights_only=True)["state_dict"].keys() == state.keys()
+
+
+@pytest.mark.parametrize("mode", ["min", "max"])
+def test_the_mode_says_which_epoch_is_best(tmp_path, mode):
+    result = small_training(
+        tmp_path,
+        small_scan(),
+        nepochs=4,
+        validation=small_scan(rows=3),
+        execution=_KEEP | {"checkpoint_mode": mode},
+    )
+    losses = [row["val_loss"] for row in result.history if row["val_loss"] is not None]
+    best = (min if mode == "min" else max)(losses)
+    assert _kept(tmp_path / "checkpoints") == [losses.index(best)]
+
+
+def test_without_checkpointing_nothing_is_kept(tmp_path):
+    small_training(tmp_path, small_scan(), nepochs=2)
+    assert not (tmp_path / "checkpoints").exists()
+
+
+@pytest.mark.parametrize("validates", [False, True])
+def test_training_stops_when_nothing_improves(tmp_path, validates):
+    """Steps too small to change a float32 leave the loss where it is."""
+    result = small_training(
+        tmp_path,
+        small_scan(),
+        nepochs=20,
+        learning_rate=1e-30,
+        predicted_neighbors=0,
+        intensity_scale_trainable=False,
+        batch_size=12,
+        validation=small_scan(rows=3) if validates else None,
+        execution={"early_stop_patience": 2, "checkpoint_mode": "min"},
+    )
+    epochs = load_model(result.archive).provenance["epochs"]
+    assert 3 <= epochs < 20
+
+
+@pytest.mark.parametrize(
+    ("metric", "validates"), [("val_accuracy", True), ("val_nll", False), ("nothing", False)]
+)
+def test_a_metric_that_is_not_measured_is_refused_before_the_training(tmp_path, metric, validates):
+    with pytest.raises(TorchRunError, match=f"checkpoint_monitor_metric='{metric}' is not measured"):
+        small_training(
+            tmp_path,
+            small_scan(),
+            validation=small_scan(rows=3) if validates else None,
+            execution={"checkpoint_monitor_metric": metric},
+        )
+    assert list(tmp_path.iterdir()) == []
