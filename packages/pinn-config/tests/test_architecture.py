@@ -125,11 +125,14 @@ def test_layers_act_always_or_on_a_first_estimate_or_on_a_known_canvas(model) ->
     described = network(model)
     for layer in described.layers:
         acts = {known: layer.takes_part(known) for known in (False, True)}
-        assert acts == {
-            None: {False: True, True: True},
-            "first": {False: True, True: False},
-            "known": {False: False, True: True},
-        }[layer.attributes.get("when")]
+        assert (
+            acts
+            == {
+                None: {False: True, True: True},
+                "first": {False: True, True: False},
+                "known": {False: False, True: True},
+            }[layer.attributes.get("when")]
+        )
     # What a known canvas passes through has a way from the start to the end.
     restarts = any(layer.kind == "start" for layer in described.layers)
     assert restarts == any(layer.attributes.get("when") == "known" for layer in described.layers)
