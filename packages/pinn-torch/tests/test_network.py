@@ -155,6 +155,19 @@ def test_every_parameter_learns_but_those_that_training_never_meets(architecture
             assert not next(x for x in built.description.layers if x.name == layer).takes_part(known=False)
 
 
+@pytest.mark.parametrize(("architecture", "gridsize"), _CASES)
+def test_a_probe_learns_a_finite_amount_where_it_is_dark(architecture, gridsize):
+    """The slope of a square root is infinite at zero."""
+    s = _scene(gridsize)
+    probes = s.probes.clone()
+    probes[..., :9, :] = 0
+    probes.requires_grad_()
+    optics = GroupOptics(s.amplitude, probes, s.corners, s.canvas.shape[-1], s.optics.background)
+    canvas = small_network(architecture, gridsize)(s.amplitude, optics)
+    ((optics.intensity(canvas) - s.amplitude**2) ** 2).mean().backward()
+    assert probes.grad.isfinite().all() and probes.grad.abs().max() > 0
+
+
 def test_on_a_known_canvas_the_physics_alone_runs_whatever_was_learned():
     """Learned corrections let slow phases drift there (docs/training.md)."""
     s = _scene(2)

@@ -117,7 +117,13 @@ def _maps(*objects: Tensor) -> Tensor:
 def _features(canvas: Tensor, first: Tensor, optics: GroupOptics, floor: float) -> Tensor:
     remaining = optics.gradient_step(canvas, floor)
     maps = _maps(canvas - optics.background, remaining, first - optics.background)
-    return torch.cat([maps, torch.sqrt(optics.coverage)[:, None]], 1)
+    return torch.cat([maps, _amplitude(optics.coverage)[:, None]], 1)
+
+
+def _amplitude(intensity: Tensor) -> Tensor:
+    """The square root as a map to look at: where it is dark its slope is infinite, so a probe that is trained
+    does not learn through it."""
+    return torch.sqrt(intensity.detach())
 
 
 def _cartesian(start: Tensor, maps: Tensor) -> Tensor:
@@ -151,7 +157,7 @@ _KINDS: dict[str, Callable[[Layer, list[Tensor], GroupOptics], Tensor]] = {
     "cartesian": lambda layer, x, optics: _cartesian(x[0], x[1]),
     "estimate": lambda layer, x, optics: optics.patch_estimate(layer.attributes["floor"]),
     "estimate_maps": lambda layer, x, optics: torch.cat(
-        [_maps(x[0] - optics.background), torch.sqrt(optics.relative_intensity)], 1
+        [_maps(x[0] - optics.background), _amplitude(optics.relative_intensity)], 1
     ).contiguous(memory_format=torch.channels_last),
     "merge": lambda layer, x, optics: _merge(x[0], optics, layer.attributes["floor"]),
     "first_canvas": lambda layer, x, optics: optics.canvas_estimate(layer.attributes["floor"]),
