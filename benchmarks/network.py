@@ -68,7 +68,7 @@ def step(folder: Path, architecture: str, gridsize: int, precision: str) -> list
     module, data = _module(folder, architecture, gridsize)
     # What training_step asks of a trainer: how large the canvas is, how long the schedule. Nothing is logged.
     module._trainer = SimpleNamespace(datamodule=data, estimated_stepping_batches=10_000, global_step=0)
-    module.log_dict = lambda *arguments, **options: None
+    module.log = module.log_dict = lambda *arguments, **options: None
     configured = module.configure_optimizers()
     optimizer = configured["optimizer"] if isinstance(configured, dict) else configured
     batch = next(iter(data.train_dataloader()))
