@@ -33,6 +33,16 @@ class _Interrupted(BaseException):
     pass
 
 
+class _Wanted(BaseException):
+    """Remembers from where a training would have gone on."""
+
+    ckpt_path: str | None = "never asked"
+
+    def fit(self, *arguments, ckpt_path=None, **options):
+        self.ckpt_path = ckpt_path
+        raise self
+
+
 def _interrupt(monkeypatch, epoch, hook):
     """The training dies in this epoch: before its first step, or when its last one is done."""
     original = getattr(lightning.LightningModule, hook)
@@ -56,7 +66,6 @@ def test_an_interrupted_training_resumes_to_the_same_weights_to_the_bit(
         _interrupt(patch, 2, "on_train_epoch_start")
         small_training(tmp_path / "cut", small_scan(), **settings)
     assert not (tmp_path / "cut" / "wts.h5.zip").exists()
-    # The folder of the run is part of its settings, so it stays where it is.
     with caplog.at_level("INFO", logger="pinn_torch"):
         resumed = small_training(tmp_path / "cut", small_scan(), **settings)
     assert resumed.resumed_after == 2 and whole.resumed_after is None
@@ -66,7 +75,8 @@ def test_an_interrupted_training_resumes_to_the_same_weights_to_the_bit(
     assert [[row[k] for k in keys] for row in resumed.history] == [
         [row[k] for k in keys] for row in whole.history
     ]
-    assert not (tmp_path / "cut" / "checkpoints" / "resume.ckpt").exists()
+    kept = [{p.name for p in (tmp_path / name / "checkpoints").iterdir()} for name in ("whole", "cut")]
+    assert kept[0] == kept[1] and len(kept[0]) == 1 and "resume.ckpt" not in kept[0]
 
 
 @pytest.mark.parametrize("change", [{"batch_size": 4}, {"seed": 1}, {"learning_rate": 2e-3}, {"nepochs": 5}])
@@ -79,12 +89,30 @@ def test_other_settings_start_anew_and_say_so(tmp_path, monkeypatch, caplog, cha
     assert "belongs to a training with other data or settings, so this one starts anew" in caplog.text
 
 
+@pytest.mark.parametrize(
+    "change", [{"enable_progress_bar": True}, {"num_workers": 2}, {"logger_backend": "csv"}]
+)
+def test_what_changes_no_result_may_change(tmp_path, monkeypatch, change):
+    """The second time without --quiet, for example."""
+    with monkeypatch.context() as patch, pytest.raises(_Interrupted):
+        _interrupt(patch, 2, "on_train_epoch_start")
+        small_training(tmp_path / "a", small_scan(), execution=_KEEP, **_SETTINGS)
+    (tmp_path / "a").rename(tmp_path / "b")
+    result = small_training(tmp_path / "b", small_scan(), execution=_KEEP | change, **_SETTINGS)
+    assert result.resumed_after == 2
+
+
 def test_other_data_start_anew(tmp_path, monkeypatch):
     with monkeypatch.context() as patch, pytest.raises(_Interrupted):
         _interrupt(patch, 2, "on_train_epoch_start")
         small_training(tmp_path, small_scan(), execution=_KEEP, **_SETTINGS)
-    other = small_scan(photons=3e4)
-    assert small_training(tmp_path, other, execution=_KEEP, **_SETTINGS).resumed_after is None
+    settings = _SETTINGS | {"execution": _KEEP}
+    wanted = _Wanted()
+    for scan, validation in ((small_scan(photons=3e4), None), (small_scan(), small_scan(rows=3))):
+        with monkeypatch.context() as patch, pytest.raises(_Wanted):
+            patch.setattr(lightning.Trainer, "fit", wanted.fit)
+            small_training(tmp_path, scan, validation=validation, **settings)
+        assert wanted.ckpt_path is None
 
 
 @pytest.mark.parametrize("content", [b"", b"not a checkpoint", "pickle"])
@@ -151,7 +179,10 @@ def _kept(folder):
 
 @pytest.mark.parametrize(("top_k", "expected"), [(-1, 4), (0, 0), (1, 1), (3, 3)])
 @pytest.mark.parametrize("validates", [False, True])
-def test_the_best_epochs_are_kept(tmp_path, top_k, expected, validates):
+def test_the_best_epochs_are_kept(tmp_path, monkeypatch, top_k, expected, validates):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
     validation = small_scan(rows=3) if validates else None
     result = small_training(
         tmp_path,
@@ -163,6 +194,7 @@ def test_the_best_epochs_are_kept(tmp_path, top_k, expected, validates):
     files = list((tmp_path / "checkpoints").glob("*.ckpt"))
     name = "poisson_val_loss" if validates else "poisson_train_loss"
     assert len(files) == expected and all(name in p.name for p in files)
+    assert list(elsewhere.iterdir()) == []
     state = _state(result.archive)
     for path in files:
         assert torch.load(path, weights_only=True)["state_dict"].keys() == state.keys()

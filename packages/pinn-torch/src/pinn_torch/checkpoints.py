@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import inspect
 import logging
@@ -14,7 +15,7 @@ from typing import Any
 import lightning
 import numpy as np
 import torch
-from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint
 from pinn_config.configs import TrainingConfig
 from pinn_config.execution import PyTorchExecutionConfig
 from pinn_config.files import to_yaml
@@ -29,6 +30,15 @@ FOLDER = "checkpoints"
 
 _LOG = logging.getLogger(__name__)
 _SAMPLED_FRAMES = 64
+_WITHOUT_INFLUENCE = (
+    "enable_progress_bar",
+    "logger_backend",
+    "num_workers",
+    "pin_memory",
+    "persistent_workers",
+    "prefetch_factor",
+    "inference_batch_size",
+)
 
 
 def monitored(execution: PyTorchExecutionConfig, module: Any, validates: bool) -> str:
@@ -70,25 +80,38 @@ def best_checkpoints(execution: PyTorchExecutionConfig, metric: str, folder: Pat
     )
 
 
-def fingerprint(scan: Scan, config: TrainingConfig, execution: PyTorchExecutionConfig, seed: int) -> str:
+def fingerprint(
+    scan: Scan,
+    config: TrainingConfig,
+    execution: PyTorchExecutionConfig,
+    seed: int,
+    validation: Scan | None = None,
+) -> str:
     """A text that two trainings share only if one may go on where the other was stopped.
 
-    It covers every setting, the seed, and what was measured: all positions, the probe, and a sample of
-    the frames.
+    It covers the seed, every setting that changes the result (paths, bars, loggers and loading do not), and
+    what was measured: all positions, the probe, and a sample of the frames.
     """
-    digest = hashlib.sha256(to_yaml(config, execution).encode())
-    digest.update(f"{seed} {scan.unit} {scan.diffraction.shape} {scan.diffraction.dtype}".encode())
-    frames = np.unique(np.linspace(0, len(scan) - 1, _SAMPLED_FRAMES).astype(int))
-    for array in (scan.positions, scan.probe, scan.diffraction[frames]):
-        digest.update(np.ascontiguousarray(array).tobytes())
+    defaults = {item.name: item.default for item in dataclasses.fields(PyTorchExecutionConfig)}
+    execution = dataclasses.replace(execution, **{name: defaults[name] for name in _WITHOUT_INFLUENCE})
+    config = dataclasses.replace(config, output_dir=Path(), train_data_file=None, test_data_file=None)
+    digest = hashlib.sha256(f"{seed}\n{to_yaml(config, execution)}".encode())
+    for data in (scan, validation):
+        if data is None:
+            continue
+        digest.update(f"{data.unit} {data.diffraction.shape} {data.diffraction.dtype}".encode())
+        frames = np.unique(np.linspace(0, len(data) - 1, _SAMPLED_FRAMES).astype(int))
+        for array in (data.positions, data.probe, data.diffraction[frames]):
+            digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()
 
 
-class ResumePoint(lightning.Callback):
+class ResumePoint(Checkpoint):
     """Writes ``resume.ckpt`` at the end of every epoch, whole or not at all, and takes it away at the end.
 
     It holds weights, optimiser, schedule, history and the number of the epoch, so that a training that was
-    killed goes on as if it had not been.
+    killed goes on as if it had not been. Lightning calls it after the callback that keeps the best epochs,
+    which stands before it, so it knows those too.
     """
 
     def __init__(self, folder: Path, fingerprint: str) -> None:

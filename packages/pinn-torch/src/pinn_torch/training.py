@@ -112,7 +112,7 @@ def run_training(
         callbacks.append(best)
     resume, unfinished = None, None
     if execution.enable_checkpointing:
-        resume = ResumePoint(folder, fingerprint(scan, config, execution, seed))
+        resume = ResumePoint(folder, fingerprint(scan, config, execution, seed, validation))
         unfinished = resume.found()
         data.first_epoch = unfinished["epoch"] + 1 if unfinished else 0
         callbacks.append(resume)
