@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import attrs
 import numpy as np
 import pytest
@@ -264,6 +266,20 @@ def test_passes_are_refused_where_a_network_cannot_restart(trained, architecture
     ):
         reconstruct(archive, small_scan(), _config(archive, overlap_passes=2))
     assert reconstruct(archive, small_scan(), _config(archive, overlap_passes=1)).object.any()
+
+
+@pytest.mark.parametrize("setting", [{"gridsize": 3}, {"architecture": "unet"}, {"probe_mask": True}])
+def test_a_config_that_asks_for_another_network_is_refused(trained, setting):
+    archive = trained("unrolled", 2)
+    own = load_model(archive).config.model
+    plain = InferenceConfig(ModelConfig(N=64), neighbor_count=3, overlap_passes=1)
+    repeated = InferenceConfig(own, neighbor_count=3, overlap_passes=1)
+    scan = small_scan()
+    first, second = (reconstruct(archive, scan, c).object for c in (plain, repeated))
+    np.testing.assert_array_equal(first, second)
+    other = InferenceConfig(dataclasses.replace(own, **setting))
+    with pytest.raises(TorchRunError, match=f"{next(iter(setting))}=.* \\(the archive's is"):
+        reconstruct(archive, scan, other)
 
 
 def test_a_subsample_is_all_that_is_reconstructed_from(trained):

@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import fields
 from pathlib import Path
 
 import attrs
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pinn_config.configs import InferenceConfig
+from pinn_config.configs import InferenceConfig, ModelConfig
 from pinn_config.execution import PyTorchExecutionConfig
 from pinn_config.validation import validate
 from pinn_data.grouping import group
@@ -70,6 +71,7 @@ def run_reconstruction(
             f"N={trained.config.model.N}: "
             "crop or pad the patterns, or train a model for their size"
         )
+    _refuse_other_network(config.model, trained.config.model)
     passes = _passes(config.overlap_passes, module)
     canvas = canvas_for(scan.positions, scan.N)
     device = device_of(execution.accelerator)
@@ -120,6 +122,20 @@ def run_reconstruction(
         seconds={"network": clock.network, "stitching": clock.stitching, "total": total},
         gridsize=gridsize,
     )
+
+
+def _refuse_other_network(asked: ModelConfig, trained: ModelConfig) -> None:
+    """The archive says what the network is; a config may repeat it or leave it at the defaults."""
+    wrong = [
+        f"{item.name}={getattr(asked, item.name)!r} (the archive's is {getattr(trained, item.name)!r})"
+        for item in fields(ModelConfig)
+        if getattr(asked, item.name) not in (item.default, getattr(trained, item.name))
+    ]
+    if wrong:
+        raise TorchRunError(
+            f"the configuration asks for another network than the archive holds: {', '.join(wrong)}: "
+            "leave these out, or open an archive of such a network"
+        )
 
 
 def _passes(wanted: int | None, module: PtychoPINN_Lightning) -> int:
