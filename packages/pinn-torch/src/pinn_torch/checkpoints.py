@@ -7,7 +7,6 @@ import hashlib
 import inspect
 import logging
 import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -143,24 +142,20 @@ class ResumePoint(Checkpoint):
         checkpoint["pinn_torch_fingerprint"] = self.fingerprint
 
     def on_train_epoch_end(self, trainer: Any, module: Any) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        trainer.save_checkpoint(self._part)  # every rank takes part in collecting the state
         if trainer.is_global_zero:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            handle, temporary = tempfile.mkstemp(dir=self.path.parent, suffix=".part")
-            os.close(handle)
-        else:
-            temporary = str(self.path)  # other ranks take part in collecting the state; only the first writes
-        try:
-            trainer.save_checkpoint(temporary)
-            if trainer.is_global_zero:
-                os.replace(temporary, self.path)
-        except BaseException:
-            if trainer.is_global_zero:
-                Path(temporary).unlink(missing_ok=True)
-            raise
+            os.replace(self._part, self.path)
 
     def finished(self) -> None:
-        """Take the file away: there is nothing left to resume."""
+        """Take the file away, and what a kill in the midst of writing it left: nothing is left to resume."""
         self.path.unlink(missing_ok=True)
+        self._part.unlink(missing_ok=True)
+
+    @property
+    def _part(self) -> Path:
+        # One name, so that the next epoch writes over what a kill left.
+        return self.path.with_suffix(".part")
 
 
 def fit_options(path: Path | None) -> dict[str, Any]:
