@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from hypothesis import strategies as st
@@ -14,6 +15,12 @@ counts = st.integers(1, 10**6)
 optional_counts = st.none() | counts
 # Unicode that a file name can hold; lone surrogates cannot be written to a text file.
 paths = st.text(st.characters(exclude_categories=["Cs"]), max_size=12).map(Path)
+
+
+def _with_amplitude_maps(model: ModelConfig, per_pattern: bool | None) -> ModelConfig:
+    maps = {None: None, False: 1, True: model.gridsize**2}[per_pattern]
+    return replace(model, decoder_last_amp_channels=maps)
+
 
 models = st.builds(
     ModelConfig,
@@ -29,7 +36,18 @@ models = st.builds(
     probe_scale=positive,
     gaussian_smoothing_sigma=st.floats(0, 10),
     architecture=st.sampled_from(ARCHITECTURES),
+    cbam_encoder=st.booleans(),
+    cbam_bottleneck=st.booleans(),
+    cbam_decoder=st.booleans(),
+    eca_encoder=st.booleans(),
+    eca_decoder=st.booleans(),
+    spatial_decoder=st.booleans(),
+    decoder_spatial_kernel=st.integers(0, 6).map(lambda half: 2 * half + 1),
+    batch_norm=st.booleans(),
+    use_shared_decoder=st.booleans(),
+    decoder_last_c_outer_fraction=st.none() | st.floats(0, 1, exclude_min=True),
 )
+models = st.builds(_with_amplitude_maps, models, st.none() | st.booleans())
 sampling = {
     "n_groups": optional_counts,
     "n_subsample": optional_counts,

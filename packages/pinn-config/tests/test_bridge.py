@@ -36,6 +36,17 @@ MODEL_KEYS = {
     "probe_scale": "probe_scale",
     "gaussian_smoothing_sigma": "gaussian_smoothing_sigma",
     "architecture": "architecture",
+    "cbam_encoder": "cbam_encoder",
+    "cbam_bottleneck": "cbam_bottleneck",
+    "cbam_decoder": "cbam_decoder",
+    "eca_encoder": "eca_encoder",
+    "eca_decoder": "eca_decoder",
+    "spatial_decoder": "spatial_decoder",
+    "decoder_spatial_kernel": "decoder_spatial_kernel",
+    "batch_norm": "batch_norm",
+    "use_shared_decoder": "use_shared_decoder",
+    "decoder_last_c_outer_fraction": "decoder_last_c_outer_fraction",
+    "decoder_last_amp_channels": "decoder_last_amp_channels",
 }
 TRAINING_KEYS = {
     "train_data_file": "train_data_file_path",

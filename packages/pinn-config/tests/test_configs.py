@@ -21,7 +21,21 @@ def defaults(kind: type) -> dict:
 
 
 def test_the_defaults_of_the_public_implementation() -> None:
-    assert defaults(ModelConfig) == {
+    # Layers of the public PyTorch implementation alone; ptychodus switches cbam_encoder on.
+    torch_only = {
+        "cbam_encoder": False,
+        "cbam_bottleneck": False,
+        "cbam_decoder": False,
+        "eca_encoder": False,
+        "eca_decoder": False,
+        "spatial_decoder": False,
+        "decoder_spatial_kernel": 7,
+        "batch_norm": False,
+        "use_shared_decoder": False,
+        "decoder_last_c_outer_fraction": None,
+        "decoder_last_amp_channels": None,
+    }
+    assert defaults(ModelConfig) == torch_only | {
         "N": 64,
         "gridsize": 1,
         "n_filters_scale": 2,

@@ -31,6 +31,10 @@ WRONG = {
     "probe_scale": [0, -1.0, float("nan"), float("inf"), True],
     "gaussian_smoothing_sigma": [-0.1, "0"],
     "architecture": ["transformer-xl", None, ["cnn"]],
+    "cbam_encoder": [1, None],
+    "decoder_spatial_kernel": [0, -1, 4, 7.0, None],
+    "decoder_last_c_outer_fraction": [0, -0.5, 1.5, float("nan"), "0.1"],
+    "decoder_last_amp_channels": [0, 1.0, "1", True],
     "train_data_file": ["a.npz", 3],
     "batch_size": [0, 2.0],
     "nepochs": [0, 10.0],
@@ -183,6 +187,18 @@ def test_rules_about_two_fields() -> None:
     assert "give realspace_weight > 0 too" in realspace
     assert "are all 0" in nothing
     validate(TrainingConfig(ModelConfig(model_type="supervised"), nll_weight=0))
+
+
+@pytest.mark.parametrize(
+    ("gridsize", "maps", "allowed"),
+    [(1, 4, "1"), (2, 2, "1 or gridsize**2 = 4"), (3, 4, "1 or gridsize**2 = 9")],
+)
+def test_amplitude_maps_are_one_or_one_for_each_pattern(gridsize, maps, allowed) -> None:
+    with pytest.raises(ConfigError) as caught:
+        validate(ModelConfig(gridsize=gridsize, decoder_last_amp_channels=maps))
+    assert str(caught.value) == f"decoder_last_amp_channels must be {allowed}, not {maps}"
+    for sound in (None, 1, gridsize**2):
+        validate(ModelConfig(gridsize=gridsize, decoder_last_amp_channels=sound))
 
 
 @pytest.mark.parametrize("model", [None, {"N": 64}, ModelConfig, TrainingConfig(ModelConfig())])

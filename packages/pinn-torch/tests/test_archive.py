@@ -122,6 +122,16 @@ def test_archives_that_hold_no_model_of_ours_are_refused(tmp_path, trained):
         assert "\n" not in str(caught.value)
 
 
+def test_an_archive_from_before_a_field_existed_opens_with_its_default(tmp_path, trained):
+    archive = read_archive(trained())
+    stored = dict(archive.params["config"])
+    stored["model"] = {name: v for name, v in stored["model"].items() if "cbam" not in name}
+    old = _rewritten(tmp_path, archive, params=archive.params | {"config": stored})
+    opened = load_model(old)
+    assert opened.config.model.cbam_encoder is False
+    assert opened.config == load_model(trained()).config
+
+
 def test_no_archive_and_a_damaged_archive(tmp_path, trained):
     with pytest.raises(ArchiveNotFoundError):
         load_model(tmp_path)

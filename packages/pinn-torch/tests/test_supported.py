@@ -19,6 +19,7 @@ def test_defaults_are_supported():
     ("config", "name"),
     [
         (ModelConfig(gaussian_smoothing_sigma=1.0), "gaussian_smoothing_sigma=1.0"),
+        (ModelConfig(cbam_encoder=True, eca_decoder=True), "cbam_encoder=True, eca_decoder=True"),
         (TrainingConfig(ModelConfig(), realspace_weight=0.5), "realspace_weight=0.5"),
         (PyTorchExecutionConfig(middle_trim=3), "middle_trim=3"),
         (PyTorchExecutionConfig(devices=2), "devices=2"),

@@ -50,6 +50,25 @@ class ModelConfig:
         0.0, "width of the smoothing of the illuminated object, in pixels"
     )
     architecture: str = setting("cnn", "which network; see pinn_config.architecture")
+    cbam_encoder: bool = setting(False, "channel and spatial attention (CBAM) in the encoder's blocks")
+    cbam_bottleneck: bool = setting(False, "channel and spatial attention (CBAM) at the lowest resolution")
+    cbam_decoder: bool = setting(False, "channel and spatial attention (CBAM) in the decoder's blocks")
+    eca_encoder: bool = setting(False, "efficient channel attention (ECA) in the encoder's blocks")
+    eca_decoder: bool = setting(False, "efficient channel attention (ECA) in the decoder's blocks")
+    spatial_decoder: bool = setting(False, "spatial attention in the decoder's blocks")
+    decoder_spatial_kernel: int = setting(
+        7, "pixels along one side of the kernel of spatial_decoder's attention; odd"
+    )
+    batch_norm: bool = setting(
+        False, "features are normalised over each batch after every hidden convolution"
+    )
+    use_shared_decoder: bool = setting(False, "amplitude and phase share one decoder up to their heads")
+    decoder_last_c_outer_fraction: float | None = setting(
+        None, "share of the decoder's last features that makes the outer ring; none: 4 features"
+    )
+    decoder_last_amp_channels: int | None = setting(
+        None, "amplitude maps of a group: 1 for all its patterns, or gridsize**2; none: as many as phase maps"
+    )
 
 
 @dataclass

@@ -42,6 +42,9 @@ _BOUNDS: Mapping[str, tuple[bool, int]] = {
     "n_filters_scale": (False, 1),
     "probe_scale": (True, 0),
     "gaussian_smoothing_sigma": (False, 0),
+    "decoder_spatial_kernel": (False, 1),
+    "decoder_last_c_outer_fraction": (True, 0),
+    "decoder_last_amp_channels": (False, 1),
     "batch_size": (False, 1),
     "nepochs": (False, 1),
     "mae_weight": (False, 0),
@@ -174,6 +177,16 @@ def _joint_problems(sound: Mapping[str, Any], model: Any) -> list[str]:
     problems = []
     if sound.get("N", 0) % 2:
         problems.append(f"N must be even, not {sound['N']}")
+    if sound.get("decoder_spatial_kernel", 1) % 2 == 0:
+        problems.append(f"decoder_spatial_kernel must be odd, not {sound['decoder_spatial_kernel']}")
+    if (sound.get("decoder_last_c_outer_fraction") or 0) > 1:
+        problems.append(
+            f"decoder_last_c_outer_fraction must be <= 1, not {shown(sound['decoder_last_c_outer_fraction'])}"
+        )
+    maps, gridsize = sound.get("decoder_last_amp_channels"), sound.get("gridsize")
+    if None not in (maps, gridsize) and maps not in (1, gridsize**2):
+        allowed = "1" if gridsize == 1 else f"1 or gridsize**2 = {gridsize**2}"
+        problems.append(f"decoder_last_amp_channels must be {allowed}, not {maps}")
     if "architecture" in sound:
         # Here and not above, because the description of the network imports the configs.
         from pinn_config.architecture import ARCHITECTURES

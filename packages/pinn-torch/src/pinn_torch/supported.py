@@ -13,7 +13,20 @@ from pinn_torch.errors import TorchRunError
 __all__ = ["refuse_unsupported"]
 
 _WITHOUT_EFFECT: dict[type, tuple[str, ...]] = {
-    ModelConfig: ("gaussian_smoothing_sigma",),
+    ModelConfig: (
+        "gaussian_smoothing_sigma",
+        "cbam_encoder",
+        "cbam_bottleneck",
+        "cbam_decoder",
+        "eca_encoder",
+        "eca_decoder",
+        "spatial_decoder",
+        "decoder_spatial_kernel",
+        "batch_norm",
+        "use_shared_decoder",
+        "decoder_last_c_outer_fraction",
+        "decoder_last_amp_channels",
+    ),
     TrainingConfig: (
         "realspace_weight",
         "realspace_mae_weight",
