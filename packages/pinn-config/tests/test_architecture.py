@@ -32,6 +32,7 @@ _CANVAS = "canvas"
 def _maps(described: Network) -> dict[str, tuple[Any, Any]]:
     """(channels, side) of every value, from the kinds of layers alone; 'canvas' for both of a canvas."""
     n, c = described.N, described.channels
+    by_name = {layer.name: layer for layer in described.layers}
     values: dict[str, tuple[Any, Any]] = {"amplitude": (c, n)}
     for layer in described.layers:
         x = [values[name] for name in layer.inputs]
@@ -72,6 +73,13 @@ def _maps(described: Network) -> dict[str, tuple[Any, Any]]:
             case "first_canvas":
                 assert x == [(c, n)]
                 result = (_CANVAS, _CANVAS)
+            case "either":
+                assert x == [(_CANVAS, _CANVAS)] * 2
+                made = {
+                    known: [by_name[i].takes_part(known) for i in layer.inputs] for known in (False, True)
+                }
+                assert made == {False: [True, False], True: [False, True]}
+                result = x[0]
             case "start" | "steps":
                 assert x == [(_CANVAS, _CANVAS)]
                 result = x[0]
@@ -233,13 +241,16 @@ def test_twice_the_filters_are_about_four_times_the_work() -> None:
 
 def test_only_the_network_of_the_specification_does_not_see_the_probe() -> None:
     seen = {a: network(ModelConfig(architecture=a)).sees_probe for a in ARCHITECTURES}
-    assert seen == {"cnn": False, "unet": True, "unrolled": True}
+    assert seen == {"cnn": False, "unet": True, "refined": True, "unrolled": True}
 
 
 @pytest.mark.parametrize(
     ("settings", "says"),
     [
-        ({"architecture": "vit"}, "architecture='vit' is unknown: choose one of cnn, unet, unrolled"),
+        (
+            {"architecture": "vit"},
+            "architecture='vit' is unknown: choose one of cnn, unet, refined, unrolled",
+        ),
         ({"N": 32}, "N=32 has no network: crop or pad the patterns to one of 64, 128, 256"),
         ({"N": 0}, "N=0 has no network"),
         ({"gridsize": 0}, "gridsize=0 and n_filters_scale=2 were given, but both must be at least 1"),

@@ -168,12 +168,13 @@ def test_a_probe_learns_a_finite_amount_where_it_is_dark(architecture, gridsize)
     assert probes.grad.isfinite().all() and probes.grad.abs().max() > 0
 
 
-def test_on_a_known_canvas_the_physics_alone_runs_whatever_was_learned():
+@pytest.mark.parametrize("architecture", ["refined", "unrolled"])
+def test_on_a_known_canvas_the_physics_alone_runs_whatever_was_learned(architecture):
     """Learned corrections let slow phases drift there (docs/training.md)."""
     s = _scene(2)
     results = []
     for seed in (0, 1):
-        built = small_network("unrolled", 2, seed=seed)
+        built = small_network(architecture, 2, seed=seed)
         with torch.inference_mode():
             results.append(built(s.amplitude, s.optics, s.canvas))
     assert torch.equal(*results) and not torch.equal(results[0], s.canvas)
@@ -290,9 +291,35 @@ def test_the_untrained_unet_returns_the_estimate():
     torch.testing.assert_close(built(s.amplitude, s.optics), expected, rtol=0, atol=1e-6)
 
 
-def test_only_the_unrolled_network_restarts_and_keeps_the_phase_it_is_given():
-    assert [small_network(a).restarts for a in ARCHITECTURES] == [False, False, True]
-    built = small_network("unrolled")
+def test_the_untrained_refined_network_is_the_estimate_moved_by_the_physics():
+    built, unet = (
+        PtychoNetwork(network(ModelConfig(architecture=a, gridsize=2, n_filters_scale=1)))
+        for a in ("refined", "unet")
+    )
+    s = _scene(2, modes=2)
+    with torch.inference_mode():
+        canvas, moved = unet(s.amplitude, s.optics), built(s.amplitude, s.optics)
+        before, after = (_residual(s.optics, c, s.amplitude) for c in (canvas, moved))
+        velocity = torch.zeros_like(canvas)
+        for momentum in (0, 0.85, 0.85, 0.85):
+            velocity = momentum * velocity + s.optics.gradient_step(canvas, 0.05)
+            canvas = canvas + velocity
+    torch.testing.assert_close(moved, canvas, rtol=0, atol=1e-5)
+    assert (after < 0.7 * before).all()
+
+
+def test_the_refined_network_has_the_parameters_of_the_unet_and_its_steps():
+    unet, refined = (
+        network(ModelConfig(architecture=a, n_filters_scale=1)).parameters() for a in ("unet", "refined")
+    )
+    assert {name: refined[name] for name in unet} == unet
+    assert {name.split("/")[0] for name in refined.keys() - unet.keys()} == {"steps", "refine"}
+
+
+@pytest.mark.parametrize("architecture", ["refined", "unrolled"])
+def test_networks_that_restart_keep_the_phase_they_are_given(architecture):
+    assert [small_network(a).restarts for a in ARCHITECTURES] == [False, False, True, True]
+    built = small_network(architecture)
     s = _scene(1)
     turn = torch.polar(torch.ones(()), torch.tensor(2.1))
     with torch.inference_mode():

@@ -104,7 +104,9 @@ def test_moving_all_positions_moves_the_canvas_and_nothing_else(trained, archite
     assert there.residual == pytest.approx(here.residual)
 
 
-@pytest.mark.parametrize(("architecture", "gridsize"), [("cnn", 1), ("unet", 2), ("unrolled", 1)])
+@pytest.mark.parametrize(
+    ("architecture", "gridsize"), [("cnn", 1), ("unet", 2), ("refined", 1), ("unrolled", 1)]
+)
 def test_the_phase_of_each_group_does_not_matter(monkeypatch, trained, architecture, gridsize):
     """A pattern does not tell the object's global phase, so a network may give every canvas its own."""
     archive = trained(architecture, gridsize)
@@ -131,7 +133,7 @@ def test_the_order_of_the_frames_does_not_matter(trained):
     np.testing.assert_allclose(there.object, here.object, atol=2e-3 * np.abs(here.object).max())
 
 
-@pytest.mark.parametrize(("architecture", "gridsize"), [("cnn", 1), ("unrolled", 2)])
+@pytest.mark.parametrize(("architecture", "gridsize"), [("cnn", 1), ("refined", 2), ("unrolled", 2)])
 def test_the_size_of_a_batch_does_not_matter(trained, architecture, gridsize):
     archive, scan = trained(architecture, gridsize), small_scan()
     results = [reconstruct(archive, scan, execution=quiet(inference_batch_size=size)) for size in (1, 5, 64)]

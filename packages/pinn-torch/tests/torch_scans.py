@@ -20,7 +20,7 @@ from pinn_torch.network import PtychoNetwork
 from pinn_torch.physics import GroupOptics, fourier_shift
 from pinn_torch.workflows import TrainingResult, train
 
-ARCHITECTURES = ("cnn", "unet", "unrolled")
+ARCHITECTURES = ("cnn", "unet", "refined", "unrolled")
 
 
 def small_positions(rows: int = 4, columns: int = 3, N: int = 64) -> NDArray[np.float64]:

@@ -20,6 +20,7 @@ Kinds of layers (attributes in brackets)
     ``estimate_maps`` real and imaginary part of that and the probe's amplitude, as maps
     ``merge``     object to canvas: the mean of overlapping patches by the probe's intensity [floor]
     ``first_canvas`` the estimate of all patterns of a group together, as a canvas [floor]
+    ``either``    the one of two canvases that was made, where one is a first estimate's, one a known canvas'
     ``start``     that canvas, or in its place one that is known already, turned to its global phase
     ``steps``     preconditioned gradient descent on the amplitudes with momentum [steps, floor, momentum]
     ``features``  7 maps for a correction: canvas, first canvas, remaining gradient, coverage [floor]
@@ -33,7 +34,8 @@ slow phases drift (docs/training.md), so there only the physics moves it.
 The convolutional network ``cnn`` is the specification's: encoder, two decoders, no skip connections (layer
 table of PtychoPINN, Hoidn et al., Sci. Rep. 13, 22789 (2023)). ``unrolled`` follows the learned iterative
 schemes of Adler and Oektem (Inverse Problems 33, 124007 (2017)): a few steps of the physics, then a learned
-correction, repeated.
+correction, repeated. ``refined`` lets the physics have the last word on what ``unet`` says of a group, and
+takes known canvases as ``unrolled`` does.
 """
 
 from __future__ import annotations
@@ -49,9 +51,9 @@ from pinn_config.errors import ConfigError
 
 __all__ = ["ARCHITECTURES", "SIZES", "Layer", "Network", "network"]
 
-ARCHITECTURES = ("cnn", "unet", "unrolled")
-"""cnn: the specification's network. unet: real-space front end and skip connections. unrolled: physics and
-corrections in turn."""
+ARCHITECTURES = ("cnn", "unet", "refined", "unrolled")
+"""cnn: the specification's network. unet: real-space front end and skip connections. refined: unet, then a
+few steps of the physics. unrolled: physics and corrections in turn."""
 
 SIZES = (64, 128, 256)
 """Pattern sizes N that have a network."""
@@ -66,6 +68,8 @@ MERGE_FLOOR = 1e-3
 # learn, and a step costs as much as its correction.
 _STAGES = 3
 _STEPS, _MOMENTUM = 2, 0.85
+# Of `refined`, after its network.
+_REFINED_STEPS = 4
 # On a known canvas: one long descent, for momentum that starts anew every few steps never gets going.
 _REFINE_STEPS, _REFINE_MOMENTUM = 16, 0.9
 
@@ -126,7 +130,7 @@ class Network:
         total = 0
         for layer in self.layers:
             here = size.get(layer.inputs[0], self.N) if layer.inputs else self.N
-            if layer.kind in ("first_canvas", "start", "steps", "features", "correct", "merge"):
+            if layer.kind in ("first_canvas", "either", "start", "steps", "features", "correct", "merge"):
                 here = canvas or self.N
             if layer.kind == "conv" and layer.takes_part(known=False):
                 total += 2 * math.prod(layer.parameters()["kernel"]) * here * here
@@ -156,7 +160,9 @@ def network(model: ModelConfig) -> Network:
             f"gridsize={model.gridsize} and n_filters_scale={model.n_filters_scale} were given, "
             "but both must be at least 1"
         )
-    layers = {"cnn": _cnn, "unet": _unet, "unrolled": _unrolled}[model.architecture](model)
+    layers = {"cnn": _cnn, "unet": _unet, "refined": _refined, "unrolled": _unrolled}[model.architecture](
+        model
+    )
     return Network(model.architecture, model.N, model.gridsize**2, tuple(layers))
 
 
@@ -277,6 +283,18 @@ def _unet(model: ModelConfig) -> list[Layer]:
     chain.conv("correction", 2 * channels, "linear", start="zero")
     layers.append(Layer("object", "cartesian", ("estimate", "correction")))
     layers.append(Layer("canvas", "merge", ("object",), {"floor": MERGE_FLOOR}))
+    return layers
+
+
+def _refined(model: ModelConfig) -> list[Layer]:
+    # A known canvas needs no network; only its global phase is compared with that of a first estimate.
+    layers = [attrs.evolve(x, attributes={**x.attributes, "when": "first"}) for x in _unet(model)]
+    chain = _Chain(layers, "amplitude", 0)
+    chain.add("canvas0", "first_canvas", floor=ESTIMATE_FLOOR, when="known")
+    chain.add("either", "either", "canvas", "canvas0")
+    chain.add("start", "start")
+    chain.descent("steps", _REFINED_STEPS, _MOMENTUM, when="first")
+    chain.descent("refine", _REFINE_STEPS, _REFINE_MOMENTUM, when="known")
     return layers
 
 

@@ -161,6 +161,7 @@ _KINDS: dict[str, Callable[[Layer, list[Tensor], GroupOptics], Tensor]] = {
     ).contiguous(memory_format=torch.channels_last),
     "merge": lambda layer, x, optics: _merge(x[0], optics, layer.attributes["floor"]),
     "first_canvas": lambda layer, x, optics: optics.canvas_estimate(layer.attributes["floor"]),
+    "either": lambda layer, x, optics: x[0],
     "start": lambda layer, x, optics: x[0],
     "features": lambda layer, x, optics: _features(x[0], x[1], optics, layer.attributes["floor"]).contiguous(
         memory_format=torch.channels_last
@@ -218,7 +219,7 @@ class PtychoNetwork(nn.Module):
                 if layer.kind in ("correct", "steps"):
                     values[layer.name] = values[layer.inputs[0]]
                 continue
-            inputs = [values[name] for name in layer.inputs]
+            inputs = [values[name] for name in layer.inputs if layer.kind != "either" or name in values]
             if layer.kind == "steps":
                 result = self.trained[layer.name](inputs[0], optics)
             elif layer.kind == "conv":

@@ -145,7 +145,7 @@ def _passes(wanted: int | None, module: PtychoPINN_Lightning) -> int:
         raise TorchRunError(
             f"overlap_passes={wanted} was given, but the network {module.model.architecture!r} "
             "cannot start from a known "
-            "image: use 1 pass, or a model with architecture 'unrolled'"
+            "image: use 1 pass, or a model with architecture 'unrolled' or 'refined'"
         )
     return wanted
 
