@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import inspect
 import logging
+import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,7 +23,15 @@ from pinn_data.npz import Scan
 
 from pinn_torch.errors import TorchRunError
 
-__all__ = ["FOLDER", "ResumePoint", "best_checkpoints", "fingerprint", "fit_options", "monitored"]
+__all__ = [
+    "FOLDER",
+    "ResumePoint",
+    "best_checkpoints",
+    "find_best_checkpoint",
+    "fingerprint",
+    "fit_options",
+    "monitored",
+]
 
 FOLDER = "checkpoints"
 """Under a training's output folder."""
@@ -79,12 +88,30 @@ def best_checkpoints(execution: PyTorchExecutionConfig, metric: str, folder: Pat
     )
 
 
+def find_best_checkpoint(run_dir: Path) -> Path | None:
+    """The checkpoint with the best value of the metric that its training followed, under
+    ``run_dir/checkpoints``; None where there is none.
+
+    Where nothing better tells, such as in checkpoints of other programs, the newest is taken.
+    """
+    found: list[tuple[float, float, Path]] = []
+    for path in Path(run_dir).glob(f"{FOLDER}/*.ckpt"):
+        if path.name == "resume.ckpt":
+            continue
+        stored = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        tells = stored.get("pinn_torch_monitored", {"value": math.inf, "mode": "min"})
+        value = tells["value"] if tells["mode"] == "min" else -tells["value"]
+        found.append((value, -path.stat().st_mtime, path))
+    return min(found)[2] if found else None
+
+
 def fingerprint(
     scan: Scan,
     config: TrainingConfig,
     execution: PyTorchExecutionConfig,
     seed: int,
     validation: Scan | None = None,
+    extra: str = "",
 ) -> str:
     """A text that two trainings share only if one may go on where the other was stopped.
 
@@ -94,7 +121,7 @@ def fingerprint(
     defaults = {item.name: item.default for item in dataclasses.fields(PyTorchExecutionConfig)}
     execution = dataclasses.replace(execution, **{name: defaults[name] for name in _WITHOUT_INFLUENCE})
     config = dataclasses.replace(config, output_dir=Path(), train_data_file=None, test_data_file=None)
-    digest = hashlib.sha256(f"{seed}\n{to_yaml(config, execution)}".encode())
+    digest = hashlib.sha256(f"{seed}\n{to_yaml(config, execution)}{extra}".encode())
     for data in (scan, validation):
         if data is None:
             continue

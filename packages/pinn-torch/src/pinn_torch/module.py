@@ -17,6 +17,7 @@ from pinn_torch.errors import NotFiniteError, TorchRunError
 from pinn_torch.losses import amplitude_mae, poisson_deviance, poisson_nll
 from pinn_torch.network import PtychoNetwork
 from pinn_torch.physics import GroupOptics, fourier_shift
+from pinn_torch.schedule import Schedule
 
 __all__ = ["BACKGROUND", "Batch", "PtychoPINN_Lightning", "normalised_probe", "probe_disk"]
 
@@ -66,11 +67,7 @@ class PtychoPINN_Lightning(lightning.LightningModule):
         intensity_scale_trainable: bool = True,
     ) -> None:
         super().__init__()
-        if probe.ndim != 3 or probe.shape[-1] != model.N or probe.shape[-2] != model.N:
-            raise TorchRunError(
-                f"the probe has shape {tuple(probe.shape)}, but (modes, {model.N}, {model.N}) is needed: "
-                f"crop the patterns and the probe to N={model.N}, or set N"
-            )
+        self._check_probe(probe, model.N)
         if nll_weight <= 0 and mae_weight <= 0:
             raise TorchRunError(
                 "nll_weight and mae_weight are both 0, so nothing would be learned: set one of them above 0"
@@ -91,6 +88,31 @@ class PtychoPINN_Lightning(lightning.LightningModule):
         self.loss_name, self.val_loss_name = f"{kind}_train_loss", f"{kind}_val_loss"
         # How far the training is, 0 to 1; the training replaces it where seconds are limited too.
         self.progress: Any = lambda step: step / max(1, self.trainer.estimated_stepping_batches)
+        # In place of the execution's scheduler, where a client brought its own (`pinn_torch.api`).
+        self.schedule: Schedule | None = None
+
+    def adopt(self, probe: Tensor, intensity_scale: float) -> None:
+        """Take the probe (mode, N, N) and the intensity scale of the scan that is about to be learned.
+
+        Raises TorchRunError for a probe that is not of the network's size.
+        """
+        self._check_probe(probe, self.model.N)
+        normalised = normalised_probe(probe.to(torch.complex64), self.model.N, self.model.probe_scale)
+        like = self.probe_parts
+        self.probe_parts = nn.Parameter(
+            torch.view_as_real(normalised).clone().to(like.device), requires_grad=like.requires_grad
+        )
+        with torch.no_grad():
+            self.log_intensity_scale.fill_(math.log(intensity_scale))
+        self.training_intensity_scale = float(intensity_scale)
+
+    @staticmethod
+    def _check_probe(probe: Tensor, N: int) -> None:
+        if probe.ndim != 3 or probe.shape[-1] != N or probe.shape[-2] != N:
+            raise TorchRunError(
+                f"the probe has shape {tuple(probe.shape)}, but (modes, {N}, {N}) is needed: "
+                f"crop the patterns and the probe to N={N}, or set N"
+            )
 
     @property
     def probe(self) -> Tensor:
@@ -169,11 +191,22 @@ class PtychoPINN_Lightning(lightning.LightningModule):
         names = {f"val_{k}": v for k, v in terms.items()} | {self.val_loss_name: terms["loss"]}
         self.log_dict(names, on_epoch=True, batch_size=len(batch["amplitude"]))
 
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """What `pinn_torch.checkpoints.find_best_checkpoint` compares: the monitored metric's value."""
+        name = monitored(self.execution, self, self.trainer.datamodule.validates)
+        value = self.trainer.callback_metrics.get(name)
+        if value is not None:
+            checkpoint["pinn_torch_monitored"] = {
+                "name": name,
+                "mode": self.execution.checkpoint_mode,
+                "value": float(value),
+            }
+
     def configure_optimizers(self) -> Any:
         optimizer = torch.optim.Adam(
             [p for p in self.parameters() if p.requires_grad], lr=self.execution.learning_rate
         )
-        if self.execution.scheduler == "Adaptive":
+        if self.schedule is None and self.execution.scheduler == "Adaptive":
             follows = monitored(self.execution, self, self.trainer.datamodule.validates)
             plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(
                 optimizer, mode=self.execution.checkpoint_mode, factor=0.5, patience=2
@@ -186,6 +219,8 @@ class PtychoPINN_Lightning(lightning.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def _factor(self, step: int) -> float:
+        if self.schedule is not None:
+            return self.schedule.factor(self.progress(step) if step else 0.0)
         if self.execution.scheduler == "Default":
             return 1.0
         # A short warm-up: Adam's first steps are full steps whatever the gradient.

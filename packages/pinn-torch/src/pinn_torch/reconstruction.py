@@ -49,7 +49,7 @@ class _Clock:
 
 
 def run_reconstruction(
-    model: Path,
+    model: Path | TrainedModel,
     scan: Scan,
     config: InferenceConfig | None,
     execution: PyTorchExecutionConfig | None,
@@ -57,11 +57,11 @@ def run_reconstruction(
     seed: int,
     progress: Callable[[float], None] | None,
 ) -> Reconstruction:
-    """See `pinn_torch.workflows.reconstruct`."""
+    """See `pinn_torch.workflows.reconstruct`. `model`: an archive, or a model that was loaded already."""
     began = time.perf_counter()
-    trained = load_model(model)
+    trained = model if isinstance(model, TrainedModel) else load_model(model)
     execution = execution or PyTorchExecutionConfig()
-    config = config or InferenceConfig(model=trained.config.model, model_path=Path(model))
+    config = config or InferenceConfig(model=trained.config.model)
     validate(config)
     refuse_unsupported(config, execution)
     module, gridsize = trained.module, trained.config.model.gridsize

@@ -6,6 +6,7 @@ import dataclasses
 import logging
 import tempfile
 import warnings
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -48,8 +49,16 @@ def run_training(
     validation: Scan | None,
     seed: int,
     max_seconds: float | None,
+    module: PtychoPINN_Lightning | None = None,
+    callbacks: Sequence[lightning.Callback] = (),
+    provenance: Mapping[str, Any] | None = None,
 ) -> TrainingResult:
-    """See `pinn_torch.workflows.train`."""
+    """See `pinn_torch.workflows.train`.
+
+    module : trained in place of a new one; it adopts the scan's probe and intensity scale
+    callbacks : called after our own
+    provenance : added to what the archive says of its origin
+    """
     execution = execution or PyTorchExecutionConfig()
     validate(config)
     refuse_unsupported(config, config.model, execution)
@@ -82,24 +91,29 @@ def run_training(
         prepare_cpu()
     lightning.seed_everything(seed, workers=True, verbose=False)
     data = ScanDataModule(scan, config, execution, validation=validation, seed=seed)
-    module = PtychoPINN_Lightning(
-        config.model,
-        torch.from_numpy(probe_modes(scan.probe)),
-        data.stack.intensity_scale,
-        execution=execution,
-        nll_weight=config.nll_weight,
-        mae_weight=config.mae_weight,
-        probe_trainable=config.probe_trainable,
-        intensity_scale_trainable=config.intensity_scale_trainable,
-    )
+    probe = torch.from_numpy(probe_modes(scan.probe))
+    if module is None:
+        module = PtychoPINN_Lightning(
+            config.model,
+            probe,
+            data.stack.intensity_scale,
+            execution=execution,
+            nll_weight=config.nll_weight,
+            mae_weight=config.mae_weight,
+            probe_trainable=config.probe_trainable,
+            intensity_scale_trainable=config.intensity_scale_trainable,
+        )
+    else:
+        module.execution = execution
+        module.adopt(probe, data.stack.intensity_scale)
     history = History(max_seconds)
     module.progress = history.done
-    callbacks: list[Any] = [history]
+    own: list[Any] = [history]
     if execution.enable_progress_bar:
-        callbacks.append(ProgressBar(history))
+        own.append(ProgressBar(history))
     folder = Path(config.output_dir) / FOLDER
     metric = monitored(execution, module, validation is not None)
-    callbacks.append(
+    own.append(
         EarlyStopping(
             metric,
             mode=execution.checkpoint_mode,
@@ -109,14 +123,16 @@ def run_training(
     )
     best = best_checkpoints(execution, metric, folder)
     if best is not None:
-        callbacks.append(best)
+        own.append(best)
     resume, unfinished = None, None
     if execution.enable_checkpointing:
-        resume = ResumePoint(folder, fingerprint(scan, config, execution, seed, validation))
+        resume = ResumePoint(
+            folder, fingerprint(scan, config, execution, seed, validation, repr(module.schedule))
+        )
         unfinished = resume.found()
         data.first_epoch = unfinished["epoch"] + 1 if unfinished else 0
-        callbacks.append(resume)
-    trainer = _trainer(config, execution, device, callbacks, max_seconds)
+        own.append(resume)
+    trainer = _trainer(config, execution, device, [*own, *callbacks], max_seconds)
     with warnings.catch_warnings():
         # Lightning advises on workers and on missing validation; both are choices here.
         warnings.filterwarnings("ignore", category=UserWarning, module=r"lightning\.")
@@ -137,6 +153,7 @@ def run_training(
             "training_frames": len(scan),
             "training_photons_per_frame": data.stack.nphotons,
             "training_data": str(scan.source.name) if scan.source is not None else None,
+            **(provenance or {}),
         },
     )
     if resume is not None:
