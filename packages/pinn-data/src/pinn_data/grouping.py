@@ -1,9 +1,10 @@
 """Groups of neighbouring scan points: rows of indices into a scan, never copies of its patterns.
 
-A group is an *anchor* and ``gridsize**2 - 1`` of the anchor's K nearest neighbours.  Channel order: the
-anchor first, then its neighbours by growing distance.  Everything is worked out on the points in the order
-of their coordinates, so the groups depend on the set of points and the seed, not on the order of the frames
-in the file (points at one and the same place keep the file's order among themselves).
+A group is an *anchor* and ``gridsize**2 - 1`` of its candidates (:mod:`pinn_data.neighbours`), by default the
+K nearest other points.  Channel order: the anchor first, then its neighbours by growing distance.  Everything
+is worked out on the points in the order of their coordinates, so the groups depend on the set of points and
+the seed, not on the order of the frames in the file (points at one and the same place keep the file's order
+among themselves).
 """
 
 from __future__ import annotations
@@ -16,10 +17,10 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.spatial import KDTree
 
 from pinn_data.diffraction import normalisation
 from pinn_data.errors import PinnDataError, PositionError, ShapeError
+from pinn_data.neighbours import Candidates, NeighbourRule, quadrant_choice
 from pinn_data.patches import extract
 from pinn_data.scan import validate_positions
 
@@ -71,11 +72,24 @@ def group(
     neighbor_count: int = 4,
     seed: int | np.random.Generator | None = 0,
     sequential: bool = False,
+    neighbor_function: str = "Nearest",
+    min_neighbor_distance: float = 0.0,
+    max_neighbor_distance: float | None = None,
+    scan_pattern: str = "Isotropic",
 ) -> Groups:
     """Groups of ``gridsize**2`` neighbouring scan points.
 
     Members lie within the K nearest of their anchor (K = ``neighbor_count``); which of the K join is drawn
     at random. ``gridsize=1`` is the identity: every point is its own group.
+
+    ======================  ==============================================================================
+    ``neighbor_function``   the K that may join
+    ======================  ==============================================================================
+    ``'Nearest'``           the K nearest
+    ``'Min_dist'``          the K nearest of those between the two distances from the anchor, inclusive
+    ``'4_quadrant'``        the same K, and the quadrants around the anchor take turns in giving a member:
+                            at ``gridsize=2`` three different ones where the K lie in as many
+    ======================  ==============================================================================
 
     Parameters
     ----------
@@ -92,6 +106,12 @@ def group(
         The same seed gives the same groups; None draws fresh entropy.
     sequential : bool
         Take the first ``n_groups`` points of the file as anchors instead of drawing them.
+    min_neighbor_distance, max_neighbor_distance : float, or None for no upper limit
+        Points that have fewer than ``gridsize**2 - 1`` neighbours between them anchor no group (they may be
+        members), and one warning counts them.  ``n_groups`` counts the others.  Not for ``'Nearest'``.
+    scan_pattern : 'Isotropic' or 'Rectangular'
+        Distances are pixels, or typical steps of each axis (:func:`pinn_data.neighbours.scan_steps`): the
+        way to count neighbours where a raster has longer steps along one axis.
 
     Returns
     -------
@@ -101,10 +121,11 @@ def group(
     Raises
     ------
     PositionError
-        There are fewer points than a group needs.
+        There are fewer points than a group needs, or no point has enough neighbours within the limits.
     PinnDataError
-        gridsize, n_groups or neighbor_count is out of range.
+        gridsize, n_groups, neighbor_count or a rule about neighbours is out of range.
     """
+    rule = NeighbourRule(neighbor_function, min_neighbor_distance, max_neighbor_distance, scan_pattern)
     points = validate_positions(positions)
     n, channels = len(points), gridsize**2
     if gridsize < 1:
@@ -123,48 +144,62 @@ def group(
             f"neighbor_count={neighbor_count} was given, but gridsize={gridsize} needs at least "
             f"{channels - 1} neighbours"
         )
-    wanted = n if n_groups is None else n_groups
     rng = np.random.default_rng(seed)
     if channels == 1:
-        if wanted > n:
-            _LOG.warning(
-                "%d groups were asked for, but at gridsize 1 there is one for each of the %d points",
-                wanted,
-                n,
-            )
-            wanted = n
-        order = _coordinate_order(points) if wanted < n and not sequential else np.arange(n)
-        return Groups(_anchors(n, wanted, order, rng, sequential)[:, None])
+        return _single_points(points, n_groups, rng, sequential)
 
     order = _coordinate_order(points)
-    tree = KDTree(points[order], balanced_tree=False, compact_nodes=False)
+    candidates = Candidates(points[order], min(neighbor_count, n - 1), rule)
+    able = candidates.eligible(channels - 1, _BLOCK)
     rank = np.empty(n, np.int64)
     rank[order] = np.arange(n)
-    choose = _NeighbourChoice(min(neighbor_count, n - 1), channels - 1, n, rng)
-    if wanted > n * choose.count:
+    if len(able) < n:
         _LOG.warning(
-            "%d groups were asked for, but %d points with %d neighbours have %d different ones: some repeat; "
-            "raise neighbor_count for more",
-            wanted,
+            "%d of %d scan points anchor no group: they have fewer than %d neighbours at the distances that "
+            "are allowed",
+            n - len(able),
             n,
-            choose.neighbours,
-            n * choose.count,
+            channels - 1,
         )
+    wanted = len(able) if n_groups is None else n_groups
+    choose = _Choice(candidates, channels - 1, rng)
+    if rule.function != "4_quadrant" and wanted > len(able):
+        possible = choose.possible(able)
+        if wanted > possible:
+            _LOG.warning(
+                "%d groups were asked for, but %d points with %d neighbours have %d different ones: some "
+                "repeat; raise neighbor_count for more",
+                wanted,
+                len(able),
+                candidates.count,
+                possible,
+            )
     indices = np.empty((wanted, channels), np.int64)
-    for turn, first in enumerate(range(0, wanted, n)):
-        anchors = _anchors(n, min(n, wanted - first), order, rng, sequential)
-        visit = (
-            order if len(anchors) == n else np.argsort(rank[anchors])
-        )  # near ones together: the tree stays in cache
+    for turn, first in enumerate(range(0, wanted, len(able))):
+        anchors = _anchors(order[able], min(len(able), wanted - first), rng, sequential)
+        visit = np.argsort(rank[anchors])  # near ones together: the tree stays in cache
         for start in range(0, len(visit), _BLOCK):
             rows = visit[start : start + _BLOCK]
             own = rank[anchors[rows]]
-            near = _nearest(tree, own, choose.neighbours)
             members = np.empty((len(rows), channels), np.int64)
             members[:, 0] = anchors[rows]
-            members[:, 1:] = order[np.take_along_axis(near, choose(own, turn), axis=1)]
+            members[:, 1:] = order[choose(own, turn)]
             indices[first + rows] = members
     return Groups(indices)
+
+
+def _single_points(
+    points: NDArray[np.float64], n_groups: int | None, rng: np.random.Generator, sequential: bool
+) -> Groups:
+    n = len(points)
+    wanted = n if n_groups is None else n_groups
+    if wanted > n:
+        _LOG.warning(
+            "%d groups were asked for, but at gridsize 1 there is one for each of the %d points", wanted, n
+        )
+        wanted = n
+    order = _coordinate_order(points) if wanted < n and not sequential else np.arange(n)
+    return Groups(_anchors(order, wanted, rng, sequential)[:, None])
 
 
 def _coordinate_order(points: NDArray[np.float64]) -> NDArray[np.int64]:
@@ -172,49 +207,79 @@ def _coordinate_order(points: NDArray[np.float64]) -> NDArray[np.int64]:
 
 
 def _anchors(
-    n: int, wanted: int, order: NDArray[np.int64], rng: np.random.Generator, sequential: bool
+    able: NDArray[np.int64], wanted: int, rng: np.random.Generator, sequential: bool
 ) -> NDArray[np.int64]:
-    """Frame numbers, ascending, of ``wanted`` different anchors."""
-    if wanted == n or sequential:
-        return np.arange(wanted)
-    return np.sort(order[rng.choice(n, wanted, replace=False)])
+    """Frame numbers, ascending, of ``wanted`` different ones of the frames `able`, given by coordinates."""
+    if wanted == len(able) or sequential:
+        return np.sort(able)[:wanted]
+    return np.sort(able[rng.choice(len(able), wanted, replace=False)])
 
 
-def _nearest(tree: KDTree, own: NDArray[np.int64], k: int) -> NDArray[np.int64]:
-    """The k nearest other points (point, k) of points ``own`` of the tree, by growing distance."""
-    _, near = tree.query(tree.data[own], k=k + 1, workers=-1)
-    itself = near == own[:, None]
-    # Where points coincide, a point need not be its own first neighbour, nor among the k + 1 at all: drop it
-    # by its number, or else the farthest.
-    column = np.where(itself.any(axis=1), itself.argmax(axis=1), k)
-    if not column.any():
-        return near[:, 1:]
-    keep = np.ones(near.shape, bool)
-    keep[np.arange(len(near)), column] = False
-    return near[keep].reshape(len(near), k)
+class _Choice:
+    """Which ``size`` of the candidates join a group: another set at every turn while there is one.
 
+    (With ``'4_quadrant'`` chance decides at every turn anew.)
+    """
 
-class _NeighbourChoice:
-    """Which ``size`` of the K neighbours join a group: another set at every turn while there is one."""
+    def __init__(self, candidates: Candidates, size: int, rng: np.random.Generator) -> None:
+        self.candidates, self.size, self.rng = candidates, size, rng
+        self.tables: dict[int, _Table | None] = {}
+        # The table for all K is made first, from the generator itself; those for points with fewer candidates
+        # have their own, so that they do not depend on who comes first.
+        if candidates.rule.function != "4_quadrant":
+            self.tables[candidates.count] = self._table(candidates.count, rng)
+        self.entropy = int(rng.integers(2**63)) if candidates.rule.limited else 0
 
-    def __init__(self, neighbours: int, size: int, n: int, rng: np.random.Generator) -> None:
-        self.neighbours, self.size, self.rng = neighbours, size, rng
-        self.count = math.comb(neighbours, size)
-        self.table: NDArray[np.int64] | None = None
-        if self.count <= _LARGEST_TABLE:
-            table = np.array(list(itertools.combinations(range(neighbours), size)), np.int64)
-            self.table = table[rng.permutation(self.count)]
-            self.start = rng.integers(
-                self.count, size=n
-            )  # for each point, so that anchors do not choose in step
+    def possible(self, points: NDArray[np.int64]) -> int:
+        """How many different groups these points can anchor."""
+        if not self.candidates.rule.limited:
+            return len(points) * math.comb(self.candidates.count, self.size)
+        counts = np.concatenate(
+            [self.candidates.of(points[s : s + _BLOCK])[1] for s in range(0, len(points), _BLOCK)]
+        )
+        found, times = np.unique(counts, return_counts=True)
+        return sum(int(t) * math.comb(int(c), self.size) for c, t in zip(found, times, strict=True))
 
     def __call__(self, points: NDArray[np.int64], turn: int) -> NDArray[np.int64]:
-        """Columns (point, size), ascending, of the neighbours that join at this turn."""
-        if self.table is not None:
-            return self.table[(self.start[points] + turn) % self.count]
+        """Points (point, size) that join at this turn, by growing distance from each of `points`."""
+        near, counts = self.candidates.of(points)
+        if self.candidates.rule.function == "4_quadrant":
+            quadrants = self.candidates.quadrants(points, near)
+            columns = quadrant_choice(quadrants, counts, self.size, self.rng)
+        else:
+            columns = np.empty((len(points), self.size), np.int64)
+            for count in np.unique(counts):
+                rows = np.flatnonzero(counts == count)
+                columns[rows] = self._columns(points[rows], int(count), turn)
+        return np.take_along_axis(near, columns, axis=1)
+
+    def _columns(self, points: NDArray[np.int64], count: int, turn: int) -> NDArray[np.int64]:
+        """Columns (point, size), ascending, of `count` candidates."""
+        if count not in self.tables:
+            self.tables[count] = self._table(count, np.random.default_rng([self.entropy, count]))
+        table = self.tables[count]
+        if table is not None:
+            return table.combinations[(table.start[points] + turn) % len(table.combinations)]
         # So many combinations that the same one hardly comes twice.
-        keys = self.rng.random((len(points), self.neighbours), np.float32)
+        keys = self.rng.random((len(points), count), np.float32)
         return np.sort(np.argpartition(keys, self.size - 1, axis=1)[:, : self.size], axis=1)
+
+    def _table(self, count: int, rng: np.random.Generator) -> _Table | None:
+        number = math.comb(count, self.size)
+        if number > _LARGEST_TABLE:
+            return None
+        table = np.array(list(itertools.combinations(range(count), self.size)), np.int64)
+        combinations = table[rng.permutation(number)]
+        # One for each point, so that anchors do not choose in step.
+        return _Table(combinations, rng.integers(number, size=len(self.candidates.points)))
+
+
+@attrs.frozen
+class _Table:
+    """Combinations (combination, size) of columns in random order, and where each point starts in it."""
+
+    combinations: NDArray[np.int64]
+    start: NDArray[np.int64]
 
 
 def offsets(positions: ArrayLike, groups: Groups) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
