@@ -55,7 +55,22 @@ sampling = {
     "neighbor_count": st.integers(0, 50),
     "output_dir": paths,
     "backend": st.sampled_from(["tensorflow", "pytorch"]),
+    "scan_pattern": st.sampled_from(["Isotropic", "Rectangular"]),
 }
+# 'Nearest' has no limits, and the upper one is above the lower one.
+neighbours = st.just({}) | st.fixed_dictionaries(
+    {
+        "neighbor_function": st.sampled_from(["Min_dist", "4_quadrant"]),
+        "min_neighbor_distance": st.floats(0, 9),
+        "max_neighbor_distance": st.none() | st.floats(10, 1e6),
+    }
+)
+
+
+def _with_neighbours(config, rule):
+    return replace(config, **rule)
+
+
 trainings = st.builds(
     TrainingConfig,
     model=models,
@@ -75,6 +90,7 @@ trainings = st.builds(
     predicted_neighbors=st.integers(0, 20),
     **sampling,
 )
+trainings = st.builds(_with_neighbours, trainings, neighbours)
 inferences = st.builds(
     InferenceConfig,
     model=models,
@@ -84,6 +100,7 @@ inferences = st.builds(
     overlap_passes=optional_counts,
     **sampling,
 )
+inferences = st.builds(_with_neighbours, inferences, neighbours)
 configs = trainings | inferences
 executions = st.builds(
     PyTorchExecutionConfig,

@@ -47,6 +47,10 @@ WRONG = {
     "n_subsample": [0, 1.0],
     "subsample_seed": [-1, 0.5],
     "neighbor_count": [-1, None],
+    "neighbor_function": ["nearest", None, 4],
+    "min_neighbor_distance": [-0.5, None, float("nan")],
+    "max_neighbor_distance": [0, -2.0, "3", float("inf")],
+    "scan_pattern": ["Hexagonal", None],
     "positions_provided": [None],
     "output_dir": [None, "out"],
     "backend": ["jax", "PyTorch", None],
@@ -199,6 +203,22 @@ def test_amplitude_maps_are_one_or_one_for_each_pattern(gridsize, maps, allowed)
     assert str(caught.value) == f"decoder_last_amp_channels must be {allowed}, not {maps}"
     for sound in (None, 1, gridsize**2):
         validate(ModelConfig(gridsize=gridsize, decoder_last_amp_channels=sound))
+
+
+def test_distances_of_neighbours_exclude_neither_each_other_nor_their_rule() -> None:
+    for kind in (TrainingConfig, InferenceConfig):
+        config = kind(ModelConfig(), neighbor_function="Min_dist", min_neighbor_distance=2.0)
+        validate(config)
+        config.max_neighbor_distance = 2.0
+        assert problems_of(config) == [
+            "max_neighbor_distance (2.0) must be > min_neighbor_distance (2.0): raise the one or lower the "
+            "other"
+        ]
+        config.neighbor_function, config.max_neighbor_distance = "Nearest", None
+        (problem,) = problems_of(config)
+        assert "no meaning for neighbor_function 'Nearest': choose 'Min_dist'" in problem
+        config.min_neighbor_distance, config.max_neighbor_distance = 0.0, 9.0
+        assert problems_of(config) == [problem]
 
 
 @pytest.mark.parametrize("model", [None, {"N": 64}, ModelConfig, TrainingConfig(ModelConfig())])

@@ -147,3 +147,18 @@ def test_dark_patterns_are_refused():
     dark = attrs.evolve(scan, diffraction=np.zeros_like(scan.diffraction))
     with pytest.raises(TorchRunError, match="all diffraction patterns are empty"):
         PatternStack(dark)
+
+
+def test_the_rule_about_neighbours_is_honoured():
+    scan = small_scan(rows=5, columns=5)
+    limits = {"neighbor_function": "Min_dist", "min_neighbor_distance": 8.0, "max_neighbor_distance": 16.0}
+    for options in (limits, limits | {"neighbor_function": "4_quadrant", "neighbor_count": 8}):
+        data = _data(scan, gridsize=2, validation=scan, predicted_neighbors=0, **options)
+        for rows in (data._first, data._validation):
+            p = scan.positions[rows]
+            distance = np.linalg.norm(p[:, 1:] - p[:, :1], axis=2)
+            assert distance.min() >= 8 and distance.max() <= 16
+    # Steps are 7 in y and 9 in x: one step each way is 7 and 9 px, but 1 and 1 step.
+    one_step = {"neighbor_function": "Min_dist", "max_neighbor_distance": 1.1, "scan_pattern": "Rectangular"}
+    p = scan.positions[_data(scan, gridsize=2, predicted_neighbors=0, **one_step)._first]
+    assert np.linalg.norm(p[:, 1:] - p[:, :1], axis=2).max() < 10

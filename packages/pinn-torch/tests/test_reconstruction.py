@@ -313,3 +313,21 @@ def test_positions_far_apart_are_refused_before_memory_is_taken(trained):
     positions[0] = [1e7, 1e7]
     with pytest.raises(ValueError, match="remove outlying positions"):
         reconstruct(trained(), attrs.evolve(scan, positions=positions))
+
+
+def test_the_rule_about_neighbours_is_honoured_and_frames_in_no_group_are_reported(trained, caplog):
+    archive, scan = trained("cnn", 2), small_scan()
+    far = attrs.evolve(scan, positions=scan.positions + np.where(np.arange(12) == 11, 17.0, 0.0)[:, None])
+    config = _config(archive, neighbor_function="Min_dist", max_neighbor_distance=13.0)
+    result = reconstruct(archive, far, config)
+    assert "1 of 12 scan points anchor no group" in caplog.text
+    assert "1 of 12 frames are in no group" in caplog.text
+    y, x = (far.positions[11] - result.canvas.origin).astype(int)
+    assert result.coverage[y + 10, x + 10] == 0
+    caplog.clear()
+    assert reconstruct(archive, far, _config(archive)).coverage[y + 10, x + 10] > 0
+    assert "in no group" not in caplog.text
+    with pytest.raises(ValueError, match="raise max_neighbor_distance to"):
+        reconstruct(
+            archive, scan, _config(archive, neighbor_function="4_quadrant", max_neighbor_distance=3.0)
+        )

@@ -90,6 +90,14 @@ class TrainingConfig:
     n_subsample: int | None = setting(None, "patterns that are kept before groups are made; none: all")
     subsample_seed: int | None = setting(None, "seed of that choice; none: the seed of the run")
     neighbor_count: int = setting(4, "members of a group are within so many nearest neighbours of its first")
+    neighbor_function: Literal["Nearest", "Min_dist", "4_quadrant"] = setting(
+        "Nearest", "which neighbours: the nearest, those within distances, or of all four quadrants"
+    )
+    min_neighbor_distance: float = setting(0.0, "smallest distance of those from the first of a group")
+    max_neighbor_distance: float | None = setting(None, "largest distance of those; none: no limit")
+    scan_pattern: Literal["Isotropic", "Rectangular"] = setting(
+        "Isotropic", "distances are pixels, or scan steps of each axis"
+    )
     positions_provided: bool = setting(True, "the data say where each pattern was measured")
     probe_trainable: bool = setting(False, "the probe is optimised too")
     intensity_scale_trainable: bool = setting(True, "the intensity scale is optimised too")
@@ -121,6 +129,14 @@ class InferenceConfig:
     n_subsample: int | None = setting(None, "patterns that are kept before groups are made; none: all")
     subsample_seed: int | None = setting(None, "seed of that choice; none: the seed of the run")
     neighbor_count: int = setting(4, "members of a group are within so many nearest neighbours of its first")
+    neighbor_function: Literal["Nearest", "Min_dist", "4_quadrant"] = setting(
+        "Nearest", "which neighbours: the nearest, those within distances, or of all four quadrants"
+    )
+    min_neighbor_distance: float = setting(0.0, "smallest distance of those from the first of a group")
+    max_neighbor_distance: float | None = setting(None, "largest distance of those; none: no limit")
+    scan_pattern: Literal["Isotropic", "Rectangular"] = setting(
+        "Isotropic", "distances are pixels, or scan steps of each axis"
+    )
     debug: bool = setting(False, "log in detail")
     output_dir: Path = setting(Path("inference_outputs"), "folder for the reconstruction and its pictures")
     backend: Literal["tensorflow", "pytorch"] = setting("tensorflow", "the framework that reconstructs")

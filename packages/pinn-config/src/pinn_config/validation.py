@@ -57,6 +57,8 @@ _BOUNDS: Mapping[str, tuple[bool, int]] = {
     "n_subsample": (False, 1),
     "subsample_seed": (False, 0),
     "neighbor_count": (False, 0),
+    "min_neighbor_distance": (False, 0),
+    "max_neighbor_distance": (True, 0),
     "predicted_neighbors": (False, 0),
     "overlap_passes": (False, 1),
     "devices": (False, 1),
@@ -206,9 +208,26 @@ def _joint_problems(sound: Mapping[str, Any], model: Any) -> list[str]:
     weights = ("mae_weight", "nll_weight", "realspace_weight")
     if all(sound.get(name) == 0 for name in weights) and getattr(model, "model_type", None) == "pinn":
         problems.append(f"{', '.join(weights)} are all 0, so nothing would be learned: give one of them > 0")
+    problems += _distance_problems(sound)
     for name in ("persistent_workers", "prefetch_factor"):
         if sound.get(name) and sound.get("num_workers") == 0:
             problems.append(f"{name} needs num_workers > 0, but num_workers is 0")
+    return problems
+
+
+def _distance_problems(sound: Mapping[str, Any]) -> list[str]:
+    low, high = sound.get("min_neighbor_distance"), sound.get("max_neighbor_distance")
+    problems = []
+    if low is not None and high is not None and low >= high:
+        problems.append(
+            f"max_neighbor_distance ({high}) must be > min_neighbor_distance ({low}): raise the one or lower "
+            "the other"
+        )
+    if sound.get("neighbor_function") == "Nearest" and (low or high is not None):
+        problems.append(
+            "min_neighbor_distance and max_neighbor_distance have no meaning for neighbor_function "
+            "'Nearest': choose 'Min_dist' or '4_quadrant', or leave them out"
+        )
     return problems
 
 

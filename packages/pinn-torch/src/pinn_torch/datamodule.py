@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from typing import Any
 
 import lightning
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pinn_config.configs import TrainingConfig
+from pinn_config.configs import InferenceConfig, TrainingConfig
 from pinn_config.execution import PyTorchExecutionConfig
 from pinn_data.diffraction import intensity_scale
 from pinn_data.grouping import group
@@ -21,7 +22,14 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from pinn_torch.errors import TorchRunError
 from pinn_torch.module import Batch
 
-__all__ = ["GroupedPatterns", "PatternStack", "ScanDataModule", "canvas_size", "without_far_members"]
+__all__ = [
+    "GroupedPatterns",
+    "PatternStack",
+    "ScanDataModule",
+    "canvas_size",
+    "neighbour_options",
+    "without_far_members",
+]
 
 _LOG = logging.getLogger(__name__)
 _CANVAS_STEP = 4
@@ -109,6 +117,16 @@ def canvas_size(centres: NDArray[np.int64], rows: NDArray[np.int64], N: int) -> 
     return N if span == 0 else -(-(N + span) // _CANVAS_STEP) * _CANVAS_STEP
 
 
+def neighbour_options(config: TrainingConfig | InferenceConfig, gridsize: int) -> dict[str, Any]:
+    """What a config says of neighbours, as arguments of `pinn_data.grouping.group`; K is at least what a
+    group needs."""
+    names = ("neighbor_function", "min_neighbor_distance", "max_neighbor_distance", "scan_pattern")
+    return {
+        "neighbor_count": max(config.neighbor_count, gridsize**2 - 1),
+        **{name: getattr(config, name) for name in names},
+    }
+
+
 def without_far_members(
     centres: NDArray[np.int64], rows: NDArray[np.int64], N: int, what: str
 ) -> NDArray[np.int64]:
@@ -184,9 +202,9 @@ class ScanDataModule(lightning.LightningDataModule):
             positions,
             c.model.gridsize,
             n_groups=wanted,
-            neighbor_count=max(c.neighbor_count, c.model.gridsize**2 - 1),
             seed=seed,
             sequential=c.sequential_sampling,
+            **neighbour_options(c, c.model.gridsize),
         )
         rows = nearby_frames(positions, groups, c.predicted_neighbors, seed=seed)
         centres, _ = split_subpixel(positions)

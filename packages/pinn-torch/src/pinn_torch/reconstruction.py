@@ -22,7 +22,7 @@ from pinn_data.scan import Canvas, canvas_for
 from torch import Tensor
 
 from pinn_torch.archive import TrainedModel, load_model
-from pinn_torch.datamodule import PatternStack, canvas_size, without_far_members
+from pinn_torch.datamodule import PatternStack, canvas_size, neighbour_options, without_far_members
 from pinn_torch.devices import autocast, device_of, prepare_cpu, resolved_precision
 from pinn_torch.errors import TorchRunError
 from pinn_torch.module import BACKGROUND, Batch, PtychoPINN_Lightning, normalised_probe, probe_disk
@@ -81,16 +81,21 @@ def run_reconstruction(
     stack = PatternStack(scan)
     if not trained.probe_trained:
         _use_probe(module, scan)
-    neighbours = max(config.neighbor_count, gridsize**2 - 1)
     frames = scan.subsample(
         config.n_subsample, seed if config.subsample_seed is None else config.subsample_seed
     )
     rows = frames[
         group(
-            scan.positions[frames], gridsize, n_groups=config.n_groups, neighbor_count=neighbours, seed=seed
+            scan.positions[frames],
+            gridsize,
+            n_groups=config.n_groups,
+            seed=seed,
+            **neighbour_options(config, gridsize),
         ).indices
     ]
     rows = without_far_members(stack.centres, rows, scan.N, "reconstruction")
+    if config.n_groups is None:
+        _report_left_out(frames, rows)
     batch_size = execution.inference_batch_size or trained.config.batch_size
     clock = _Clock()
     with torch.inference_mode(), progress_bar(execution.enable_progress_bar) as bar:
@@ -122,6 +127,18 @@ def run_reconstruction(
         seconds={"network": clock.network, "stitching": clock.stitching, "total": total},
         gridsize=gridsize,
     )
+
+
+def _report_left_out(frames: NDArray[np.int64], rows: NDArray[np.int64]) -> None:
+    """A warning where frames that were to be reconstructed are in no group."""
+    missing = len(np.setdiff1d(frames, rows))
+    if missing:
+        _LOG.warning(
+            "%d of %d frames are in no group, so the image is empty where they alone saw the object: widen "
+            "the limits of neighbours, or use a model of gridsize 1",
+            missing,
+            len(frames),
+        )
 
 
 def _refuse_other_network(asked: ModelConfig, trained: ModelConfig) -> None:
