@@ -1,0 +1,121 @@
+"""A reconstruction as two pictures: amplitude in grey, phase in colours, each with a scale.
+
+Pillow draws them. It is in every environment of this package already (scikit-image, which pinn-data needs,
+brings it), so pictures cost no further installation; matplotlib would bring a dozen packages for one bar of
+colours. Importing this loads no framework.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from PIL import Image, ImageDraw, ImageFont
+from pinn_data.atomic_write import atomic_write
+
+from pinn_torch.errors import TorchRunError
+
+__all__ = ["AMPLITUDE_PICTURE", "PHASE_PICTURE", "flat_phase", "write_picture", "write_pictures"]
+
+AMPLITUDE_PICTURE = "reconstructed_amplitude.png"
+PHASE_PICTURE = "reconstructed_phase.png"
+
+# Every 16th colour of viridis (van der Walt and Smith, CC0), and black to white.
+_COLOURS = {
+    "viridis": "440154 48186a 472d7b 424086 3b528b 33638d 2c728e 26828e 21918c 1f9f88 27ad81 3dbc74 5cc863 "
+    "81d34d aadc32 d5e21a fde725",
+    "gray": "000000 ffffff",
+}
+_UNKNOWN = (90, 70, 70)  # a dull colour that neither scale has
+_PAPER, _INK = (255, 255, 255), (0, 0, 0)
+_SMALLEST_SIDE, _LARGEST_ENLARGEMENT = 256, 8
+_GAP, _BAR, _LABELS = 8, 14, 64
+
+
+def write_pictures(
+    folder: Path, amplitude: ArrayLike, phase: ArrayLike, known: ArrayLike | None = None
+) -> tuple[Path, Path]:
+    """Write ``reconstructed_amplitude.png`` and ``reconstructed_phase.png`` into `folder`; their paths.
+
+    amplitude, phase : (row, column) real; phase in rad
+    known : (row, column) bool, pixels that were seen; the others are drawn in a dull colour of their own
+    """
+    return (
+        write_picture(folder / AMPLITUDE_PICTURE, amplitude, known=known),
+        write_picture(folder / PHASE_PICTURE, phase, colours="viridis", unit="rad", known=known),
+    )
+
+
+def flat_phase(image: ArrayLike, known: ArrayLike | None = None) -> NDArray[np.float64]:
+    """The phase of a complex (row, column) `image`, rad, about its own circular mean, so that a free global
+    phase does not push it over the edge of the colours."""
+    image = np.asarray(image)
+    chosen = image if known is None else image[np.asarray(known, bool)]
+    return np.angle(image * np.exp(-1j * np.angle(np.sum(chosen))))
+
+
+def write_picture(
+    path: Path,
+    values: ArrayLike,
+    *,
+    colours: str = "gray",
+    unit: str = "",
+    known: ArrayLike | None = None,
+) -> Path:
+    """Write real `values` (row, column) as a PNG, row 0 at the top, with a bar that tells the colours' range.
+
+    A pixel becomes a square of whole pixels, so small images are enlarged and nothing is smoothed. The range
+    is that of all known and finite values but the lowest and the highest 0.5 %, which take the end's colour.
+
+    Raises
+    ------
+    TorchRunError
+        `values` is no image of real numbers.
+    pinn_data.errors.DataWriteError (an OSError)
+        It cannot be written.
+    """
+    image = np.asarray(values)
+    if image.ndim != 2 or 0 in image.shape or image.dtype.kind not in "biuf":
+        raise TorchRunError(
+            f"an array of shape {image.shape} and dtype {image.dtype} was given, but a picture needs "
+            "rows and columns of real numbers: give one image"
+        )
+    image = image.astype(np.float64)
+    seen = np.isfinite(image) if known is None else np.isfinite(image) & np.asarray(known, bool)
+    low, high = _range(image[seen])
+    enlarged = min(_LARGEST_ENLARGEMENT, max(1, math.ceil(_SMALLEST_SIDE / min(image.shape))))
+    share = np.where(seen, (image - low) / (high - low), 0.0)
+    pixels = np.where(seen[..., None], _coloured(share, colours), _UNKNOWN).astype(np.uint8)
+    pixels = pixels.repeat(enlarged, axis=0).repeat(enlarged, axis=1)
+    with atomic_write(path) as temporary:
+        _with_bar(pixels, low, high, colours, unit).save(temporary, format="PNG")
+    return path
+
+
+def _range(values: NDArray[np.float64]) -> tuple[float, float]:
+    if not values.size:
+        return 0.0, 1.0
+    low, high = (float(v) for v in np.percentile(values, [0.5, 99.5]))
+    return (low, high) if high > low else (low - 0.5, high + 0.5)
+
+
+def _coloured(share: NDArray[np.float64], colours: str) -> NDArray[np.float64]:
+    """(…, 3) red, green, blue, 0 to 255, of shares 0 to 1; beyond them the colour of the end."""
+    anchors = np.array([tuple(bytes.fromhex(text)) for text in _COLOURS[colours].split()], float)
+    at = np.linspace(0, 1, len(anchors))
+    return np.stack([np.interp(share, at, anchors[:, k]) for k in range(3)], axis=-1).round()
+
+
+def _with_bar(pixels: NDArray[np.uint8], low: float, high: float, colours: str, unit: str) -> Image.Image:
+    height, width = pixels.shape[:2]
+    paper = Image.new("RGB", (width + _GAP + _BAR + _LABELS, height), _PAPER)
+    paper.paste(Image.fromarray(pixels), (0, 0))
+    ramp = _coloured(np.linspace(1, 0, height)[:, None].repeat(_BAR, axis=1), colours)
+    paper.paste(Image.fromarray(ramp.astype(np.uint8)), (width + _GAP, 0))
+    draw, font = ImageDraw.Draw(paper), ImageFont.load_default()
+    left = width + _GAP + _BAR + 4
+    for text, top in ((f"{high:.3g}", 0), (unit, height // 2 - 6), (f"{low:.3g}", height - 12)):
+        draw.text((left, top), text, fill=_INK, font=font)
+    return paper
