@@ -15,13 +15,14 @@ from pinn_torch.physics import GroupOptics, fourier_shift
 from torch_scans import scene
 
 SEEDS = st.integers(0, 2**32 - 1)
+SIGMAS = st.sampled_from([0.0, 0.4, 1.5])
 N, SHAPE = 16, (41, 47)
 # Two groups look at two windows of the object, so that their canvases have different origins.
 ORIGINS = np.array([[0, 6], [0, 0]])
 CANVAS = 41
 
 
-def _optics(probe, positions, dtype=torch.float32):
+def _optics(probe, positions, dtype=torch.float32, sigma=0.0):
     """Optics of the same positions, counted from each origin, on a canvas of 41 x 41; and those positions."""
     complex_dtype = torch.complex64 if dtype == torch.float32 else torch.complex128
     absolute = positions[None] + ORIGINS[:, None]
@@ -30,7 +31,7 @@ def _optics(probe, positions, dtype=torch.float32):
     fractions = torch.from_numpy(fraction.reshape(absolute.shape)).to(dtype)
     probes = fourier_shift(torch.from_numpy(oracle_probe.probe_modes(probe)).to(complex_dtype), fractions)
     blank = torch.zeros((*absolute.shape[:2], N, N), dtype=dtype)
-    return GroupOptics(blank, probes, corners, CANVAS, 0.7), absolute
+    return GroupOptics(blank, probes, corners, CANVAS, 0.7, sigma), absolute
 
 
 def _canvases(obj, dtype=torch.complex64):
@@ -43,10 +44,11 @@ def test_intensity_equals_the_numpy_oracle(modes, data):
     obj = data.draw(complex_objects(SHAPE))
     probe = data.draw(complex_probes(N, modes))
     positions = data.draw(scan_positions((CANVAS, CANVAS), N, max_size=5))
-    optics, absolute = _optics(probe, positions)
+    sigma = data.draw(SIGMAS)
+    optics, absolute = _optics(probe, positions, sigma=sigma)
     predicted = optics.intensity(_canvases(obj)).numpy()
     for group in range(len(ORIGINS)):
-        expected = diffraction_intensity(obj, probe, absolute[group])
+        expected = diffraction_intensity(obj, probe, absolute[group], smoothing_sigma=sigma)
         np.testing.assert_allclose(predicted[group], expected, rtol=1e-4, atol=1e-4 * expected.max())
 
 
@@ -92,9 +94,9 @@ def test_transposing_object_probe_and_positions_transposes_the_patterns(obj, pro
     torch.testing.assert_close(there.intensity(canvas.mT), here.intensity(canvas).mT, rtol=1e-9, atol=1e-9)
 
 
-@given(SEEDS)
-def test_gradient_step_vanishes_on_the_truth(seed):
-    s = scene(seed, dtype=torch.float64)
+@given(SEEDS, SIGMAS)
+def test_gradient_step_vanishes_on_the_truth(seed, sigma):
+    s = scene(seed, dtype=torch.float64, sigma=sigma)
     empty = torch.full_like(s.canvas, s.optics.background)
     on_truth, on_empty = (s.optics.gradient_step(c, 0.05).abs().max() for c in (s.canvas, empty))
     # Not exactly zero: a floor under the predicted amplitude keeps the step differentiable.
@@ -106,9 +108,9 @@ def _misfit(s, canvas, floor):
     return ((predicted - s.amplitude) ** 2).sum()
 
 
-@given(SEEDS)
-def test_gradient_step_is_the_preconditioned_negative_gradient(seed):
-    s = scene(seed, dtype=torch.float64)
+@given(SEEDS, SIGMAS)
+def test_gradient_step_is_the_preconditioned_negative_gradient(seed, sigma):
+    s = scene(seed, dtype=torch.float64, sigma=sigma)
     canvas = torch.full_like(s.canvas, s.optics.background + 0.1j).requires_grad_()
     (gradient,) = torch.autograd.grad(_misfit(s, canvas, 1e-3), canvas)
     peak = (s.probes.abs() ** 2).sum(-3).amax((-3, -2, -1))[:, None, None]
@@ -135,11 +137,12 @@ def test_the_gradient_of_each_group_is_its_own(seed):
         torch.testing.assert_close(together[[g]], alone, rtol=1e-12, atol=1e-14)
 
 
-def test_gradcheck_of_the_whole_physics():
+@pytest.mark.parametrize("sigma", [0.0, 0.7])
+def test_gradcheck_of_the_whole_physics(sigma):
     s = scene(5, groups=1, patterns=2, modes=2, size=4, canvas=6, dtype=torch.float64)
 
     def physics(canvas, probes):
-        optics = GroupOptics(s.amplitude, probes, s.corners, 6, s.optics.background)
+        optics = GroupOptics(s.amplitude, probes, s.corners, 6, s.optics.background, sigma)
         return (
             optics.intensity(canvas),
             optics.gradient_step(canvas, 0.05),
@@ -160,11 +163,12 @@ def test_gradcheck_of_the_shift_by_probe_and_position():
 
 
 @pytest.mark.parametrize("modes", [1, 2])
-def test_both_estimates_of_an_empty_object_are_the_empty_object(modes):
-    s = scene(2, modes=modes, dtype=torch.float64)
+@pytest.mark.parametrize("sigma", [0.0, 0.7])
+def test_both_estimates_of_an_empty_object_are_the_empty_object(modes, sigma):
+    s = scene(2, modes=modes, dtype=torch.float64, sigma=sigma)
     empty = torch.full_like(s.canvas, s.optics.background)
     amplitude = s.optics.intensity(empty).sqrt()
-    optics = GroupOptics(amplitude, s.probes, s.corners, s.canvas.shape[-1], s.optics.background)
+    optics = GroupOptics(amplitude, s.probes, s.corners, s.canvas.shape[-1], s.optics.background, sigma)
     for estimate in (optics.canvas_estimate(0.05), optics.patch_estimate(0.05)):
         torch.testing.assert_close(
             estimate, torch.full_like(estimate, s.optics.background), rtol=2e-3, atol=2e-3
@@ -182,8 +186,17 @@ def test_merging_the_patches_of_a_canvas_gives_it_back_where_the_probe_shone(see
     assert torch.allclose(merged[dark].real, torch.tensor(s.optics.background, dtype=torch.float64))
 
 
+@given(SEEDS, st.sampled_from([0.0, 0.7]))
+def test_an_estimate_is_one_step_from_an_empty_object(seed, sigma):
+    s = scene(seed, dtype=torch.float64, sigma=sigma)
+    empty = torch.full_like(s.canvas, s.optics.background)
+    stepped = empty + s.optics.gradient_step(empty, 0.05)
+    torch.testing.assert_close(s.optics.canvas_estimate(0.05), stepped, rtol=2e-3, atol=2e-3)
+
+
 @pytest.mark.parametrize("modes", [1, 2])
-def test_the_written_out_derivative_of_a_step_is_that_of_autograd(modes):
+@pytest.mark.parametrize("sigma", [0.0, 0.7])
+def test_the_written_out_derivative_of_a_step_is_that_of_autograd(modes, sigma):
     """With a probe that is not trained a step has a derivative of its own: same value, same way back."""
     generator = torch.Generator().manual_seed(modes)
 
@@ -196,7 +209,7 @@ def test_the_written_out_derivative_of_a_step_is_that_of_autograd(modes):
     results = []
     for trained in (False, True):
         here = canvas.clone().requires_grad_()
-        optics = GroupOptics(amplitude, probes.clone().requires_grad_(trained), corners, 12, 0.7)
+        optics = GroupOptics(amplitude, probes.clone().requires_grad_(trained), corners, 12, 0.7, sigma)
         step = optics.gradient_step(here, 0.05)
         (step * weight).sum().abs().backward()
         results.append((step.detach(), here.grad))

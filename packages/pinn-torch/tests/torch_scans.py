@@ -43,10 +43,12 @@ def small_scan(N: int = 64, *, rows: int = 4, columns: int = 3, modes: int = 1, 
     return simulate_scan(picture_object("camera", "moon", side), probe, positions, photons=photons, rng=3)
 
 
-def noise_free(scan: Scan) -> Scan:
+def noise_free(scan: Scan, smoothing_sigma: float = 0.0) -> Scan:
     """The same scan with the intensities that its own object and probe predict."""
     assert scan.object is not None
-    intensity = diffraction_intensity(scan.object, scan.probe, scan.positions)
+    intensity = diffraction_intensity(
+        scan.object, scan.probe, scan.positions, smoothing_sigma=smoothing_sigma
+    )
     return attrs.evolve(scan, diffraction=intensity, unit="intensity")
 
 
@@ -111,6 +113,7 @@ class Scene:
             self.corners[groups],
             self.canvas.shape[-1],
             self.optics.background,
+            self.optics.smoothing_sigma,
         )
 
 
@@ -123,6 +126,7 @@ def scene(
     size: int = 16,
     canvas: int = 24,
     dtype: torch.dtype = torch.float32,
+    sigma: float = 0.0,
 ) -> Scene:
     """Complex objects and probes without symmetry, in the network's units (energy about (N/2)**2)."""
     rng = np.random.default_rng(seed)
@@ -139,10 +143,9 @@ def scene(
     probes = fourier_shift(torch.from_numpy(probe).to(complex_dtype), fractions)
     blank = torch.zeros((groups, patterns, size, size), dtype=dtype)
     background = float(np.sqrt(0.5))
-    amplitude = GroupOptics(blank, probes, corners, canvas, background).intensity(objects).sqrt()
-    return Scene(
-        GroupOptics(amplitude, probes, corners, canvas, background), amplitude, objects, probes, corners
-    )
+    amplitude = GroupOptics(blank, probes, corners, canvas, background, sigma).intensity(objects).sqrt()
+    optics = GroupOptics(amplitude, probes, corners, canvas, background, sigma)
+    return Scene(optics, amplitude, objects, probes, corners)
 
 
 def _noise(rng: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.complex128]:

@@ -8,6 +8,9 @@ the probe by a Fourier shift, never on the object: ``psi = fourier_shift(probe, 
 corner + N]``.  Moving probe and object together changes the far field by a phase ramp only, so amplitudes
 are those of the exact position. ``subpixel='none'`` drops the fraction, for objects and probes that were
 reconstructed without it.
+
+**Smoothing.**  With ``smoothing_sigma`` above 0 the exit wave is smoothed before it propagates
+(:mod:`pinn_data.smoothing`); Parseval's sum then holds for the smoothed wave.
 """
 
 from __future__ import annotations
@@ -23,6 +26,7 @@ from pinn_data.errors import ShapeError
 from pinn_data.patches import extract
 from pinn_data.probe import probe_modes, shifted_probes
 from pinn_data.scan import split_subpixel
+from pinn_data.smoothing import smoothed
 
 __all__ = [
     "RATE_FLOOR",
@@ -46,7 +50,12 @@ _BLOCK_BYTES = 1 << 25  # exit waves held at once
 
 
 def exit_wave(
-    object: ArrayLike, probe: ArrayLike, positions: ArrayLike, *, subpixel: Subpixel = "probe"
+    object: ArrayLike,
+    probe: ArrayLike,
+    positions: ArrayLike,
+    *,
+    subpixel: Subpixel = "probe",
+    smoothing_sigma: float = 0.0,
 ) -> NDArray[np.complex128]:
     """The wave behind the sample, for each position and probe mode.
 
@@ -58,6 +67,8 @@ def exit_wave(
         Patch centre; origin at the centre of the object's top-left pixel.
     subpixel : 'probe' or 'none'
         Where the fraction of a position goes: on the probe, or nowhere.
+    smoothing_sigma : float, pixels
+        Width of the smoothing of the wave; 0: none.
 
     Returns
     -------
@@ -74,13 +85,14 @@ def exit_wave(
     modes = probe_modes(probe).astype(np.complex128, copy=False)
     centre, fraction = split_subpixel(positions)
     patches = extract(np.asarray(object, np.complex128), centre, modes.shape[-1])[:, None]
-    if subpixel == "none":
-        return modes * patches
-    if subpixel != "probe":
+    if subpixel not in ("probe", "none"):
         raise ValueError(f"subpixel={subpixel!r} was given, but 'probe' or 'none' is needed")
-    moved = shifted_probes(modes, fraction)
-    moved *= patches
-    return moved
+    if subpixel == "none":
+        wave = modes * patches
+    else:
+        wave = shifted_probes(modes, fraction)
+        wave *= patches
+    return smoothed(wave, smoothing_sigma) if smoothing_sigma else wave
 
 
 def far_field(wave: ArrayLike) -> NDArray[np.complex128]:
@@ -89,7 +101,12 @@ def far_field(wave: ArrayLike) -> NDArray[np.complex128]:
 
 
 def intensity_blocks(
-    object: ArrayLike, probe: ArrayLike, positions: ArrayLike, *, subpixel: Subpixel = "probe"
+    object: ArrayLike,
+    probe: ArrayLike,
+    positions: ArrayLike,
+    *,
+    subpixel: Subpixel = "probe",
+    smoothing_sigma: float = 0.0,
 ) -> Iterator[tuple[slice, NDArray[np.float64]]]:
     """Noise-free patterns in blocks, so that memory stays bounded: ``(slice, (block, N, N) float64)``."""
     points = np.asarray(positions, np.float64)
@@ -98,12 +115,18 @@ def intensity_blocks(
     step = max(1, _BLOCK_BYTES // (16 * modes.size))
     for start in range(0, len(points), step):
         block = slice(start, min(start + step, len(points)))
-        field = far_field(exit_wave(image, modes, points[block], subpixel=subpixel))
+        wave = exit_wave(image, modes, points[block], subpixel=subpixel, smoothing_sigma=smoothing_sigma)
+        field = far_field(wave)
         yield block, np.sum(field.real**2 + field.imag**2, axis=1)
 
 
 def diffraction_intensity(
-    object: ArrayLike, probe: ArrayLike, positions: ArrayLike, *, subpixel: Subpixel = "probe"
+    object: ArrayLike,
+    probe: ArrayLike,
+    positions: ArrayLike,
+    *,
+    subpixel: Subpixel = "probe",
+    smoothing_sigma: float = 0.0,
 ) -> NDArray[np.float64]:
     """Expected counts of every pattern: ``sum over modes of |F|**2``.
 
@@ -112,16 +135,24 @@ def diffraction_intensity(
     """
     N = probe_modes(probe).shape[-1]
     patterns = np.empty((len(np.asarray(positions)), N, N))
-    for block, intensity in intensity_blocks(object, probe, positions, subpixel=subpixel):
+    blocks = intensity_blocks(object, probe, positions, subpixel=subpixel, smoothing_sigma=smoothing_sigma)
+    for block, intensity in blocks:
         patterns[block] = intensity
     return patterns
 
 
 def diffraction_amplitude(
-    object: ArrayLike, probe: ArrayLike, positions: ArrayLike, *, subpixel: Subpixel = "probe"
+    object: ArrayLike,
+    probe: ArrayLike,
+    positions: ArrayLike,
+    *,
+    subpixel: Subpixel = "probe",
+    smoothing_sigma: float = 0.0,
 ) -> NDArray[np.float64]:
     """Expected amplitude of every pattern: ``sqrt(diffraction_intensity(...))``, (position, N, N) float64."""
-    patterns = diffraction_intensity(object, probe, positions, subpixel=subpixel)
+    patterns = diffraction_intensity(
+        object, probe, positions, subpixel=subpixel, smoothing_sigma=smoothing_sigma
+    )
     return np.sqrt(patterns, out=patterns)
 
 

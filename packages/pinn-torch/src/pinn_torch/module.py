@@ -125,7 +125,14 @@ class PtychoPINN_Lightning(lightning.LightningModule):
     def optics(self, batch: Batch, patterns: slice, corners: Tensor, canvas: int) -> GroupOptics:
         """The physics of some of each group's patterns on a canvas that holds them all."""
         probes = fourier_shift(self.probe, batch["fractions"][:, patterns])
-        return GroupOptics(batch["amplitude"][:, patterns], probes, corners[:, patterns], canvas, BACKGROUND)
+        return GroupOptics(
+            batch["amplitude"][:, patterns],
+            probes,
+            corners[:, patterns],
+            canvas,
+            BACKGROUND,
+            self.model.gaussian_smoothing_sigma,
+        )
 
     def corners(self, batch: Batch, patterns: slice = slice(None)) -> tuple[Tensor, Tensor]:
         """Each pattern's corner on its group's canvas (group, pattern, 2), and that canvas' corner on the

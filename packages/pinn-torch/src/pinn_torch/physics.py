@@ -1,6 +1,6 @@
 """Optics of a group of patterns: probe times patch, far field, and the gradient of the amplitude misfit.
 
-Conventions (the NumPy oracle is `pinn_data.forward_model`): ``F = fftshift(fft2(probe * patch,
+Conventions (the NumPy oracle is `pinn_data.forward_model`): ``F = fftshift(fft2(smooth(probe * patch),
 norm='ortho'))``, modes of the probe add in intensity, the zero frequency lies at N/2. The fraction of a scan
 position is a shift of the probe, so that patches lie on the pixels of the canvas.
 """
@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from pinn_torch.patches import extract, patch_indices, place
+from pinn_torch.smoothing import smoothed, smoothed_back
 
 __all__ = ["GroupOptics", "fourier_shift"]
 
@@ -48,17 +49,25 @@ class GroupOptics:
     corners : (group, pattern, 2) int64, patch pixel (0, 0) on the group's canvas
     canvas : pixels along one side of the canvas
     background : transmission of an object that nothing is known of
+    smoothing_sigma : width of the smoothing of the exit waves, pixels; 0: none
 
     `coverage` (group, M, M) is the probes' intensity on the canvas, relative to the brightest pixel of a
     probe; `middle` (group, 1, 2) int64 is the mean of each group's corners, rounded down.
     """
 
     def __init__(
-        self, amplitude: Tensor, probes: Tensor, corners: Tensor, canvas: int, background: float
+        self,
+        amplitude: Tensor,
+        probes: Tensor,
+        corners: Tensor,
+        canvas: int,
+        background: float,
+        smoothing_sigma: float = 0.0,
     ) -> None:
         self.size = amplitude.shape[-1]
         self.canvas = canvas
         self.background = background
+        self.smoothing_sigma = smoothing_sigma
         self.probes = probes
         self.middle = corners.sum(1, keepdim=True) // corners.shape[1]
         self.indices = patch_indices(corners, self.size, canvas)
@@ -71,9 +80,11 @@ class GroupOptics:
 
     def far_field(self, canvas: Tensor) -> Tensor:
         """Unshifted far field (group, pattern, mode, N, N) of each pattern: zero frequency at index 0."""
-        return torch.fft.fft2(
-            self.probes * extract(canvas, self.indices, self.size)[:, :, None], norm="ortho"
-        )
+        return torch.fft.fft2(self._exit_waves(canvas), norm="ortho")
+
+    def _exit_waves(self, canvas: Tensor) -> Tensor:
+        waves = self.probes * extract(canvas, self.indices, self.size)[:, :, None]
+        return smoothed(waves, self.smoothing_sigma)
 
     def intensity(self, canvas: Tensor) -> Tensor:
         """Predicted intensity (group, pattern, N, N), zero frequency at N/2, in the square of the amplitude's
@@ -87,18 +98,28 @@ class GroupOptics:
         return torch.fft.ifft2(field * (self._measured / predicted)[:, :, None], norm="ortho")
 
     def _back(self, waves: Tensor) -> Tensor:
-        return (self._adjoint * waves).sum(-3)
+        return (self._adjoint * smoothed_back(waves, self.smoothing_sigma)).sum(-3)
+
+    def _first_waves(self) -> Tensor:
+        """What the probe alone says of each pattern (group, pattern, N, N), times the probe's intensity.
+
+        It is one `gradient_step` from an empty object, and without smoothing simply the probe's conjugate
+        times the wave with the measured amplitude.
+        """
+        light = smoothed(self.probes, self.smoothing_sigma)
+        waves = self._with_measured_amplitude(torch.fft.fft2(light, norm="ortho"))
+        if self.smoothing_sigma == 0:
+            return self._back(waves)
+        return self._back(waves - self.background * light) + self.background * self.relative_intensity
 
     def patch_estimate(self, floor: float) -> Tensor:
         """Each pattern's object (group, pattern, N, N): its amplitude with the phase of the probe's far
         field, divided by the probe."""
-        waves = self._with_measured_amplitude(torch.fft.fft2(self.probes, norm="ortho"))
-        return (self._back(waves) + floor * self.background) / (self.relative_intensity + floor)
+        return (self._first_waves() + floor * self.background) / (self.relative_intensity + floor)
 
     def canvas_estimate(self, floor: float) -> Tensor:
         """The same for all patterns of a group together, on its canvas (group, M, M)."""
-        waves = self._with_measured_amplitude(torch.fft.fft2(self.probes, norm="ortho"))
-        total = place(self._back(waves), self.indices, self.canvas)
+        total = place(self._first_waves(), self.indices, self.canvas)
         return (total + floor * self.background) / (self.coverage + floor)
 
     def gradient_step(self, canvas: Tensor, floor: float) -> Tensor:
@@ -110,7 +131,7 @@ class GroupOptics:
         """
         if not self.probes.requires_grad:
             return _GradientStep.apply(canvas, self, floor)
-        exit_waves = self.probes * extract(canvas, self.indices, self.size)[:, :, None]
+        exit_waves = self._exit_waves(canvas)
         mended = self._with_measured_amplitude(torch.fft.fft2(exit_waves, norm="ortho"))
         return place(self._back(mended - exit_waves), self.indices, self.canvas) / (self.coverage + floor)
 
@@ -138,7 +159,7 @@ class _GradientStep(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, canvas: Tensor, optics: GroupOptics, floor: float) -> Tensor:
-        waves = optics.probes * extract(canvas, optics.indices, optics.size)[:, :, None]
+        waves = optics._exit_waves(canvas)
         field = torch.fft.fft2(waves, norm="ortho")
         intensity = _sum_of_modes(field.real.square().addcmul_(field.imag, field.imag))
         inverse = torch.rsqrt(intensity + _AMPLITUDE_FLOOR**2)
@@ -146,6 +167,7 @@ class _GradientStep(torch.autograd.Function):
         ctx.optics, ctx.weight = optics, torch.reciprocal(optics.coverage + floor)
         ctx.save_for_backward(field, inverse)
         change = torch.fft.ifft2(field * (optics._measured * inverse)[:, :, None], norm="ortho").sub_(waves)
+        change = smoothed_back(change, optics.smoothing_sigma)
         total = place(_sum_of_modes(change.mul_(optics._adjoint)), optics.indices, optics.canvas)
         return total * ctx.weight
 
@@ -156,11 +178,12 @@ class _GradientStep(torch.autograd.Function):
         # (Re summed over the modes), so the way back is the way forth with the linear parts exchanged.
         optics, (field, inverse) = ctx.optics, ctx.saved_tensors
         patches = extract(gradient * ctx.weight, optics.indices, optics.size)
-        waves = optics._adjoint.conj() * patches[:, :, None]
+        waves = smoothed(optics._adjoint.conj() * patches[:, :, None], optics.smoothing_sigma)
         far = torch.fft.fft2(waves, norm="ortho")
         ratio = optics._measured * inverse
         along = _sum_of_modes((far.real * field.real).addcmul_(far.imag, field.imag))
         along = along.mul_(ratio).mul_(inverse.square())
         far = far.mul_(ratio[:, :, None]).sub_(field * along[:, :, None])
-        change = torch.fft.ifft2(far, norm="ortho").sub_(waves).mul_(optics.probes.conj())
+        change = torch.fft.ifft2(far, norm="ortho").sub_(waves)
+        change = smoothed_back(change, optics.smoothing_sigma).mul_(optics.probes.conj())
         return place(_sum_of_modes(change), optics.indices, optics.canvas), None, None

@@ -28,6 +28,7 @@ from pinn_torch.errors import TorchRunError
 from pinn_torch.module import BACKGROUND, Batch, PtychoPINN_Lightning, normalised_probe, probe_disk
 from pinn_torch.physics import fourier_shift
 from pinn_torch.progress import progress_bar
+from pinn_torch.smoothing import smoothed
 from pinn_torch.stitching import Mosaic, Window, agreeing_phases
 from pinn_torch.supported import refuse_unsupported
 from pinn_torch.workflows import Reconstruction
@@ -116,7 +117,8 @@ def run_reconstruction(
     total = time.perf_counter() - began
     result = np.ascontiguousarray(image * np.float32(scale)).astype(np.complex64)
     probe = _file_probe(module, scan, trained)
-    residual = _residual(torch.from_numpy(result).to(device), probe, scan, canvas, device)
+    sigma = module.model.gaussian_smoothing_sigma
+    residual = _residual(torch.from_numpy(result).to(device), probe, scan, canvas, sigma, device)
     return Reconstruction(
         object=result,
         coverage=coverage,
@@ -126,6 +128,7 @@ def run_reconstruction(
         probe=probe if probe.ndim == 2 or len(probe) > 1 else probe[0],
         seconds={"network": clock.network, "stitching": clock.stitching, "total": total},
         gridsize=gridsize,
+        smoothing_sigma=sigma,
     )
 
 
@@ -293,7 +296,12 @@ def _on_canvas(mosaic: Mosaic, canvas: Canvas) -> tuple[NDArray[np.complex64], N
 
 
 def _residual(
-    image: Tensor, probe: NDArray[np.complex64], scan: Scan, canvas: Canvas, device: torch.device
+    image: Tensor,
+    probe: NDArray[np.complex64],
+    scan: Scan,
+    canvas: Canvas,
+    smoothing_sigma: float,
+    device: torch.device,
 ) -> float:
     """R over all frames, by the torch forward model."""
     stack = PatternStack(scan)
@@ -305,7 +313,7 @@ def _residual(
             rows = np.arange(start, min(start + 64, len(stack)))
             batch = {k: v.to(device) for k, v in stack.batch(rows).items()}
             patches = mosaic.cut(image, batch["centres"] - scan.N // 2, scan.N)
-            waves = fourier_shift(modes, batch["fractions"]) * patches[:, None]
+            waves = smoothed(fourier_shift(modes, batch["fractions"]) * patches[:, None], smoothing_sigma)
             field = torch.fft.fftshift(torch.fft.fft2(waves, norm="ortho"), dim=(-2, -1))
             predicted = torch.sqrt((field.real**2 + field.imag**2).sum(1))
             measured = batch["amplitude"] / stack.scale

@@ -14,7 +14,6 @@ __all__ = ["refuse_unsupported"]
 
 _WITHOUT_EFFECT: dict[type, tuple[str, ...]] = {
     ModelConfig: (
-        "gaussian_smoothing_sigma",
         "cbam_encoder",
         "cbam_bottleneck",
         "cbam_decoder",

@@ -46,7 +46,7 @@ class TrainingResult:
 class Reconstruction:
     """An object, and what it was made from.
 
-    object : (row, column) complex64. ``abs(fftshift(fft2(probe * patch, norm='ortho')))`` predicts
+    object : (row, column) complex64. ``abs(fftshift(fft2(smooth(probe * patch), norm='ortho')))`` predicts
         sqrt(counts); 0 where uncovered
     coverage : (row, column) float32, probe intensity that each pixel got, in units of the probe's maximum
     canvas : object pixels that the array covers
@@ -54,6 +54,7 @@ class Reconstruction:
     residual : R = sqrt(sum (predicted - measured)**2 / sum measured**2) of the amplitudes, over all frames
     probe : (N, N) or (mode, N, N) complex64 that the prediction uses
     seconds : 'network', 'stitching', 'total' (from the arrays to the image, the residual not counted)
+    smoothing_sigma : width of the smoothing of exit waves that the model was trained with; 0: none
     """
 
     object: NDArray[np.complex64]
@@ -64,13 +65,16 @@ class Reconstruction:
     probe: NDArray[np.complex64]
     seconds: dict[str, float]
     gridsize: int
+    smoothing_sigma: float = 0.0
 
     def predict_amplitude(self, frame: int) -> NDArray[np.float64]:
         """(N, N) predicted sqrt(counts) of one frame, zero frequency at N/2."""
         from pinn_data.forward_model import diffraction_amplitude
 
         position = self.canvas.local(self.positions[frame : frame + 1])
-        return diffraction_amplitude(self.object, self.probe, position)[0]
+        return diffraction_amplitude(self.object, self.probe, position, smoothing_sigma=self.smoothing_sigma)[
+            0
+        ]
 
 
 def train(
