@@ -1,0 +1,5 @@
+"""The adapters of configurations under their historical module name; see `pinn_torch.config_bridge`."""
+
+from pinn_torch.config_bridge import to_inference_config, to_model_config, to_training_config
+
+__all__ = ["to_inference_config", "to_model_config", "to_training_config"]
