@@ -9,6 +9,7 @@ from pinn_data.scan import (
     Canvas,
     canvas_for,
     from_ptychodus,
+    reoriented,
     select_region,
     split_subpixel,
     to_ptychodus,
@@ -127,3 +128,34 @@ def test_regions_that_make_no_sense_are_refused():
         select_region([[0, 0]], "z")
     with pytest.raises(PositionError, match="from 3 to 3 along y is empty"):
         select_region([[0, 0]], "y", 3, 3)
+
+
+orientations = st.fixed_dictionaries(
+    {"flip_x": st.booleans(), "flip_y": st.booleans(), "transpose": st.booleans()}
+)
+
+
+@given(p=positions_anywhere, options=orientations, scale=st.floats(0.1, 9))
+def test_an_orientation_changes_differences_by_sign_order_and_scale_and_keeps_the_box(p, options, scale):
+    turned = reoriented(p, **options, scale=scale)
+    signs = np.array([-1 if options["flip_y"] else 1, -1 if options["flip_x"] else 1])
+    expected = (p - p[0]) * signs * scale
+    expected = expected[:, ::-1] if options["transpose"] else expected
+    np.testing.assert_allclose(turned - turned[0], expected, atol=1e-6)
+    for end in (np.min, np.max):
+        box = end(p, axis=0)[::-1] if options["transpose"] else end(p, axis=0)
+        np.testing.assert_allclose(end(turned, axis=0), box * scale, atol=1e-6)
+
+
+@given(p=positions_anywhere, which=st.sampled_from(["flip_x", "flip_y", "transpose"]))
+def test_each_orientation_undoes_itself_and_nothing_is_the_identity(p, which):
+    before = p.copy()
+    np.testing.assert_allclose(reoriented(reoriented(p, **{which: True}), **{which: True}), p, atol=1e-9)
+    np.testing.assert_array_equal(reoriented(p), p)
+    np.testing.assert_array_equal(p, before)  # the caller's array is left alone
+
+
+def test_a_scale_of_positions_is_finite_and_positive():
+    for scale in (0.0, -1.0, float("nan"), float("inf")):
+        with pytest.raises(PositionError, match="finite and above 0"):
+            reoriented(np.zeros((2, 2)), scale=scale)

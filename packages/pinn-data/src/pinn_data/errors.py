@@ -36,6 +36,10 @@ class DataKeyError(PinnDataError, KeyError):
         return str(self.args[0]) if self.args else ""
 
 
+class DataTypeError(PinnDataError, TypeError):
+    """A value is no scan at all, but something of another kind."""
+
+
 class UnitError(PinnDataError):
     """The unit of a diffraction stack is unknown or contradicts the numbers in it."""
 

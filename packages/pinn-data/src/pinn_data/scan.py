@@ -143,6 +143,36 @@ def select_region(
     return mask
 
 
+def reoriented(
+    positions: ArrayLike,
+    *,
+    flip_x: bool = False,
+    flip_y: bool = False,
+    transpose: bool = False,
+    scale: float = 1.0,
+) -> NDArray[np.float64]:
+    """Positions (position, 2) whose axes were recorded the other way round, put right.
+
+    First `flip_x` and `flip_y` mirror an axis in the middle of the scan, so that the positions keep their box
+    and an object that came with them stays where they are; then `transpose` exchanges x and y; then all is
+    multiplied by `scale`. Each flip and `transpose` undoes itself; the differences of the positions are those
+    of ``-x``, ``-y`` and ``(x, y) -> (y, x)``.
+
+    Raises PositionError for a scale that is not finite or not above 0, and what :func:`validate_positions`
+    raises.
+    """
+    array = validate_positions(positions)
+    if not (np.isfinite(scale) and scale > 0):
+        raise PositionError(
+            f"the scale {scale} of the positions was given, but it must be finite and above 0"
+        )
+    middle = array.min(axis=0) + array.max(axis=0)
+    for axis, flip in enumerate((flip_y, flip_x)):
+        if flip:
+            array[:, axis] = middle[axis] - array[:, axis]
+    return (array[:, ::-1].copy() if transpose else array) * scale
+
+
 def from_ptychodus(positions: ArrayLike) -> NDArray[np.float64]:
     """Our positions from ptychodus' pixel positions: ``+ 1/2`` on both axes.
 
