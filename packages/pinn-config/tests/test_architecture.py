@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,7 +15,35 @@ from pinn_config.errors import ConfigError
 
 _ACTIVATIONS = ("sigmoid", "swish", "softplus", "relu")
 
-known_models = st.builds(
+_ATTENTION = (
+    "cbam_encoder",
+    "cbam_bottleneck",
+    "cbam_decoder",
+    "eca_encoder",
+    "eca_decoder",
+    "spatial_decoder",
+    "batch_norm",
+)
+
+
+def _with_options(
+    model: ModelConfig, chosen: set[str], kernel: int, shared: bool, fraction: Any
+) -> ModelConfig:
+    """`model` with those of the options that its architecture has a place for."""
+    if model.architecture == "unrolled":
+        return model
+    model = replace(model, decoder_spatial_kernel=kernel, **dict.fromkeys(chosen, True))
+    if model.architecture != "cnn":
+        return model
+    return replace(
+        model,
+        use_shared_decoder=shared,
+        decoder_last_c_outer_fraction=fraction,
+        decoder_last_amp_channels=1 if shared else None,
+    )
+
+
+plain_models = st.builds(
     ModelConfig,
     N=st.sampled_from(SIZES),
     gridsize=st.integers(1, 3),
@@ -24,6 +53,14 @@ known_models = st.builds(
     probe_big=st.booleans(),
     pad_object=st.booleans(),
     architecture=st.sampled_from(ARCHITECTURES),
+)
+known_models = st.builds(
+    _with_options,
+    plain_models,
+    st.sets(st.sampled_from(_ATTENTION)),
+    st.sampled_from([1, 3, 7]),
+    st.booleans(),
+    st.none() | st.floats(1e-6, 0.99),
 )
 
 _CANVAS = "canvas"
@@ -57,8 +94,17 @@ def _maps(described: Network) -> dict[str, tuple[Any, Any]]:
             case "border":
                 assert 0 < 2 * a["border"] < x[0][1]
                 result = x[0]
-            case "add" | "polar":
+            case "add":
                 assert x[0] == x[1], layer.name
+                result = x[0]
+            case "polar":
+                assert x[0][0] in (1, x[1][0]) and x[0][1] == x[1][1]
+                result = x[1]
+            case "batch_norm" | "channel_attention" | "eca":
+                assert a["channels"] == x[0][0], layer.name
+                result = x[0]
+            case "spatial_attention":
+                assert a["size"] % 2 == 1
                 result = x[0]
             case "estimate":
                 result = x[0]
@@ -122,9 +168,11 @@ def test_parameters_are_named_after_their_layers(model) -> None:
     assert len(parameters) == sum(len(layer.parameters()) for layer in described.layers)
     for name, shape in parameters.items():
         layer, kind = name.rsplit("/", 1)
-        assert kind in {"kernel": 4, "bias": 1, "step": 1, "momentum": 1}
-        assert len(shape) == (4 if kind == "kernel" else 1) and min(shape) >= 1
-        assert any(known.name == layer for known in described.layers)
+        assert min(shape) >= 1
+        (kind_of,) = [known.kind for known in described.layers if known.name == layer]
+        vectors = ("bias", "step", "momentum", "scale", "offset", "mean", "variance")
+        axes = {"squeeze": 2, "excite": 2, "kernel": 1 if kind_of == "eca" else 4} | dict.fromkeys(vectors, 1)
+        assert len(shape) == axes[kind]
         assert "." not in name  # a name that every framework can hold
 
 
@@ -146,17 +194,26 @@ def test_layers_act_always_or_on_a_first_estimate_or_on_a_known_canvas(model) ->
     assert restarts == any(layer.attributes.get("when") == "known" for layer in described.layers)
 
 
-@given(known_models, known_models)
-def test_flops_are_those_of_the_convolutions(model, other) -> None:
+@given(known_models)
+def test_flops_are_those_of_the_convolutions_and_matrices(model) -> None:
     described = network(model)
     values = _maps(described)
     for canvas in (None, model.N + 20):
         total = 0
         for layer in described.layers:
-            if layer.kind == "conv" and layer.takes_part(known=False):
-                a, side = layer.attributes, values[layer.name][1]
-                side = (canvas or model.N) if side == _CANVAS else side
-                total += 2 * 9 * a["in_channels"] * a["out_channels"] * side**2
+            a, side = layer.attributes, values[layer.name][1]
+            side = (canvas or model.N) if side == _CANVAS else side
+            if not layer.takes_part(known=False):
+                continue
+            match layer.kind:
+                case "conv":
+                    total += 2 * 9 * a["in_channels"] * a["out_channels"] * side**2
+                case "spatial_attention":
+                    total += 2 * 2 * a["size"] ** 2 * side**2
+                case "channel_attention":
+                    total += 2 * 2 * 2 * a["channels"] * a["hidden"]
+                case "eca":
+                    total += 2 * a["taps"] * a["channels"]
         assert described.flops(canvas) == total
 
 
@@ -261,3 +318,125 @@ def test_what_has_no_network_is_refused_in_one_sentence(settings, says) -> None:
     with pytest.raises(ConfigError) as caught:
         network(ModelConfig(**settings))
     assert says in str(caught.value) and "\n" not in str(caught.value)
+
+
+# Attention, normalisation and the ends of the decoder
+
+
+@given(known_models)
+def test_the_layers_of_pytorch_alone_are_told(model) -> None:
+    described = network(model)
+    told = described.torch_only
+    assert bool(told) == any(getattr(model, name) for name in _ATTENTION)
+    kinds = {"batch_norm", "channel_attention", "spatial_attention", "eca"}
+    assert [layer for layer in described.layers if layer.kind in kinds] == list(told)
+
+
+def _blocks(described: Network, kind: str) -> list[str]:
+    return [layer.name for layer in described.layers if layer.kind == kind]
+
+
+@pytest.mark.parametrize("architecture", ["cnn", "unet", "refined"])
+@pytest.mark.parametrize(
+    ("switch", "kind", "parts"),
+    [
+        ("cbam_encoder", "channel_attention", {"encoder"}),
+        ("cbam_encoder", "spatial_attention", {"encoder"}),
+        ("cbam_bottleneck", "channel_attention", {"bottom"}),
+        ("cbam_decoder", "channel_attention", {"decoder"}),
+        ("eca_encoder", "eca", {"encoder"}),
+        ("eca_decoder", "eca", {"decoder"}),
+        ("spatial_decoder", "spatial_attention", {"decoder"}),
+    ],
+)
+def test_attention_is_in_every_block_of_its_part(architecture, switch, kind, parts) -> None:
+    described = network(ModelConfig(architecture=architecture, N=128, **{switch: True}))
+    blocks = {layer.name.rsplit("/", 1)[0] for layer in described.layers if layer.name.endswith("/conv2")}
+    blocks = {name for name in blocks if "/" not in name} | {"bottom"}  # without those of the heads
+    decoders = ("decoder", "amplitude", "phase")
+    wanted = {
+        name
+        for name in blocks
+        if name.rstrip("0123456789") in parts or (parts == {"decoder"} and name.startswith(decoders))
+    }
+    assert {name.split("/")[0] for name in _blocks(described, kind)} == wanted
+
+
+def test_normalisation_follows_every_hidden_convolution_and_takes_its_bias() -> None:
+    for architecture in ("cnn", "unet", "refined"):
+        described = network(ModelConfig(architecture=architecture, batch_norm=True))
+        normalised = {layer.inputs[0] for layer in described.layers if layer.kind == "batch_norm"}
+        for layer in described.layers:
+            if layer.kind == "conv":
+                hidden = layer.name.endswith(("/conv1", "/conv2"))
+                assert (layer.name in normalised) == hidden == (not layer.attributes["bias"])
+
+
+def test_the_kernel_of_channel_attention_grows_with_the_channels() -> None:
+    """Wang et al., equation 12, with gamma 2 and b 1."""
+    described = network(ModelConfig(N=256, n_filters_scale=2, eca_encoder=True, eca_decoder=True))
+    found = {x.attributes["channels"]: x.attributes["taps"] for x in described.layers if x.kind == "eca"}
+    assert found == {16: 3, 32: 3, 64: 3, 128: 5, 256: 5, 512: 5}
+
+
+@pytest.mark.parametrize("fraction", [None, 1e-3, 0.125, 0.5])
+def test_a_fraction_of_the_last_features_makes_the_ring(fraction) -> None:
+    described = network(ModelConfig(n_filters_scale=2, decoder_last_c_outer_fraction=fraction))
+    outside = 4 if fraction is None else max(1, int(fraction * 64))
+    parameters = described.parameters()
+    for part in ("amplitude", "phase"):
+        assert parameters[f"{part}/centre/kernel"] == (1, 64 - outside, 3, 3)
+        assert parameters[f"{part}/ring/conv1/kernel"] == (64, outside, 3, 3)
+
+
+@pytest.mark.parametrize(("given", "maps"), [(None, 4), (4, 4), (1, 1)])
+def test_a_group_has_one_amplitude_map_or_one_a_pattern(given, maps) -> None:
+    values = _maps(network(ModelConfig(gridsize=2, decoder_last_amp_channels=given)))
+    assert (values["amplitude/sum"][0], values["phase/sum"][0], values["object"][0]) == (maps, 4, 4)
+
+
+def test_a_shared_decoder_is_one_and_has_two_heads() -> None:
+    one, two = (network(ModelConfig(use_shared_decoder=shared)) for shared in (True, False))
+    names = [{name.split("/")[0] for name in x.parameters() if "encoder" not in name} for x in (one, two)]
+    assert names[0] == {"decoder0", "decoder1", "amplitude", "phase"}
+    assert names[1] == {"amplitude0", "amplitude1", "phase0", "phase1", "amplitude", "phase"}
+    heads = [
+        {name for name in x.parameters() if name.startswith(("amplitude/", "phase/"))} for x in (one, two)
+    ]
+    assert heads[0] == heads[1] and len(heads[0]) == 16
+
+
+_OPTIONS = dict.fromkeys(_ATTENTION, True) | {
+    "decoder_spatial_kernel": 5,
+    "use_shared_decoder": True,
+    "decoder_last_c_outer_fraction": 0.5,
+    "decoder_last_amp_channels": 1,
+}
+
+
+@pytest.mark.parametrize("name", _OPTIONS)
+def test_an_architecture_without_a_place_for_an_option_refuses_it_by_name(name) -> None:
+    option = {name: _OPTIONS[name]}
+    network(ModelConfig(gridsize=2, **option))
+    heads = name in ("use_shared_decoder", "decoder_last_c_outer_fraction", "decoder_last_amp_channels")
+    for architecture in ("unet", "refined", "unrolled"):
+        model = ModelConfig(architecture=architecture, gridsize=2, **option)
+        if architecture == "unrolled" or heads:
+            with pytest.raises(ConfigError) as caught:
+                network(model)
+            text = str(caught.value)
+            assert text.startswith(
+                f"{name}={_OPTIONS[name]!r} was given, but the architecture '{architecture}'"
+            )
+            assert text.endswith("or choose 'cnn'" if heads else "or choose 'cnn' or 'unet' or 'refined'")
+        else:
+            network(model)
+
+
+def test_a_ring_of_all_features_and_maps_for_no_pattern_are_refused() -> None:
+    with pytest.raises(ConfigError, match=r"fraction=1.0 leaves none of the decoder's 64 features"):
+        network(ModelConfig(decoder_last_c_outer_fraction=1.0))
+    with pytest.raises(ConfigError, match=r"decoder_last_amp_channels=4 .* without object_big"):
+        network(ModelConfig(gridsize=2, decoder_last_amp_channels=4, object_big=False))
+    for architecture in ARCHITECTURES:  # what an architecture does anyway may be said
+        network(ModelConfig(architecture=architecture, decoder_last_amp_channels=1))

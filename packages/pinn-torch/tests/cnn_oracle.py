@@ -48,6 +48,9 @@ def run(
         x = [values[name] for name in layer.inputs]
         if layer.kind == "conv":
             values[layer.name] = _conv(layer, x[0], weights)
+        elif layer.parameters():
+            own = {key: np.asarray(weights[f"{layer.name}/{key}"], np.float64) for key in layer.parameters()}
+            values[layer.name] = attend(layer, x[0], own)
         elif layer.kind == "merge":
             values[layer.name] = _merge(x[0], intensity, corners, side, background)
         else:
@@ -56,7 +59,8 @@ def run(
 
 
 def _conv(layer: Layer, x: Array, weights: Mapping[str, NDArray]) -> Array:
-    kernel, bias = (np.asarray(weights[f"{layer.name}/{p}"], np.float64) for p in ("kernel", "bias"))
+    kernel = np.asarray(weights[f"{layer.name}/kernel"], np.float64)
+    bias = np.asarray(weights.get(f"{layer.name}/bias", np.zeros(len(kernel))), np.float64)
     if x.shape[0] * kernel.shape[0] <= 64:
         y = np.stack(
             [sum(correlate2d(c, k, mode="same") for c, k in zip(x, out, strict=True)) for out in kernel]
@@ -70,6 +74,30 @@ def _conv(layer: Layer, x: Array, weights: Mapping[str, NDArray]) -> Array:
             for c in range(3)
         )
     return _ACTIVATIONS[layer.attributes["activation"]](y + bias[:, None, None])
+
+
+def attend(layer: Layer, x: Array, own: Mapping[str, Array]) -> Array:
+    """Attention, or normalisation with the gathered statistics, of maps (channel, row, column)."""
+    a = layer.attributes
+    match layer.kind:
+        case "batch_norm":
+            scale = own["scale"] / np.sqrt(own["variance"] + a["epsilon"])
+            y = (x - own["mean"][:, None, None]) * scale[:, None, None] + own["offset"][:, None, None]
+            return _ACTIVATIONS[a["activation"]](y)
+        case "channel_attention":
+            votes = [
+                own["excite"] @ np.maximum(own["squeeze"] @ pooled, 0)
+                for pooled in (x.mean((1, 2)), x.max((1, 2)))
+            ]
+            return x * expit(votes[0] + votes[1])[:, None, None]
+        case "spatial_attention":
+            maps = (x.mean(0), x.max(0))
+            vote = sum(correlate2d(m, k, mode="same") for m, k in zip(maps, own["kernel"][0], strict=True))
+            return x * expit(vote)
+        case "eca":
+            vote = np.correlate(np.pad(x.mean((1, 2)), a["taps"] // 2), own["kernel"], mode="valid")
+            return x * expit(vote)[:, None, None]
+    raise ValueError(f"the oracle has no layer of kind {layer.kind!r}")
 
 
 def _fixed(layer: Layer, x: list[NDArray]) -> NDArray:

@@ -15,7 +15,7 @@ import pytest
 import torch
 from pinn_torch.archive import load_model
 from pinn_torch.errors import TorchRunError
-from torch_scans import ARCHITECTURES, small_scan, small_training
+from torch_scans import ARCHITECTURES, options_of, small_scan, small_training
 
 _KEEP = {"enable_checkpointing": True}
 _SETTINGS = {"nepochs": 4, "batch_size": 6, "gridsize": 2}
@@ -60,7 +60,11 @@ def _interrupt(monkeypatch, epoch, hook):
 def test_an_interrupted_training_resumes_to_the_same_weights_to_the_bit(
     tmp_path, monkeypatch, caplog, architecture, scheduler
 ):
-    settings = _SETTINGS | {"architecture": architecture, "execution": _KEEP | {"scheduler": scheduler}}
+    settings = _SETTINGS | {
+        "architecture": architecture,
+        "execution": _KEEP | {"scheduler": scheduler},
+        "model": options_of(architecture) if scheduler == "Default" else {},
+    }
     whole = small_training(tmp_path / "whole", small_scan(), **settings)
     with monkeypatch.context() as patch, pytest.raises(_Interrupted):
         _interrupt(patch, 2, "on_train_epoch_start")

@@ -18,7 +18,6 @@ def test_defaults_are_supported():
 @pytest.mark.parametrize(
     ("config", "name"),
     [
-        (ModelConfig(cbam_encoder=True, eca_decoder=True), "cbam_encoder=True, eca_decoder=True"),
         (TrainingConfig(ModelConfig(), realspace_weight=0.5), "realspace_weight=0.5"),
         (PyTorchExecutionConfig(middle_trim=3), "middle_trim=3"),
         (PyTorchExecutionConfig(devices=2), "devices=2"),

@@ -23,6 +23,30 @@ from pinn_torch.workflows import TrainingResult, train
 ARCHITECTURES = ("cnn", "unet", "refined", "unrolled")
 
 
+EVERY_OPTION = {
+    "cbam_encoder": True,
+    "cbam_bottleneck": True,
+    "cbam_decoder": True,
+    "eca_encoder": True,
+    "eca_decoder": True,
+    "spatial_decoder": True,
+    "decoder_spatial_kernel": 5,
+    "batch_norm": True,
+    "use_shared_decoder": True,
+    "decoder_last_c_outer_fraction": 0.25,
+    "decoder_last_amp_channels": 1,
+}
+"""Every layer and wiring that only this backend has, switched on; for the architecture cnn."""
+
+
+def options_of(architecture: str) -> dict[str, Any]:
+    """Those of `EVERY_OPTION` that an architecture has a place for."""
+    heads = ("use_shared_decoder", "decoder_last_c_outer_fraction", "decoder_last_amp_channels")
+    if architecture == "unrolled":
+        return {}
+    return {name: v for name, v in EVERY_OPTION.items() if architecture == "cnn" or name not in heads}
+
+
 def small_positions(rows: int = 4, columns: int = 3, N: int = 64) -> NDArray[np.float64]:
     """A sheared raster, other steps in y than in x; fractions are quarters, so whole shifts are exact."""
     r, c = (a.ravel() for a in np.mgrid[:rows, :columns])
@@ -163,4 +187,9 @@ def small_network(
     with torch.no_grad():
         for parameter in filter(lambda p: p.requires_grad, built.parameters()):
             parameter.add_(0.03 * torch.randn_like(parameter))
+        for name, gathered in built.named_buffers():
+            if name.endswith(".variance"):
+                gathered.mul_(torch.exp(0.3 * torch.randn_like(gathered)))
+            else:
+                gathered.add_(0.1 * torch.randn_like(gathered))
     return built

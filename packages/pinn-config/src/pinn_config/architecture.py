@@ -4,50 +4,28 @@ A `Network` is a list of named layers in the order in which they run. Each backe
 a layer's *kind* into arithmetic, and the trained numbers have one canonical layout, `Network.parameters`, so
 that what one backend trains another opens.
 
-Values that flow between layers
-    ``maps``     real (group, channel, N, N), or the same at a lower resolution; channel first
-    ``object``   complex (group, channel, N, N): one patch for each pattern of a group
-    ``canvas``   complex (group, M, M): the object under a whole group, M >= N; what every network returns
-
-Kinds of layers (attributes in brackets)
-    ``conv``      3 x 3 convolution with bias, same size [in_channels, out_channels, activation, start]
-    ``max_pool``  2 x 2; ``upsample`` nearest, twice the size; ``concat`` along channels
-    ``channels``  a range of channels [first, last]; ``add`` of two values
-    ``pad``       a border of zeros [border]; ``border`` keeps only that border [border]
-    ``polar``     amplitude and phase maps to object; ``cartesian`` real and imaginary maps added to an object
-    ``estimate``  object from amplitude alone: the measured amplitude with the phase of the probe's own far
-                  field, transformed back and divided by the probe with a floor [floor]
-    ``estimate_maps`` real and imaginary part of that and the probe's amplitude, as maps
-    ``merge``     object to canvas: the mean of overlapping patches by the probe's intensity [floor]
-    ``first_canvas`` the estimate of all patterns of a group together, as a canvas [floor]
-    ``either``    the one of two canvases that was made, where one is a first estimate's, one a known canvas'
-    ``start``     that canvas, or in its place one that is known already, turned to its global phase
-    ``steps``     preconditioned gradient descent on the amplitudes with momentum [steps, floor, momentum]
-    ``features``  7 maps for a correction: canvas, first canvas, remaining gradient, coverage [floor]
-    ``correct``   canvas plus maps as real and imaginary part
-
-A layer with the attribute *when* = ``first`` takes part only on a first estimate, with ``known`` only where
-the canvas to start from was known already; a step or a correction that takes no part hands its canvas on as
-it is. Corrections are learned on first estimates, and on an image that the patterns have agreed on they let
-slow phases drift (docs/training.md), so there only the physics moves it.
-
 The convolutional network ``cnn`` is the specification's: encoder, two decoders, no skip connections (layer
 table of PtychoPINN, Hoidn et al., Sci. Rep. 13, 22789 (2023)). ``unrolled`` follows the learned iterative
 schemes of Adler and Oektem (Inverse Problems 33, 124007 (2017)): a few steps of the physics, then a learned
 correction, repeated. ``refined`` lets the physics have the last word on what ``unet`` says of a group, and
 takes known canvases as ``unrolled`` does.
+
+Attention and normalisation, where the configuration switches them on, come after both convolutions of a block
+of the encoder or decoder, before its pooling or upsampling: ``eca``, then ``channel_attention`` and
+``spatial_attention`` (CBAM), then a decoder's own ``spatial_attention``. Heads have none.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any
 
 import attrs
 
 from pinn_config.configs import ModelConfig
 from pinn_config.errors import ConfigError
+from pinn_config.layers import Layer, Network
 
 __all__ = ["ARCHITECTURES", "SIZES", "Layer", "Network", "network"]
 
@@ -64,6 +42,29 @@ ESTIMATE_FLOOR = 0.05
 MERGE_FLOOR = 1e-3
 """Weight of the background in a mean of patches, as a fraction of the probe's maximal intensity."""
 
+_OUTER_FEATURES = 4
+_CBAM_REDUCTION, _CBAM_KERNEL = 16, 7  # of Woo et al.
+_NORM_EPSILON = 1e-5
+
+# Settings of ModelConfig that only some architectures have a place for.
+_ATTENTION = (
+    "cbam_encoder",
+    "cbam_bottleneck",
+    "cbam_decoder",
+    "eca_encoder",
+    "eca_decoder",
+    "spatial_decoder",
+    "decoder_spatial_kernel",
+    "batch_norm",
+)
+_HEADS = ("use_shared_decoder", "decoder_last_c_outer_fraction", "decoder_last_amp_channels")
+_NO_PLACE: dict[str, tuple[tuple[str, ...], str]] = {
+    "cnn": ((), ""),
+    "unet": (_HEADS, "one decoder and no heads for amplitude and phase"),
+    "refined": (_HEADS, "one decoder and no heads for amplitude and phase"),
+    "unrolled": (_ATTENTION + _HEADS, "neither encoder nor decoder"),
+}
+
 # Of `unrolled`, measured in docs/training.md. Few steps before each correction: that leaves something to
 # learn, and a step costs as much as its correction.
 _STAGES = 3
@@ -74,78 +75,14 @@ _REFINED_STEPS = 4
 _REFINE_STEPS, _REFINE_MOMENTUM = 16, 0.9
 
 
-@attrs.frozen
-class Layer:
-    """One operation: `kind` on the values named in `inputs`, under the name `name`."""
-
-    name: str
-    kind: str
-    inputs: tuple[str, ...]
-    attributes: Mapping[str, Any] = attrs.field(factory=dict)
-
-    def takes_part(self, known: bool) -> bool:
-        """Whether the layer acts where the canvas to start from is known already, or is not."""
-        return self.attributes.get("when", "") in ("", "known" if known else "first")
-
-    def parameters(self) -> dict[str, tuple[int, ...]]:
-        """Shapes of this layer's trained arrays: kernels are (out, in, row, column)."""
-        a = self.attributes
-        if self.kind == "conv":
-            return {"kernel": (a["out_channels"], a["in_channels"], 3, 3), "bias": (a["out_channels"],)}
-        if self.kind == "steps":
-            return {"step": (a["steps"],), "momentum": (a["steps"] - 1,)}
-        return {}
-
-
-@attrs.frozen
-class Network:
-    """Layers in running order; the last one gives the canvas.
-
-    channels : patterns in a group, gridsize**2
-    """
-
-    architecture: str
-    N: int
-    channels: int
-    layers: tuple[Layer, ...]
-
-    def parameters(self) -> dict[str, tuple[int, ...]]:
-        """Canonical name ``layer/parameter`` and shape of every trained array, in running order."""
-        return {
-            f"{layer.name}/{key}": shape for layer in self.layers for key, shape in layer.parameters().items()
-        }
-
-    @property
-    def sees_probe(self) -> bool:
-        """Whether the network is given the probe, and so can take the sub-pixel shift that is put on it."""
-        return self.architecture != "cnn"
-
-    def flops(self, canvas: int | None = None) -> int:
-        """Floating-point operations of the convolutions for one group on a first estimate, forward; an
-        addition and a product are two.
-
-        canvas : pixels along one side of the group's canvas, default N
-        """
-        size = {"amplitude": self.N}
-        total = 0
-        for layer in self.layers:
-            here = size.get(layer.inputs[0], self.N) if layer.inputs else self.N
-            if layer.kind in ("first_canvas", "either", "start", "steps", "features", "correct", "merge"):
-                here = canvas or self.N
-            if layer.kind == "conv" and layer.takes_part(known=False):
-                total += 2 * math.prod(layer.parameters()["kernel"]) * here * here
-            here = here // 2 if layer.kind == "max_pool" else 2 * here if layer.kind == "upsample" else here
-            size[layer.name] = here + 2 * layer.attributes["border"] if layer.kind == "pad" else here
-        return total
-
-
 def network(model: ModelConfig) -> Network:
     """The network of this configuration.
 
     Raises
     ------
     ConfigError
-        An N without a network, an unknown architecture, or a gridsize or n_filters_scale below 1.
+        An N without a network, an unknown architecture, a gridsize or n_filters_scale below 1, or a setting
+        that this architecture has no place for.
     """
     if model.architecture not in ARCHITECTURES:
         raise ConfigError(
@@ -160,10 +97,30 @@ def network(model: ModelConfig) -> Network:
             f"gridsize={model.gridsize} and n_filters_scale={model.n_filters_scale} were given, "
             "but both must be at least 1"
         )
-    layers = {"cnn": _cnn, "unet": _unet, "refined": _refined, "unrolled": _unrolled}[model.architecture](
-        model
-    )
+    _refuse_what_has_no_place(model)
+    build = {"cnn": _cnn, "unet": _unet, "refined": _refined, "unrolled": _unrolled}[model.architecture]
+    layers = build(model)
     return Network(model.architecture, model.N, model.gridsize**2, tuple(layers))
+
+
+def _refuse_what_has_no_place(model: ModelConfig) -> None:
+    names, has = _NO_PLACE[model.architecture]
+    defaults = {item.name: item.default for item in fields(ModelConfig)}
+    # As many amplitude maps as patterns is what an architecture without heads gives anyway.
+    natural = defaults | {"decoder_last_amp_channels": model.gridsize**2}
+    asked = [name for name in names if getattr(model, name) not in (defaults[name], natural[name])]
+    if asked:
+        others = [repr(other) for other, (lacking, _) in _NO_PLACE.items() if not set(asked) & set(lacking)]
+        raise ConfigError(
+            f"{', '.join(f'{name}={getattr(model, name)!r}' for name in asked)} was given, but the "
+            f"architecture {model.architecture!r} has {has}: leave it out, or choose {' or '.join(others)}"
+        )
+    maps = model.decoder_last_amp_channels
+    if not model.object_big and maps not in (None, 1):
+        raise ConfigError(
+            f"decoder_last_amp_channels={maps} was given, but without object_big a group has one map: "
+            "leave it out, or set object_big"
+        )
 
 
 class _Chain:
@@ -178,13 +135,20 @@ class _Chain:
         return name
 
     def conv(
-        self, name: str, out: int, activation: str = "relu", start: str = "glorot", **attributes: Any
+        self,
+        name: str,
+        out: int,
+        activation: str = "relu",
+        start: str = "glorot",
+        bias: bool = True,
+        **attributes: Any,
     ) -> str:
         attributes |= {
             "in_channels": self.width,
             "out_channels": out,
             "activation": activation,
             "start": start,
+            "bias": bias,
         }
         self.add(name, "conv", **attributes)
         self.width = out
@@ -193,9 +157,48 @@ class _Chain:
     def descent(self, name: str, steps: int, momentum: float, **attributes: Any) -> str:
         return self.add(name, "steps", steps=steps, floor=ESTIMATE_FLOOR, momentum=momentum, **attributes)
 
-    def block(self, name: str, filters: int) -> str:
-        self.conv(f"{name}/conv1", filters)
-        return self.conv(f"{name}/conv2", filters)
+    def block(self, name: str, filters: int, normalised: bool) -> str:
+        for i in (1, 2):
+            if normalised:  # which takes the mean away, and with it any bias
+                self.conv(f"{name}/conv{i}", filters, "linear", bias=False)
+                self.add(
+                    f"{name}/norm{i}",
+                    "batch_norm",
+                    channels=filters,
+                    activation="relu",
+                    epsilon=_NORM_EPSILON,
+                )
+            else:
+                self.conv(f"{name}/conv{i}", filters)
+        return self.last
+
+    def cbam(self, name: str) -> str:
+        hidden = max(1, self.width // _CBAM_REDUCTION)
+        self.add(f"{name}/cbam/channel", "channel_attention", channels=self.width, hidden=hidden)
+        return self.add(f"{name}/cbam/spatial", "spatial_attention", size=_CBAM_KERNEL)
+
+    def eca(self, name: str) -> str:
+        # The odd number at or above (log2(channels) + 1) / 2, rounded down: Wang et al., equation 12.
+        taps = int((math.log2(self.width) + 1) / 2)
+        return self.add(f"{name}/eca", "eca", channels=self.width, taps=taps + (taps + 1) % 2)
+
+    def encoder_block(self, model: ModelConfig, name: str, filters: int) -> str:
+        self.block(name, filters, model.batch_norm)
+        if model.eca_encoder:
+            self.eca(name)
+        if model.cbam_encoder:
+            self.cbam(name)
+        return self.last
+
+    def decoder_block(self, model: ModelConfig, name: str, filters: int) -> str:
+        self.block(name, filters, model.batch_norm)
+        if model.eca_decoder:
+            self.eca(name)
+        if model.cbam_decoder:
+            self.cbam(name)
+        if model.spatial_decoder:
+            self.add(f"{name}/spatial", "spatial_attention", size=model.decoder_spatial_kernel)
+        return self.last
 
 
 def _encoder_filters(model: ModelConfig) -> list[int]:
@@ -207,24 +210,32 @@ def _encoder_filters(model: ModelConfig) -> list[int]:
 
 def _cnn(model: ModelConfig) -> list[Layer]:
     layers: list[Layer] = []
-    channels = model.gridsize**2
-    encoder = _Chain(layers, "amplitude", channels)
-    filters = _encoder_filters(model)
-    for i, width in enumerate(filters):
-        encoder.block(f"encoder{i}", width)
+    encoder = _Chain(layers, "amplitude", model.gridsize**2)
+    for i, width in enumerate(_encoder_filters(model)):
+        encoder.encoder_block(model, f"encoder{i}", width)
         encoder.add(f"encoder{i}/pool", "max_pool")
-    maps = channels if model.object_big else 1
-    ends = []
-    for part, activation in (("amplitude", model.amp_activation), ("phase", "pi_tanh")):
-        decoder = _Chain(layers, encoder.last, encoder.width)
-        # Back up to N/2, widths falling to 32 n_filters_scale.
-        for i, width in enumerate(reversed(_decoder_filters(model))):
-            decoder.block(f"{part}{i}", width)
-            decoder.add(f"{part}{i}/up", "upsample")
-        ends.append(_head(model, decoder, part, maps, activation))
+    if model.cbam_bottleneck:
+        encoder.cbam("bottom")
+    maps = model.gridsize**2 if model.object_big else 1
+    heads = (("amplitude", model.decoder_last_amp_channels or maps, model.amp_activation),)
+    heads += (("phase", maps, "pi_tanh"),)
+    shared = _decoder(model, encoder, "decoder") if model.use_shared_decoder else None
+    ends = [
+        _head(model, shared or _decoder(model, encoder, part), part, maps, activation)
+        for part, maps, activation in heads
+    ]
     layers.append(Layer("object", "polar", tuple(ends)))
     layers.append(Layer("canvas", "merge", ("object",), {"floor": MERGE_FLOOR}))
     return layers
+
+
+def _decoder(model: ModelConfig, encoder: _Chain, part: str) -> _Chain:
+    """Back up to N/2, widths falling to 32 n_filters_scale."""
+    decoder = _Chain(encoder.layers, encoder.last, encoder.width)
+    for i, width in enumerate(reversed(_decoder_filters(model))):
+        decoder.decoder_block(model, f"{part}{i}", width)
+        decoder.add(f"{part}{i}/up", "upsample")
+    return decoder
 
 
 def _decoder_filters(model: ModelConfig) -> list[int]:
@@ -239,22 +250,29 @@ def _head(model: ModelConfig, decoder: _Chain, part: str, maps: int, activation:
     outer = model.n_filters_scale * max(1, 2048 // model.N)
     if not model.pad_object:
         whole = _Chain(layers, features, width)
-        whole.block(f"{part}/full", outer)
+        whole.block(f"{part}/full", outer, model.batch_norm)
         whole.add(f"{part}/full/up", "upsample")
         return whole.conv(f"{part}/full/out", maps, activation)
     if not model.probe_big:
         centre = _Chain(layers, features, width)
         centre.conv(f"{part}/centre", maps, activation)
         return centre.add(f"{part}/centre/pad", "pad", border=border)
+    fraction = model.decoder_last_c_outer_fraction
+    outside = _OUTER_FEATURES if fraction is None else max(1, int(fraction * width))
+    if outside >= width:
+        raise ConfigError(
+            f"decoder_last_c_outer_fraction={fraction} leaves none of the decoder's {width} features for the "
+            "centre of a patch: choose a smaller one"
+        )
     centre = _Chain(layers, features, width)
-    centre.add(f"{part}/centre/in", "channels", first=0, last=width - 4)
-    centre.width = width - 4
+    centre.add(f"{part}/centre/in", "channels", first=0, last=width - outside)
+    centre.width = width - outside
     centre.conv(f"{part}/centre", maps, activation)
     centre.add(f"{part}/centre/pad", "pad", border=border)
     ring = _Chain(layers, features, width)
-    ring.add(f"{part}/ring/in", "channels", first=width - 4, last=width)
-    ring.width = 4
-    ring.block(f"{part}/ring", outer)
+    ring.add(f"{part}/ring/in", "channels", first=width - outside, last=width)
+    ring.width = outside
+    ring.block(f"{part}/ring", outer, model.batch_norm)
     ring.add(f"{part}/ring/up", "upsample")
     # The ring has the centre's activation: an unbounded one there lets amplitude and phase escape.
     ring.conv(f"{part}/ring/out", maps, activation)
@@ -272,14 +290,16 @@ def _unet(model: ModelConfig) -> list[Layer]:
     skips = []
     filters = _encoder_filters(model)
     for i, width in enumerate(filters):
-        skips.append((chain.block(f"encoder{i}", width), width))
+        skips.append((chain.encoder_block(model, f"encoder{i}", width), width))
         chain.add(f"encoder{i}/pool", "max_pool")
-    chain.block("bottom", filters[-1])
+    chain.block("bottom", filters[-1], model.batch_norm)
+    if model.cbam_bottleneck:
+        chain.cbam("bottom")
     for i, (skip, width) in reversed(list(enumerate(skips))):
         chain.add(f"decoder{i}/up", "upsample")
         chain.add(f"decoder{i}/skip", "concat", chain.last, skip)
         chain.width += width
-        chain.block(f"decoder{i}", width)
+        chain.decoder_block(model, f"decoder{i}", width)
     chain.conv("correction", 2 * channels, "linear", start="zero")
     layers.append(Layer("object", "cartesian", ("estimate", "correction")))
     layers.append(Layer("canvas", "merge", ("object",), {"floor": MERGE_FLOOR}))

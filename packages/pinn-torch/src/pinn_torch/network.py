@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 
 import numpy as np
@@ -12,6 +11,8 @@ from pinn_config.architecture import Layer, Network
 from torch import Tensor, nn
 from torch.nn import functional
 
+from pinn_torch.activations import ACTIVATIONS
+from pinn_torch.attention import BatchNorm, ChannelAttention, EfficientChannelAttention, SpatialAttention
 from pinn_torch.errors import ModelArchiveError
 from pinn_torch.patches import patch_indices, place
 from pinn_torch.physics import GroupOptics
@@ -22,15 +23,6 @@ Values = dict[str, Tensor]
 
 # Convolutions with at most so many outputs are computed before the upsampling of their input: `_doubled`.
 _FEW_CHANNELS = 4
-
-_ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
-    "linear": lambda x: x,
-    "relu": functional.relu,
-    "sigmoid": torch.sigmoid,
-    "swish": functional.silu,
-    "softplus": functional.softplus,
-    "pi_tanh": lambda x: math.pi * torch.tanh(x),
-}
 
 
 def _doubled(kernel: Tensor) -> Tensor:
@@ -60,7 +52,7 @@ class _Convolution(nn.Module):
         a = layer.attributes
         shape = layer.parameters()["kernel"]
         self.kernel = nn.Parameter(torch.empty(shape).contiguous(memory_format=torch.channels_last))
-        self.bias = nn.Parameter(torch.zeros(a["out_channels"]))
+        self.bias = nn.Parameter(torch.zeros(a["out_channels"])) if a["bias"] else None
         if a["start"] == "zero":
             nn.init.zeros_(self.kernel)
         else:
@@ -70,16 +62,18 @@ class _Convolution(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         if self.doubles:
-            x = functional.conv2d(x, _doubled(self.kernel), self.bias.repeat_interleave(4), padding=1)
-            x = functional.pixel_shuffle(x, 2)
+            bias = None if self.bias is None else self.bias.repeat_interleave(4)
+            x = functional.pixel_shuffle(functional.conv2d(x, _doubled(self.kernel), bias, padding=1), 2)
         else:
             x = functional.conv2d(x, self.kernel, self.bias, padding=1)
         if self.halves:  # before the activation, which rises and so commutes, on a quarter of the pixels
             x = functional.max_pool2d(x, 2)
         if self.activation == "relu":
             return functional.relu_(x)  # in place: nothing above needs its output for the backward pass
+        if self.bias is None:
+            return x  # no head: the kind that follows has the bias and the activation
         # Heads are float32 even under autocast: a phase in bfloat16 has steps of one percent.
-        return _ACTIVATIONS[self.activation](x.float())
+        return ACTIVATIONS[self.activation](x.float())
 
 
 class _Steps(nn.Module):
@@ -142,7 +136,16 @@ def _merge(patches: Tensor, optics: GroupOptics, floor: float) -> Tensor:
 
 
 def _polar(amplitude: Tensor, phase: Tensor) -> Tensor:
-    return torch.polar(torch.relu(amplitude.float()), phase.float())
+    return torch.polar(torch.relu(amplitude.float()).expand_as(phase), phase.float())
+
+
+_TRAINED: dict[str, Callable[[Layer], nn.Module]] = {
+    "steps": _Steps,
+    "batch_norm": BatchNorm,
+    "channel_attention": ChannelAttention,
+    "spatial_attention": SpatialAttention,
+    "eca": EfficientChannelAttention,
+}
 
 
 _KINDS: dict[str, Callable[[Layer, list[Tensor], GroupOptics], Tensor]] = {
@@ -196,8 +199,8 @@ class PtychoNetwork(nn.Module):
                 self.trained[layer.name] = _Convolution(
                     layer, doubles=layer.inputs[0] in before, halves=layer.name in after
                 )
-            elif layer.kind == "steps":
-                self.trained[layer.name] = _Steps(layer)
+            elif layer.kind in _TRAINED:
+                self.trained[layer.name] = _TRAINED[layer.kind](layer)
         last_use = {name: layer.name for layer in description.layers for name in layer.inputs}
         self._dead_after: dict[str, list[str]] = {}
         for name, user in last_use.items():
@@ -222,7 +225,7 @@ class PtychoNetwork(nn.Module):
             inputs = [values[name] for name in layer.inputs if layer.kind != "either" or name in values]
             if layer.kind == "steps":
                 result = self.trained[layer.name](inputs[0], optics)
-            elif layer.kind == "conv":
+            elif layer.name in self.trained:
                 result = self.trained[layer.name](inputs[0])
             elif layer.name in self._inside:
                 result = inputs[0]

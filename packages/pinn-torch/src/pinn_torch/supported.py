@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import MISSING, fields
 from typing import Any
 
-from pinn_config.configs import ModelConfig, TrainingConfig
+from pinn_config.configs import TrainingConfig
 from pinn_config.execution import PyTorchExecutionConfig
 
 from pinn_torch.errors import TorchRunError
@@ -13,19 +13,6 @@ from pinn_torch.errors import TorchRunError
 __all__ = ["refuse_unsupported"]
 
 _WITHOUT_EFFECT: dict[type, tuple[str, ...]] = {
-    ModelConfig: (
-        "cbam_encoder",
-        "cbam_bottleneck",
-        "cbam_decoder",
-        "eca_encoder",
-        "eca_decoder",
-        "spatial_decoder",
-        "decoder_spatial_kernel",
-        "batch_norm",
-        "use_shared_decoder",
-        "decoder_last_c_outer_fraction",
-        "decoder_last_amp_channels",
-    ),
     TrainingConfig: (
         "realspace_weight",
         "realspace_mae_weight",
