@@ -18,7 +18,18 @@ def _run(code: str) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("module", ["pinn_torch", "pinn_torch.workflows", "pinn_torch.errors"])
+@pytest.mark.parametrize(
+    "module",
+    [
+        "pinn_torch",
+        "pinn_torch.workflows",
+        "pinn_torch.errors",
+        "pinn_torch.bundles",
+        "pinn_torch.components",
+        "pinn_torch.outputs",
+        "ptycho_torch.workflows.components",
+    ],
+)
 def test_importing_loads_no_framework(module):
     frameworks = {"torch", "lightning", "tensorflow", "keras", "jax"}
     assert _run(f"import sys, {module}\nprint({frameworks} & set(sys.modules))").strip() == "set()"

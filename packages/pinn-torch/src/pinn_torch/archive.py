@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import platform
-from pathlib import Path
+import zipfile
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import attrs
@@ -12,7 +13,8 @@ import lightning
 import numpy as np
 import torch
 from pinn_archive.contents import Archive, ModelPayload
-from pinn_archive.reader import read_archive
+from pinn_archive.errors import ArchiveError
+from pinn_archive.reader import find_archive, read_archive
 from pinn_archive.writer import write_archive
 from pinn_config.configs import ModelConfig, TrainingConfig
 from pinn_config.execution import PyTorchExecutionConfig
@@ -22,7 +24,10 @@ from pinn_torch.errors import ModelArchiveError
 from pinn_torch.module import PtychoPINN_Lightning
 from pinn_torch.network import read_weights, write_weights
 
-__all__ = ["TrainedModel", "load_model", "save_model"]
+__all__ = ["BACKEND", "TrainedModel", "load_model", "save_model"]
+
+BACKEND = "pytorch"
+"""What archives that this package writes name as their backend."""
 
 _NETWORK = "diffraction_to_obj"
 # The specification wants both names in every archive; the autoencoder is the same network with the physics
@@ -42,6 +47,11 @@ class TrainedModel:
     probe_trained: bool
     gain: float
     provenance: dict[str, Any]
+
+    @property
+    def intensity_scale(self) -> float:
+        """Learned factor from network amplitudes to sqrt(photons)."""
+        return float(self.module.log_intensity_scale.detach().exp())
 
 
 def save_model(
@@ -67,7 +77,7 @@ def save_model(
             "log_intensity_scale": float(module.log_intensity_scale.detach()),
         },
         arrays={"probe": torch.view_as_complex(module.probe_parts.detach().cpu().contiguous()).numpy()},
-        backend="pytorch",
+        backend=BACKEND,
         provenance={
             "pinn-torch": __version__,
             "torch": torch.__version__,
@@ -95,9 +105,43 @@ def load_model(path: Path) -> TrainedModel:
     ArchiveError, ArchiveNotFoundError
         No sound archive.
     ModelArchiveError
-        A sound archive without a network that this backend can build.
+        A sound archive without a network that this backend can build; of another backend: naming both.
     """
-    archive = read_archive(path)
+    try:
+        archive = read_archive(path)
+    except ArchiveError as error:
+        if _is_of_keras(path):
+            raise _of_another_backend(path, "tensorflow", str(error)) from error
+        raise
+    try:
+        return _trained_model(archive, path)
+    except ModelArchiveError as error:
+        if archive.backend == BACKEND:
+            raise
+        raise _of_another_backend(path, archive.backend, str(error)) from error
+
+
+def _of_another_backend(path: Path, backend: str, why: str) -> ModelArchiveError:
+    return ModelArchiveError(
+        f"{path} was written by the backend {backend!r} and cannot be opened by the active backend "
+        f"{BACKEND!r}: choose the backend {backend!r}, or train again ({why.rstrip('.')})"
+    )
+
+
+def _is_of_keras(path: Path) -> bool:
+    """Whether an archive that is none of this format holds a network of the public TensorFlow backend."""
+    found = find_archive(path)
+    if found.is_dir():
+        names = [item.name for item in found.glob("*/*")]
+    elif zipfile.is_zipfile(found):
+        with zipfile.ZipFile(found) as file:
+            names = [PurePosixPath(name).name for name in file.namelist()]
+    else:
+        return False
+    return bool({"model.keras", "saved_model.pb"} & set(names))
+
+
+def _trained_model(archive: Archive, path: Path) -> TrainedModel:
     if _NETWORK not in archive.models:
         raise ModelArchiveError(
             f"{path} holds the models {sorted(archive.models)}, but not {_NETWORK!r}: open an "
@@ -143,7 +187,9 @@ def _configs(archive: Archive, path: Path) -> tuple[TrainingConfig, PyTorchExecu
     try:
         stored = dict(archive.params["config"])
         model = ModelConfig(**stored.pop("model"))
-        return TrainingConfig(model=model, **stored), PyTorchExecutionConfig(**archive.params["execution"])
+        return TrainingConfig(model=model, **stored), PyTorchExecutionConfig(
+            **archive.params.get("execution", {})
+        )
     except (KeyError, TypeError) as error:
         raise ModelArchiveError(
             f"the configuration in {path} is not one that this version knows ({error}): "

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-__all__ = ["ModelArchiveError", "NotFiniteError", "TorchMissingError", "TorchRunError"]
+__all__ = [
+    "ModelArchiveError",
+    "ModelNameError",
+    "ModelPathError",
+    "NotFiniteError",
+    "TorchMissingError",
+    "TorchRunError",
+]
 
 
 class TorchMissingError(RuntimeError):
@@ -15,6 +22,17 @@ class TorchRunError(ValueError):
 
 class ModelArchiveError(ValueError):
     """An archive that is sound but does not hold a model that this backend can build."""
+
+
+class ModelPathError(ModelArchiveError, FileNotFoundError):
+    """There is nothing at the path where a model should be."""
+
+
+class ModelNameError(ModelArchiveError, KeyError):
+    """An archive has no model of that name."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])  # KeyError would put quotes around the sentence
 
 
 class NotFiniteError(RuntimeError):

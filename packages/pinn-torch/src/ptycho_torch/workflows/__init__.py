@@ -1,0 +1,1 @@
+"""The workflows of the PyTorch backend under their historical name."""

@@ -1,0 +1,32 @@
+"""The workflow functions of the PyTorch backend under their historical names; all of a backend is here.
+
+See `pinn_torch.components`, `pinn_torch.bundles`, `pinn_torch.outputs` and `pinn_torch.workflows`.
+"""
+
+from pinn_data.raw_data import load_data
+from pinn_torch.bundles import load_inference_bundle, load_inference_bundle_torch
+from pinn_torch.components import (
+    reassemble_cdi_image,
+    run_cdi_example,
+    run_cdi_example_torch,
+    train_cdi_model,
+    train_cdi_model_torch,
+)
+from pinn_torch.outputs import save_outputs
+from pinn_torch.workflows import Reconstruction, TrainingResult, reconstruct, train
+
+__all__ = [
+    "Reconstruction",
+    "TrainingResult",
+    "load_data",
+    "load_inference_bundle",
+    "load_inference_bundle_torch",
+    "reassemble_cdi_image",
+    "reconstruct",
+    "run_cdi_example",
+    "run_cdi_example_torch",
+    "save_outputs",
+    "train",
+    "train_cdi_model",
+    "train_cdi_model_torch",
+]
