@@ -14,7 +14,7 @@ FRAMEWORKS = ("torch", "lightning", "tensorflow", "keras", "jax")
 def test_the_backend_is_found_and_conforms():
     assert "pytorch" in installed_backends()
     backend = load_backend("pytorch")
-    assert backend.__name__ == "pinn_torch.workflows"
+    assert backend.__name__ == "ptycho_torch.workflows.components"
     assert shortcomings(backend) == []
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import attrs
 import numpy as np
 from pinn_archive import ModelPayload, read_archive, write_archive
+from pinn_config import legacy
 from pinn_data.forward_model import diffraction_amplitude, residual
 from pinn_data.scan import canvas_for
 
@@ -71,6 +72,37 @@ def train(scan, config, execution=None, *, validation=None, seed=0, max_seconds=
         for i in range(5)
     ]
     return Trained(archive, history, 0.4, 18)
+
+
+def run_cdi_example(
+    train_data,
+    test_data,
+    config,
+    flip_x=False,
+    flip_y=False,
+    transpose=False,
+    M=20,
+    do_stitching=False,
+    execution_config=None,
+):
+    turned = {"flip_x": flip_x, "flip_y": flip_y, "transpose": transpose, "M": M}
+    results = train_cdi_model(train_data, test_data, config, execution_config)
+    CALLS[-1] |= turned
+    if not do_stitching:
+        return None, None, results
+    found = reconstruct(config.output_dir, test_data)
+    return abs(found.object), np.angle(found.object), {**results, "object": found.object}
+
+
+def train_cdi_model(train_data, test_data, config, execution_config=None):
+    trained = train(train_data, config, execution_config, validation=test_data)
+    CALLS[-1]["legacy"] = dict(legacy.cfg)
+    return {"bundle_path": trained.archive, "backend": "fake"}
+
+
+def load_inference_bundle(bundle_dir, model_name="diffraction_to_obj"):
+    CALLS.append({"bundle_dir": bundle_dir, "model_name": model_name, "legacy": dict(legacy.cfg)})
+    return read_archive(bundle_dir).models[model_name], {}
 
 
 def reconstruct(model, scan, config=None, execution=None, *, seed=0):

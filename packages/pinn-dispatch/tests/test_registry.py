@@ -7,7 +7,7 @@ import sys
 import types
 
 import pytest
-from pinn_dispatch.backend import Backend, shortcomings
+from pinn_dispatch.backend import FUNCTIONS, Backend, shortcomings
 from pinn_dispatch.errors import BackendUnavailableError, UnknownBackendError
 from pinn_dispatch.registry import BACKENDS, installed_backends, load_backend
 
@@ -67,7 +67,9 @@ def test_installed_backends_lists_names_in_order(provide):
 
 
 def _module(**functions):
-    module = types.SimpleNamespace(train=Backend.train, reconstruct=Backend.reconstruct)
+    import fake_backend
+
+    module = types.SimpleNamespace(**{name: getattr(fake_backend, name) for name in FUNCTIONS})
     module.train = lambda scan, config, execution=None, *, validation=None, seed=0, max_seconds=None: None
     module.reconstruct = lambda model, scan, config=None, execution=None, *, seed=0: None
     vars(module).update(functions)
@@ -87,6 +89,10 @@ def test_signatures():
         for s in shortcomings(_module(reconstruct=lambda scan, model, config, execution, *, seed: 0))
     )
     assert shortcomings(_module(train=None)) == ["it has no function 'train'"]
+    for name in FUNCTIONS:
+        assert hasattr(Backend, name)
+        assert shortcomings(_module(**{name: None})) == [f"it has no function {name!r}"]
+    assert any("'M'" in s for s in shortcomings(_module(run_cdi_example=lambda a, b, config, **k: 0)))
 
 
 def test_dispatch_imports_one_framework_at_most():

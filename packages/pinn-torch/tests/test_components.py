@@ -133,7 +133,13 @@ def test_the_test_file_of_the_configuration_validates_and_is_stitched(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "turn", [{"flip_x": True}, {"flip_y": True}, {"flip_x": True, "flip_y": True}, {"flip_x": True, "transpose": True}]
+    "turn",
+    [
+        {"flip_x": True},
+        {"flip_y": True},
+        {"flip_x": True, "flip_y": True},
+        {"flip_x": True, "transpose": True},
+    ],
 )
 def test_positions_that_were_recorded_the_other_way_round_are_put_right(finished, turn):
     """Undoing what was done to the positions gives the same image."""

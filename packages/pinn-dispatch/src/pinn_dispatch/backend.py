@@ -1,4 +1,4 @@
-"""What a backend is: a module with two functions, and what they return.
+"""What a backend is: a module with five functions, and what they return.
 
 A backend is a module, named by an entry point of the group ``pinn.backends``. It need not import this one:
 :func:`shortcomings` compares signatures.
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pinn_data.npz import Scan
     from pinn_data.scan import Canvas
 
-__all__ = ["Backend", "ReconstructionResult", "TrainingResult", "shortcomings"]
+__all__ = ["FUNCTIONS", "Backend", "ReconstructionResult", "TrainingResult", "shortcomings"]
 
 
 class TrainingResult(Protocol):
@@ -88,6 +88,30 @@ class Backend(Protocol):
     ) -> ReconstructionResult:
         """The object of `scan`, by the network in the archive `model`."""
 
+    def run_cdi_example(
+        self,
+        train_data: Any,
+        test_data: Any,
+        config: TrainingConfig,
+        flip_x: bool = False,
+        flip_y: bool = False,
+        transpose: bool = False,
+        M: int | None = 20,
+        do_stitching: bool = False,
+    ) -> tuple[Any, Any, dict[str, Any]]:
+        """Amplitude and phase, (H, W) or None without stitching, and results; the keys of these are the same
+        for every backend. The PyTorch backend takes ``execution_config`` besides."""
+
+    def train_cdi_model(self, train_data: Any, test_data: Any, config: TrainingConfig) -> dict[str, Any]:
+        """The same results, without an image. The PyTorch backend takes ``execution_config`` besides."""
+
+    def load_inference_bundle(self, bundle_dir: str | Path, model_name: str) -> tuple[Any, dict[str, Any]]:
+        """A model of an archive and the legacy dictionary that it was trained with, now in force."""
+
+
+FUNCTIONS = ("train", "reconstruct", "run_cdi_example", "train_cdi_model", "load_inference_bundle")
+"""The functions of a :class:`Backend`."""
+
 
 def shortcomings(module: ModuleType | Any) -> list[str]:
     """One sentence for each way in which `module` is no :class:`Backend`; empty if it is one.
@@ -96,7 +120,7 @@ def shortcomings(module: ModuleType | Any) -> list[str]:
     further ones must have defaults.
     """
     problems = []
-    for name in ("train", "reconstruct"):
+    for name in FUNCTIONS:
         function = getattr(module, name, None)
         if not callable(function):
             problems.append(f"it has no function {name!r}")

@@ -1,25 +1,36 @@
 """Train and reconstruct with the backend that a config, or an archive, names.
 
 The legacy dictionary is brought up to date before a backend is imported (specification, section 4.8), so that
-code which reads it sees this run.
+code which reads it sees this run. Execution settings never reach it.
+
+The functions ``..._with_backend`` are the historical dispatchers: they hand scans in any form to the workflow
+functions of ``ptycho.workflows.components`` or ``ptycho_torch.workflows.components``, by ``config.backend``,
+and return what those return, for both backends the same.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from pinn_dispatch.errors import BackendUnavailableError
+from pinn_dispatch.errors import BackendUnavailableError, DispatchError
 from pinn_dispatch.registry import BACKENDS, load_backend
 
 if TYPE_CHECKING:
     from pinn_config import InferenceConfig, PyTorchExecutionConfig, TrainingConfig
     from pinn_data.npz import Scan
 
-    from pinn_dispatch.backend import ReconstructionResult, TrainingResult
+    from pinn_dispatch.backend import Backend, ReconstructionResult, TrainingResult
 
-__all__ = ["backend_of", "reconstruct", "train"]
+__all__ = [
+    "backend_of",
+    "load_inference_bundle_with_backend",
+    "reconstruct",
+    "run_cdi_example_with_backend",
+    "train",
+    "train_cdi_model_with_backend",
+]
 
 T = TypeVar("T")
 
@@ -39,10 +50,7 @@ def train(
     Raises what `load_backend` raises, `pinn_config.ConfigError` for a config that cannot be run, and what the
     backend raises.
     """
-    from pinn_config import legacy, update_legacy_dict
-
-    update_legacy_dict(legacy.cfg, config)
-    backend = load_backend(config.backend)
+    backend = _bridged_backend(config)
     return _translated(
         config.backend,
         lambda: backend.train(
@@ -61,11 +69,113 @@ def reconstruct(
 ) -> ReconstructionResult:
     """A reconstruction with the backend that wrote the archive `model`, which also says what the network is.
 
+    A `config` is bridged to the legacy dictionary first.
+
     Raises what `load_backend` and `pinn_archive.read_manifest` raise, and what the backend raises.
     """
+    if config is not None:
+        _bridge(config)
     name = backend_of(model)
     backend = load_backend(name)
     return _translated(name, lambda: backend.reconstruct(model, scan, config, execution, seed=seed))
+
+
+def run_cdi_example_with_backend(
+    train_data: Any,
+    test_data: Any,
+    config: TrainingConfig,
+    flip_x: bool = False,
+    flip_y: bool = False,
+    transpose: bool = False,
+    M: int | None = 20,
+    do_stitching: bool = False,
+    torch_execution_config: PyTorchExecutionConfig | None = None,
+) -> tuple[Any, Any, dict[str, Any]]:
+    """``(amplitude, phase, results)`` of the workflow ``run_cdi_example`` of the backend ``config.backend``.
+
+    torch_execution_config : for the backend ``'pytorch'`` alone
+
+    ``results['backend'] == config.backend``; without stitching, amplitude and phase are None.
+
+    Raises
+    ------
+    pinn_config.ConfigError (a ValueError)
+        The config cannot be run; its backend is neither of the two.
+    DispatchError (a ValueError)
+        Execution settings of PyTorch were given for another backend.
+    BackendUnavailableError (a RuntimeError)
+        The backend cannot be imported; never another one in its place.
+    """
+    backend = _bridged_backend(config, torch_execution_config)
+    amplitude, phase, results = _translated(
+        config.backend,
+        lambda: backend.run_cdi_example(
+            train_data,
+            test_data,
+            config,
+            flip_x,
+            flip_y,
+            transpose,
+            M,
+            do_stitching,
+            **_execution(torch_execution_config),
+        ),
+    )
+    return amplitude, phase, {**results, "backend": config.backend}
+
+
+def train_cdi_model_with_backend(
+    train_data: Any,
+    test_data: Any,
+    config: TrainingConfig,
+    torch_execution_config: PyTorchExecutionConfig | None = None,
+) -> dict[str, Any]:
+    """The results of the workflow ``train_cdi_model`` of the backend ``config.backend``; parameters and
+    errors as for `run_cdi_example_with_backend`."""
+    backend = _bridged_backend(config, torch_execution_config)
+    results = _translated(
+        config.backend,
+        lambda: backend.train_cdi_model(train_data, test_data, config, **_execution(torch_execution_config)),
+    )
+    return {**results, "backend": config.backend}
+
+
+def load_inference_bundle_with_backend(
+    bundle_dir: str | Path,
+    config: TrainingConfig | InferenceConfig,
+    model_name: str = "diffraction_to_obj",
+) -> tuple[Any, dict[str, Any]]:
+    """``(model, params)`` of an archive, opened by the backend ``config.backend``.
+
+    Afterwards the legacy dictionary holds what the archive was trained with. Raises what
+    `run_cdi_example_with_backend` raises, and what the backend raises; an archive that it cannot open because
+    another backend wrote it is a `ValueError` that names both.
+    """
+    backend = _bridged_backend(config)
+    return _translated(config.backend, lambda: backend.load_inference_bundle(bundle_dir, model_name))
+
+
+def _bridge(config: TrainingConfig | InferenceConfig) -> None:
+    from pinn_config import legacy, update_legacy_dict
+
+    update_legacy_dict(legacy.cfg, config)
+
+
+def _bridged_backend(
+    config: TrainingConfig | InferenceConfig, execution: PyTorchExecutionConfig | None = None
+) -> Backend:
+    """The backend ``config.backend``, imported after the config was bridged."""
+    _bridge(config)
+    if execution is not None and config.backend != "pytorch":
+        raise DispatchError(
+            f"torch_execution_config was given, but config.backend is {config.backend!r}: set backend to "
+            "'pytorch', or leave it out"
+        )
+    return load_backend(config.backend)
+
+
+def _execution(execution: PyTorchExecutionConfig | None) -> dict[str, Any]:
+    return {} if execution is None else {"execution_config": execution}
 
 
 def backend_of(model: Path) -> str:

@@ -1,0 +1,186 @@
+"""The dispatchers: bridged first, then exactly the backend that the config names, then its own answer."""
+
+from __future__ import annotations
+
+import inspect
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from pinn_config import (
+    ConfigError,
+    InferenceConfig,
+    ModelConfig,
+    PyTorchExecutionConfig,
+    TrainingConfig,
+    dataclass_to_legacy_dict,
+    legacy,
+)
+from pinn_config.validation import field_types
+from pinn_dispatch import dispatch
+from pinn_dispatch.dispatch import (
+    load_inference_bundle_with_backend,
+    reconstruct,
+    run_cdi_example_with_backend,
+    train,
+    train_cdi_model_with_backend,
+)
+from pinn_dispatch.errors import BackendUnavailableError, DispatchError
+
+
+@pytest.fixture(autouse=True)
+def restored_dictionary():
+    before = dict(legacy.cfg)
+    yield
+    legacy.cfg.clear()
+    legacy.cfg.update(before)
+
+
+def _config(folder, **settings):
+    return TrainingConfig(ModelConfig(N=16), **{"backend": "pytorch", "output_dir": folder} | settings)
+
+
+def _calls(config, scan):
+    """Every dispatcher, as calls without arguments."""
+    return {
+        "train": lambda: train(scan, config),
+        "train_cdi_model": lambda: train_cdi_model_with_backend(scan, scan, config),
+        "run_cdi_example": lambda: run_cdi_example_with_backend(scan, scan, config),
+        "load_inference_bundle": lambda: load_inference_bundle_with_backend(config.output_dir, config),
+    }
+
+
+@pytest.mark.parametrize("name", ["train", "train_cdi_model", "run_cdi_example", "load_inference_bundle"])
+@pytest.mark.parametrize("wanted", ["tensorflow", "pytorch"])
+def test_the_dictionary_is_bridged_before_the_backend_is_imported(tmp_path, scan, monkeypatch, name, wanted):
+    config = _config(tmp_path, backend=wanted, nepochs=77)
+    seen = []
+
+    def load(name):
+        seen.append((name, {key: legacy.cfg[key] for key in dataclass_to_legacy_dict(config)}))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(dispatch, "load_backend", load)
+    legacy.cfg["nepochs"] = -1
+    with pytest.raises(KeyboardInterrupt):
+        _calls(config, scan)[name]()
+    assert seen == [(wanted, dataclass_to_legacy_dict(config))]
+
+
+def test_a_reconstruction_bridges_its_config(tmp_path, scan, backend):
+    train(scan, _config(tmp_path))
+    config = InferenceConfig(ModelConfig(N=16), n_groups=5, output_dir=tmp_path / "image")
+    reconstruct(tmp_path, scan, config)
+    expected = dataclass_to_legacy_dict(config)
+    assert {key: legacy.cfg[key] for key in expected} == expected
+    assert "nepochs" not in legacy.cfg
+    before = dict(legacy.cfg)
+    reconstruct(tmp_path, scan)
+    assert legacy.cfg == before
+
+
+@pytest.mark.parametrize("name", ["train", "train_cdi_model", "run_cdi_example", "load_inference_bundle"])
+def test_an_unknown_backend_is_a_value_error_that_says_which_there_are(tmp_path, scan, name):
+    config = _config(tmp_path)
+    config.backend = "jax"
+    before = dict(legacy.cfg)
+    with pytest.raises(ValueError, match=r"backend must be one of 'tensorflow', 'pytorch', not 'jax'") as e:
+        _calls(config, scan)[name]()
+    assert isinstance(e.value, ConfigError) and legacy.cfg == before
+
+
+@pytest.mark.parametrize("name", ["train", "train_cdi_model", "run_cdi_example", "load_inference_bundle"])
+@pytest.mark.parametrize(
+    ("wanted", "phrases"),
+    [
+        ("pytorch", ("PyTorch backend selected", "pip install torch>=2.2")),
+        ("tensorflow", ("TensorFlow backend selected", "pip install tensorflow")),
+    ],
+)
+def test_a_missing_framework_is_a_runtime_error_and_nothing_else_is_tried(
+    tmp_path, scan, provide, name, wanted, phrases
+):
+    provide(framework_found=False, pytorch="fake_backend", tensorflow="fake_backend")
+    with pytest.raises(RuntimeError) as caught:
+        _calls(_config(tmp_path, backend=wanted), scan)[name]()
+    assert isinstance(caught.value, BackendUnavailableError)
+    assert all(phrase in str(caught.value) for phrase in phrases)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_answer_is_that_of_the_backend_with_its_name(tmp_path, scan, backend):
+    config = _config(tmp_path)
+    amplitude, phase, results = run_cdi_example_with_backend(scan, scan, config, do_stitching=True)
+    np.testing.assert_allclose(amplitude * np.exp(1j * phase), results["object"], atol=1e-6)
+    assert results["backend"] == "pytorch" and results["bundle_path"].is_file()
+    assert run_cdi_example_with_backend(scan, None, config)[:2] == (None, None)
+    assert train_cdi_model_with_backend(scan, scan, config)["backend"] == "pytorch"
+    model, params = load_inference_bundle_with_backend(tmp_path, config)
+    assert backend.CALLS[-1]["model_name"] == "diffraction_to_obj" and params == {}
+    assert list(model.weights) == ["conv/kernel"]
+    load_inference_bundle_with_backend(tmp_path, config, "autoencoder")
+    assert backend.CALLS[-1]["model_name"] == "autoencoder"
+
+
+def test_every_argument_arrives(tmp_path, scan, backend):
+    config, execution = _config(tmp_path), PyTorchExecutionConfig(learning_rate=0.0123)
+    run_cdi_example_with_backend(scan, scan, config, True, False, True, 14, False, execution)
+    call = backend.CALLS[-1]
+    assert call["scan"] is scan and call["validation"] is scan and call["config"] is config
+    assert (call["flip_x"], call["flip_y"], call["transpose"], call["M"]) == (True, False, True, 14)
+    assert call["execution"] is execution
+    train_cdi_model_with_backend(scan, None, config, execution)
+    assert backend.CALLS[-1]["execution"] is execution
+    train_cdi_model_with_backend(scan, None, config)
+    assert backend.CALLS[-1]["execution"] is None
+
+
+def test_execution_settings_never_reach_the_dictionary(tmp_path, scan, backend):
+    execution = PyTorchExecutionConfig(learning_rate=0.0123, accum_steps=3)
+    run_cdi_example_with_backend(scan, scan, _config(tmp_path), torch_execution_config=execution)
+    only = field_types(PyTorchExecutionConfig).keys() - field_types(TrainingConfig).keys()
+    for found in (backend.CALLS[-1]["legacy"], legacy.cfg):
+        assert not only & found.keys() and 0.0123 not in found.values()
+
+
+def test_execution_settings_of_pytorch_for_another_backend_are_refused(tmp_path, scan, provide):
+    provide(tensorflow="fake_backend")
+    config = _config(tmp_path, backend="tensorflow")
+    for call in (train_cdi_model_with_backend, run_cdi_example_with_backend):
+        with pytest.raises(DispatchError, match=r"config\.backend is 'tensorflow': set backend to 'pytorch'"):
+            call(scan, scan, config, torch_execution_config=PyTorchExecutionConfig())
+        assert call(scan, scan, config)[-1 if call is run_cdi_example_with_backend else "backend"]
+
+
+def test_the_historical_signatures():
+    names = list(inspect.signature(run_cdi_example_with_backend).parameters)
+    turns = ["flip_x", "flip_y", "transpose"]
+    assert names == [
+        "train_data",
+        "test_data",
+        "config",
+        *turns,
+        "M",
+        "do_stitching",
+        "torch_execution_config",
+    ]
+    assert list(inspect.signature(train_cdi_model_with_backend).parameters)[:3] == names[:3]
+    loader = inspect.signature(load_inference_bundle_with_backend).parameters
+    assert list(loader) == ["bundle_dir", "config", "model_name"]
+    assert loader["model_name"].default == "diffraction_to_obj"
+
+
+def test_choosing_one_backend_never_imports_the_other_framework(tmp_path):
+    code = """
+import sys
+from pinn_config import ModelConfig, TrainingConfig
+from pinn_dispatch.dispatch import train_cdi_model_with_backend
+try:
+    train_cdi_model_with_backend(None, None, TrainingConfig(ModelConfig(), backend='tensorflow'))
+except Exception as error:
+    print(type(error).__name__)
+print({'torch', 'lightning', 'pinn_torch', 'ptycho_torch'} & set(sys.modules))
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.splitlines()[-1] == "set()"
