@@ -26,14 +26,19 @@ _ATTENTION = (
 )
 
 
+_HEAD_DEFAULTS = {"amp_activation": "sigmoid", "object_big": True, "probe_big": True, "pad_object": True}
+
+
 def _with_options(
     model: ModelConfig, chosen: set[str], kernel: int, shared: bool, fraction: Any
 ) -> ModelConfig:
     """`model` with those of the options that its architecture has a place for."""
+    if model.architecture in ("unet", "unrolled"):
+        model = replace(model, **_HEAD_DEFAULTS)
     if model.architecture == "unrolled":
         return model
     model = replace(model, decoder_spatial_kernel=kernel, **dict.fromkeys(chosen, True))
-    if model.architecture != "cnn":
+    if model.architecture == "unet":
         return model
     return replace(
         model,
@@ -406,29 +411,33 @@ def test_a_shared_decoder_is_one_and_has_two_heads() -> None:
     assert heads[0] == heads[1] and len(heads[0]) == 16
 
 
-_OPTIONS = dict.fromkeys(_ATTENTION, True) | {
-    "decoder_spatial_kernel": 5,
+_OF_HEADS = {
+    "amp_activation": "relu",
+    "object_big": False,
+    "probe_big": False,
+    "pad_object": False,
     "use_shared_decoder": True,
     "decoder_last_c_outer_fraction": 0.5,
     "decoder_last_amp_channels": 1,
 }
+_OPTIONS = dict.fromkeys(_ATTENTION, True) | {"decoder_spatial_kernel": 5} | _OF_HEADS
 
 
 @pytest.mark.parametrize("name", _OPTIONS)
 def test_an_architecture_without_a_place_for_an_option_refuses_it_by_name(name) -> None:
     option = {name: _OPTIONS[name]}
-    network(ModelConfig(gridsize=2, **option))
-    heads = name in ("use_shared_decoder", "decoder_last_c_outer_fraction", "decoder_last_amp_channels")
-    for architecture in ("unet", "refined", "unrolled"):
+    heads = name in _OF_HEADS
+    for architecture in ARCHITECTURES:
         model = ModelConfig(architecture=architecture, gridsize=2, **option)
-        if architecture == "unrolled" or heads:
+        if architecture == "unrolled" or (heads and architecture == "unet"):
             with pytest.raises(ConfigError) as caught:
                 network(model)
             text = str(caught.value)
             assert text.startswith(
                 f"{name}={_OPTIONS[name]!r} was given, but the architecture '{architecture}'"
             )
-            assert text.endswith("or choose 'cnn'" if heads else "or choose 'cnn' or 'unet' or 'refined'")
+            others = "'cnn' or 'refined'" if heads else "'cnn' or 'unet' or 'refined'"
+            assert text.endswith(f"or choose {others}")
         else:
             network(model)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import attrs
 import cnn_oracle
 import numpy as np
 import pytest
@@ -291,29 +292,33 @@ def test_the_untrained_unet_returns_the_estimate():
     torch.testing.assert_close(built(s.amplitude, s.optics), expected, rtol=0, atol=1e-6)
 
 
-def test_the_untrained_refined_network_is_the_estimate_moved_by_the_physics():
-    built, unet = (
-        PtychoNetwork(network(ModelConfig(architecture=a, gridsize=2, n_filters_scale=1)))
-        for a in ("refined", "unet")
-    )
+def test_the_refined_network_is_the_specifications_on_real_space_maps_moved_by_the_physics():
+    described = network(ModelConfig(architecture="refined", gridsize=2, n_filters_scale=1))
+    built = PtychoNetwork(described)
+    upto = [layer.name for layer in described.layers].index("canvas") + 1
+    learned = PtychoNetwork(attrs.evolve(described, layers=described.layers[:upto]))
+    weights = write_weights(built)
+    read_weights(learned, {name: weights[name] for name in learned.description.parameters()})
     s = _scene(2, modes=2)
     with torch.inference_mode():
-        canvas, moved = unet(s.amplitude, s.optics), built(s.amplitude, s.optics)
+        canvas, moved = learned(s.amplitude, s.optics), built(s.amplitude, s.optics)
         before, after = (_residual(s.optics, c, s.amplitude) for c in (canvas, moved))
         velocity = torch.zeros_like(canvas)
-        for momentum in (0, 0.85, 0.85, 0.85):
+        for momentum in (0, *[0.85] * 5):
             velocity = momentum * velocity + s.optics.gradient_step(canvas, 0.05)
             canvas = canvas + velocity
     torch.testing.assert_close(moved, canvas, rtol=0, atol=1e-5)
     assert (after < 0.7 * before).all()
 
 
-def test_the_refined_network_has_the_parameters_of_the_unet_and_its_steps():
-    unet, refined = (
-        network(ModelConfig(architecture=a, n_filters_scale=1)).parameters() for a in ("unet", "refined")
+def test_the_refined_network_has_the_parameters_of_the_specifications_and_its_steps():
+    cnn, refined = (
+        network(ModelConfig(architecture=a, n_filters_scale=1)).parameters() for a in ("cnn", "refined")
     )
-    assert {name: refined[name] for name in unet} == unet
-    assert {name.split("/")[0] for name in refined.keys() - unet.keys()} == {"steps", "refine"}
+    first = "encoder0/conv1/kernel"
+    assert refined.pop(first) == (cnn[first][0], 3, *cnn.pop(first)[2:])  # three maps for one pattern
+    assert {name: refined[name] for name in cnn} == cnn
+    assert {name.split("/")[0] for name in refined.keys() - cnn.keys()} == {"steps", "refine"}
 
 
 @pytest.mark.parametrize("architecture", ["refined", "unrolled"])

@@ -7,8 +7,9 @@ that what one backend trains another opens.
 The convolutional network ``cnn`` is the specification's: encoder, two decoders, no skip connections (layer
 table of PtychoPINN, Hoidn et al., Sci. Rep. 13, 22789 (2023)). ``unrolled`` follows the learned iterative
 schemes of Adler and Oektem (Inverse Problems 33, 124007 (2017)): a few steps of the physics, then a learned
-correction, repeated. ``refined`` lets the physics have the last word on what ``unet`` says of a group, and
-takes known canvases as ``unrolled`` does.
+correction, repeated. ``refined`` is the specification's encoder, decoders and heads on the real-space maps of
+``unet``, and the physics has the last word: every setting acts in it, and it takes known canvases as
+``unrolled`` does.
 
 Attention and normalisation, where the configuration switches them on, come after both convolutions of a block
 of the encoder or decoder, before its pooling or upsampling: ``eca``, then ``channel_attention`` and
@@ -30,8 +31,9 @@ from pinn_config.layers import Layer, Network
 __all__ = ["ARCHITECTURES", "SIZES", "Layer", "Network", "network"]
 
 ARCHITECTURES = ("cnn", "unet", "refined", "unrolled")
-"""cnn: the specification's network. unet: real-space front end and skip connections. refined: unet, then a
-few steps of the physics. unrolled: physics and corrections in turn."""
+"""cnn: the specification's network. unet: real-space front end and skip connections. refined: the
+specification's network behind a real-space front end, then a few steps of the physics. unrolled: physics and
+corrections in turn."""
 
 SIZES = (64, 128, 256)
 """Pattern sizes N that have a network."""
@@ -57,11 +59,19 @@ _ATTENTION = (
     "decoder_spatial_kernel",
     "batch_norm",
 )
-_HEADS = ("use_shared_decoder", "decoder_last_c_outer_fraction", "decoder_last_amp_channels")
+_HEADS = (
+    "amp_activation",
+    "object_big",
+    "probe_big",
+    "pad_object",
+    "use_shared_decoder",
+    "decoder_last_c_outer_fraction",
+    "decoder_last_amp_channels",
+)
 _NO_PLACE: dict[str, tuple[tuple[str, ...], str]] = {
     "cnn": ((), ""),
     "unet": (_HEADS, "one decoder and no heads for amplitude and phase"),
-    "refined": (_HEADS, "one decoder and no heads for amplitude and phase"),
+    "refined": ((), ""),
     "unrolled": (_ATTENTION + _HEADS, "neither encoder nor decoder"),
 }
 
@@ -70,7 +80,7 @@ _NO_PLACE: dict[str, tuple[tuple[str, ...], str]] = {
 _STAGES = 3
 _STEPS, _MOMENTUM = 2, 0.85
 # Of `refined`, after its network.
-_REFINED_STEPS = 4
+_REFINED_STEPS = 6
 # On a known canvas: one long descent, for momentum that starts anew every few steps never gets going.
 _REFINE_STEPS, _REFINE_MOMENTUM = 16, 0.9
 
@@ -209,8 +219,12 @@ def _encoder_filters(model: ModelConfig) -> list[int]:
 
 
 def _cnn(model: ModelConfig) -> list[Layer]:
-    layers: list[Layer] = []
-    encoder = _Chain(layers, "amplitude", model.gridsize**2)
+    return _encoder_decoder(model, [], "amplitude", model.gridsize**2)
+
+
+def _encoder_decoder(model: ModelConfig, layers: list[Layer], source: str, width: int) -> list[Layer]:
+    """From so many maps to a canvas, behind what `layers` holds."""
+    encoder = _Chain(layers, source, width)
     for i, width in enumerate(_encoder_filters(model)):
         encoder.encoder_block(model, f"encoder{i}", width)
         encoder.add(f"encoder{i}/pool", "max_pool")
@@ -280,12 +294,17 @@ def _head(model: ModelConfig, decoder: _Chain, part: str, maps: int, activation:
     return ring.add(f"{part}/sum", "add", centre.last, ring.last)
 
 
-def _unet(model: ModelConfig) -> list[Layer]:
-    channels = model.gridsize**2
-    layers = [
+def _front() -> list[Layer]:
+    """Three maps of each pattern in real space."""
+    return [
         Layer("estimate", "estimate", ("amplitude",), {"floor": ESTIMATE_FLOOR}),
         Layer("front", "estimate_maps", ("estimate",)),
     ]
+
+
+def _unet(model: ModelConfig) -> list[Layer]:
+    channels = model.gridsize**2
+    layers = _front()
     chain = _Chain(layers, "front", 3 * channels)
     skips = []
     filters = _encoder_filters(model)
@@ -308,7 +327,8 @@ def _unet(model: ModelConfig) -> list[Layer]:
 
 def _refined(model: ModelConfig) -> list[Layer]:
     # A known canvas needs no network; only its global phase is compared with that of a first estimate.
-    layers = [attrs.evolve(x, attributes={**x.attributes, "when": "first"}) for x in _unet(model)]
+    first = _encoder_decoder(model, _front(), "front", 3 * model.gridsize**2)
+    layers = [attrs.evolve(x, attributes={**x.attributes, "when": "first"}) for x in first]
     chain = _Chain(layers, "amplitude", 0)
     chain.add("canvas0", "first_canvas", floor=ESTIMATE_FLOOR, when="known")
     chain.add("either", "either", "canvas", "canvas0")
