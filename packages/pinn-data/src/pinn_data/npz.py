@@ -44,6 +44,7 @@ from pinn_data.errors import (
     naming,
 )
 from pinn_data.npz_archive import NpzReader, NpzWriter
+from pinn_data.npz_header import is_present, read_metadata, read_text
 from pinn_data.npz_patterns import read_patterns
 from pinn_data.scan import validate_positions
 
@@ -257,7 +258,7 @@ def read_scan(
     """
     with naming(path), NpzReader(path) as file:
         positions = _read_pair(file, "xcoords", "ycoords")
-        label = _read_text(file, "diffraction_unit")
+        label = read_text(file, "diffraction_unit")
         file.entry("probeGuess")  # miss it before the long read, not after
         if frames_axis is None and label is not None:
             frames_axis = 0
@@ -265,17 +266,17 @@ def read_scan(
         units.check_values(stack)
         known = units.detect_unit(stack, unit if unit is not None else label)
         parts: dict[str, Any] = {}
-        if _is_present(file, "xcoords_start") or _is_present(file, "ycoords_start"):
+        if is_present(file, "xcoords_start") or is_present(file, "ycoords_start"):
             parts["positions_start"] = _read_pair(file, "xcoords_start", "ycoords_start")
         for field, key in (("object", "objectGuess"), ("scan_index", "scan_index")):
-            if _is_present(file, key):
+            if is_present(file, key):
                 parts[field] = file.read(key)
         scan = Scan(
             diffraction=stack,
             unit=known,
             positions=positions,
             probe=file.read("probeGuess"),
-            metadata=_read_metadata(file),
+            metadata=read_metadata(file),
             source=Path(path),
             **parts,
         )
@@ -356,48 +357,6 @@ def _read_pair(file: NpzReader, x_key: str, y_key: str) -> NDArray[np.float64]:
             "is right"
         )
     return validate_positions(np.stack([y, x], axis=1))
-
-
-def _is_present(file: NpzReader, key: str) -> bool:
-    """Whether an optional entry is there.  A pickled scalar (how numpy stores None) counts as absent."""
-    if key not in file:
-        return False
-    if file.holds_python_object(key) and file.entry(key).shape == ():
-        _log.warning(
-            "%s: '%s' is a pickled object, which is never opened; going on without it", file.path, key
-        )
-        return False
-    return True
-
-
-def _read_text(file: NpzReader, key: str) -> str | None:
-    if not _is_present(file, key):
-        return None
-    array = file.read(key)
-    if array.size != 1 or array.dtype.kind not in "US":
-        raise DataFormatError(
-            f"'{key}' is {array.dtype} {array.shape}, but one text is needed: store a string"
-        )
-    value = array.reshape(-1)[0]
-    try:
-        return value.decode("utf-8") if isinstance(value, bytes) else str(value)
-    except UnicodeDecodeError as error:
-        raise DataFormatError(f"'{key}' is not UTF-8 text: store a string") from error
-
-
-def _read_metadata(file: NpzReader) -> dict[str, Any]:
-    text = _read_text(file, "metadata")
-    if text is None:
-        return {}
-    try:
-        value = json.loads(text)
-    except ValueError as error:
-        raise DataFormatError(f"'metadata' is not JSON ({error}): store one JSON object") from error
-    if not isinstance(value, dict):
-        raise DataFormatError(
-            f"'metadata' is a JSON {type(value).__name__}, but one object is needed: store {{...}}"
-        )
-    return value
 
 
 def _metadata_text(metadata: Mapping[str, Any]) -> str:

@@ -22,12 +22,7 @@ _PATTERNS = ("diff3d", "diffraction")
 
 def read_patterns(file: NpzReader, frames: int, frames_axis: int | None) -> NDArray[Any]:
     """The stack (n, N, N), from whichever of the two names; both must agree."""
-    found = [key for key in _PATTERNS if key in file]
-    if not found:
-        raise DataKeyError(
-            f"{file.path} has no entry 'diff3d' or 'diffraction' (it holds "
-            f"{', '.join(file.keys) or 'nothing'}), but a scan needs its patterns: add them to the file"
-        )
+    found = _found(file)
     first, axes = found[0], _axes(file, found[0], frames, frames_axis)
     stack = file.read(first, axes)
     if stack.ndim == 4:
@@ -35,6 +30,24 @@ def read_patterns(file: NpzReader, frames: int, frames_axis: int | None) -> NDAr
     for second in found[1:]:
         _check_same(file, stack, first, second, _axes(file, second, frames, frames_axis))
     return stack
+
+
+def pattern_shape(file: NpzReader, frames: int, frames_axis: int | None) -> tuple[int, int]:
+    """(n, N) of the stack that `read_patterns` would give; nothing of it is read."""
+    key = _found(file)[0]
+    axes = _axes(file, key, frames, frames_axis)
+    shape = file.entry(key).shape
+    return shape[axes[0]], shape[axes[1]]
+
+
+def _found(file: NpzReader) -> list[str]:
+    found = [key for key in _PATTERNS if key in file]
+    if not found:
+        raise DataKeyError(
+            f"{file.path} has no entry 'diff3d' or 'diffraction' (it holds "
+            f"{', '.join(file.keys) or 'nothing'}), but a scan needs its patterns: add them to the file"
+        )
+    return found
 
 
 def _axes(file: NpzReader, key: str, frames: int, frames_axis: int | None) -> tuple[int, ...]:
