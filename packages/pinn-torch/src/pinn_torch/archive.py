@@ -16,10 +16,10 @@ from pinn_archive.contents import Archive, ModelPayload
 from pinn_archive.errors import ArchiveError
 from pinn_archive.reader import find_archive, read_archive
 from pinn_archive.writer import write_archive
-from pinn_config.configs import ModelConfig, TrainingConfig
-from pinn_config.execution import PyTorchExecutionConfig
+from pinn_config.configs import TrainingConfig
 
 from pinn_torch import __version__
+from pinn_torch.archived_configs import archived_configs
 from pinn_torch.errors import ModelArchiveError
 from pinn_torch.module import PtychoPINN_Lightning
 from pinn_torch.network import read_weights, write_weights
@@ -147,7 +147,7 @@ def _trained_model(archive: Archive, path: Path) -> TrainedModel:
             f"{path} holds the models {sorted(archive.models)}, but not {_NETWORK!r}: open an "
             "archive of a training"
         )
-    config, execution = _configs(archive, path)
+    config, execution = archived_configs(archive, path)
     try:
         probe = archive.arrays["probe"]
         trained_scale = float(archive.params["training_intensity_scale"])
@@ -179,20 +179,3 @@ def _trained_model(archive: Archive, path: Path) -> TrainedModel:
         float(np.exp(log_scale)) / trained_scale,
         dict(archive.provenance),
     )
-
-
-def _configs(archive: Archive, path: Path) -> tuple[TrainingConfig, PyTorchExecutionConfig]:
-    """The configurations in an archive; fields that a later version added are refused, fields it lacks have
-    their defaults."""
-    try:
-        stored = dict(archive.params["config"])
-        model = ModelConfig(**stored.pop("model"))
-        return TrainingConfig(model=model, **stored), PyTorchExecutionConfig(
-            **archive.params.get("execution", {})
-        )
-    except (KeyError, TypeError) as error:
-        raise ModelArchiveError(
-            f"the configuration in {path} is not one that this version knows ({error}): "
-            "open it with the version that wrote it "
-            f"({archive.provenance.get('pinn-torch', archive.backend)})"
-        ) from error

@@ -9,7 +9,6 @@ directly, and `pinn_config.update_legacy_dict` takes it. Importing this loads no
 from __future__ import annotations
 
 import difflib
-import warnings
 from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any, TypeVar
@@ -19,6 +18,7 @@ from pinn_config.errors import ConfigError
 from pinn_config.execution import PyTorchExecutionConfig
 from pinn_config.validation import shown
 
+from pinn_torch import config_values as values
 from pinn_torch.config_params import DataConfig, InferenceConfig, ModelConfig, TrainingConfig
 from pinn_torch.config_support import OPTIONS, Honoured, default_of, refuse_unhonoured
 
@@ -26,15 +26,6 @@ __all__ = ["to_execution_config", "to_inference_config", "to_model_config", "to_
 
 Overrides = Mapping[str, Any] | None
 C = TypeVar("C")
-
-_MODES = {"Unsupervised": "pinn", "Supervised": "supervised"}
-_ACTIVATIONS = {"silu": "swish", "SiLU": "swish"} | {
-    name: name for name in ("sigmoid", "swish", "softplus", "relu")
-}
-_LOSSES = {"Poisson": False, "MAE": True}
-_LOSS_MODES = {"poisson": False, "mae": True}
-_ACCELERATORS = {"cuda": "auto"} | {name: name for name in ("auto", "cpu", "gpu", "mps", "tpu")}
-_LOGGERS = {"Mlflow": "mlflow", "Lightning": "csv"}
 
 
 def to_model_config(
@@ -53,13 +44,13 @@ def to_model_config(
     """
     refuse_unhonoured(data, model)
     gridsize = _gridsize(data, model)
-    values = _copied("model", data, model) | {
+    found = _copied("model", data, model) | {
         "gridsize": gridsize,
-        "model_type": _mode(model.mode),
-        "amp_activation": _activation(model.amp_activation),
-        "probe_mask": _masked(model.probe_mask),
+        "model_type": values.model_type(model.mode),
+        "amp_activation": values.amp_activation(model.amp_activation),
+        "probe_mask": values.probe_mask(model.probe_mask),
     }
-    return _built(canonical.ModelConfig, values, overrides)
+    return _built(canonical.ModelConfig, found, overrides)
 
 
 def to_training_config(
@@ -95,7 +86,7 @@ def to_training_config(
     if groups == [None, None]:
         raise ConfigError("n_groups is not known: give overrides={'n_groups': ...}, the groups to draw")
     absolute = _absolute(pt_model, training)
-    values = (
+    found = (
         _copied("training", data, pt_model, training)
         | _grouping(data)
         | {
@@ -105,7 +96,7 @@ def to_training_config(
             "backend": "pytorch",
         }
     )
-    return _built(canonical.TrainingConfig, values, overrides)
+    return _built(canonical.TrainingConfig, found, overrides)
 
 
 def to_inference_config(
@@ -125,8 +116,8 @@ def to_inference_config(
     ):
         if (overrides or {}).get(name) is None:
             raise ConfigError(f"{name} is not known: give overrides={{{name!r}: ...}}, {what}")
-    values = _copied("inference", data, inference) | _grouping(data) | {"model": model, "backend": "pytorch"}
-    return _built(canonical.InferenceConfig, values, overrides)
+    found = _copied("inference", data, inference) | _grouping(data) | {"model": model, "backend": "pytorch"}
+    return _built(canonical.InferenceConfig, found, overrides)
 
 
 def to_execution_config(
@@ -144,13 +135,13 @@ def to_execution_config(
         An unknown device or recorder, a field that cannot be honoured, settings that cannot work.
     """
     refuse_unhonoured(training, inference)
-    values = _copied("execution", training, inference) | {
-        "accelerator": _one_of("device", training.device, _ACCELERATORS),
+    found = _copied("execution", training, inference) | {
+        "accelerator": values.accelerator(training.device),
         "strategy": training.strategy if training.n_devices != 1 else "auto",
         "scheduler": "Default" if training.scheduler == "Cosine" else training.scheduler,
-        "logger_backend": _one_of("orchestrator", training.orchestrator, _LOGGERS),
+        "logger_backend": values.logger_backend(training.orchestrator),
     }
-    return _built(PyTorchExecutionConfig, values, overrides)
+    return _built(PyTorchExecutionConfig, found, overrides)
 
 
 def _copied(section: str, *configs: Any) -> dict[str, Any]:
@@ -165,7 +156,7 @@ def _copied(section: str, *configs: Any) -> dict[str, Any]:
     return found
 
 
-def _built(kind: type[C], values: dict[str, Any], overrides: Overrides) -> C:
+def _built(kind: type[C], settings: dict[str, Any], overrides: Overrides) -> C:
     known = [item.name for item in fields(kind) if item.name != "model"]  # type: ignore[arg-type]
     problems = []
     for name in overrides or {}:
@@ -175,23 +166,14 @@ def _built(kind: type[C], values: dict[str, Any], overrides: Overrides) -> C:
             problems.append(f"{name!r} in overrides is no field of {kind.__name__}: {hint}")
     if problems:
         raise ConfigError(*problems)
-    return kind(**values | dict(overrides or {}))
+    return kind(**settings | dict(overrides or {}))
 
 
 def _gridsize(data: DataConfig, model: ModelConfig) -> int:
-    try:
-        rows, columns = data.grid_size
-    except (TypeError, ValueError) as error:
-        raise ConfigError(
-            f"grid_size must be two whole numbers, rows and columns, not {shown(data.grid_size)}"
-        ) from error
-    if rows != columns:
-        raise ConfigError(
-            f"Non-square grids not supported: grid_size is {rows} x {columns}, so give the same number twice"
-        )
+    side = values.gridsize(data.grid_size)
     # Nobody who says grid_size alone means four channels; a default cannot be told from its value otherwise.
     channels = (("C", data), ("C_model", model), ("C_forward", model))
-    allowed = {name: (rows * columns, _default(type(config), name)) for name, config in channels}
+    allowed = {name: (side**2, _default(type(config), name)) for name, config in channels}
     wrong = [
         f"{name}={shown(getattr(config, name))}"
         for name, config in channels
@@ -199,41 +181,17 @@ def _gridsize(data: DataConfig, model: ModelConfig) -> int:
     ]
     if wrong:
         raise ConfigError(
-            f"{', '.join(wrong)} was given, but a group of grid_size {rows} x {columns} has "
-            f"{rows * columns} patterns: give {rows * columns}, or leave it at its default"
+            f"{', '.join(wrong)} was given, but a group of grid_size {side} x {side} has "
+            f"{side**2} patterns: give {side**2}, or leave it at its default"
         )
-    return int(rows)
-
-
-def _mode(mode: Any) -> str:
-    if mode not in _MODES:
-        raise ConfigError(f"Invalid mode {mode!r}: give 'Unsupervised' or 'Supervised'")
-    return _MODES[mode]
-
-
-def _activation(name: Any) -> str:
-    if name not in _ACTIVATIONS:
-        raise ConfigError(f"Unknown activation {name!r}: give one of {', '.join(map(repr, _ACTIVATIONS))}")
-    return _ACTIVATIONS[name]
-
-
-def _masked(mask: Any) -> bool:
-    if mask is None or isinstance(mask, bool):
-        return bool(mask)
-    warnings.warn(
-        "probe_mask is an array of pixels, but the mask that is applied is a circle: "
-        "give True, or mask the probe itself",
-        UserWarning,
-        stacklevel=3,
-    )
-    return True
+    return side
 
 
 def _absolute(model: ModelConfig, training: TrainingConfig) -> bool:
     """Whether the mean absolute error is minimised, and not the likelihood: any of three fields says so."""
     return (
-        _one_of("loss_function", model.loss_function, _LOSSES)
-        or _one_of("torch_loss_mode", training.torch_loss_mode, _LOSS_MODES)
+        values.wants_mae("loss_function", model.loss_function)
+        or values.wants_mae("torch_loss_mode", training.torch_loss_mode)
         or not training.nll
     )
 
@@ -257,12 +215,6 @@ def _grouping(data: DataConfig) -> dict[str, Any]:
         "min_neighbor_distance": low,
         "max_neighbor_distance": high,
     }
-
-
-def _one_of(name: str, value: Any, known: Mapping[str, Any]) -> Any:
-    if value not in known:
-        raise ConfigError(f"{name} must be one of {', '.join(map(repr, known))}, not {shown(value)}")
-    return known[value]
 
 
 def _default(kind: type, name: str) -> Any:

@@ -7,6 +7,7 @@ __all__ = [
     "ModelNameError",
     "ModelPathError",
     "NotFiniteError",
+    "PathNotFoundError",
     "TorchMissingError",
     "TorchRunError",
 ]
@@ -37,3 +38,7 @@ class ModelNameError(ModelArchiveError, KeyError):
 
 class NotFiniteError(RuntimeError):
     """The loss became NaN or infinite, so the training was stopped."""
+
+
+class PathNotFoundError(FileNotFoundError):
+    """There is no file at a path that a caller named."""

@@ -1,0 +1,10 @@
+"""The payloads of a run under their historical module name; see `pinn_torch.config_factory`."""
+
+from pinn_torch.config_factory import (
+    InferencePayload,
+    TrainingPayload,
+    create_inference_payload,
+    create_training_payload,
+)
+
+__all__ = ["InferencePayload", "TrainingPayload", "create_inference_payload", "create_training_payload"]
