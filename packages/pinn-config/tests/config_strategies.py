@@ -88,6 +88,11 @@ trainings = st.builds(
     intensity_scale_trainable=st.booleans(),
     sequential_sampling=st.booleans(),
     predicted_neighbors=st.integers(0, 20),
+    amp_loss=st.sampled_from([None, "Total_Variation", "Mean_Deviation"]),
+    phase_loss=st.sampled_from([None, "Total_Variation", "Mean_Deviation"]),
+    amp_loss_coeff=weights,
+    phase_loss_coeff=weights,
+    phase_subtraction=st.booleans(),
     **sampling,
 )
 trainings = st.builds(_with_neighbours, trainings, neighbours)

@@ -74,6 +74,11 @@ TRAINING_KEYS = {
     "sequential_sampling": "sequential_sampling",
     "backend": "backend",
     "predicted_neighbors": "predicted_neighbors",
+    "amp_loss": "amp_loss",
+    "phase_loss": "phase_loss",
+    "amp_loss_coeff": "amp_loss_coeff",
+    "phase_loss_coeff": "phase_loss_coeff",
+    "phase_subtraction": "phase_subtraction",
 }
 INFERENCE_KEYS = {
     "model_path": "model_path",

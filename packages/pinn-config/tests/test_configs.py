@@ -50,7 +50,15 @@ def test_the_defaults_of_the_public_implementation() -> None:
         "architecture": "cnn",
     }
     # What the public implementation has no name for.
-    own = {"predicted_neighbors": 3, "overlap_passes": None}
+    own = {
+        "predicted_neighbors": 3,
+        "overlap_passes": None,
+        "amp_loss": None,
+        "phase_loss": None,
+        "amp_loss_coeff": 1.0,
+        "phase_loss_coeff": 1.0,
+        "phase_subtraction": True,
+    }
     assert {name: value for name, value in defaults(TrainingConfig).items() if name not in own} == {
         "train_data_file": None,
         "test_data_file": None,
@@ -93,8 +101,8 @@ def test_the_defaults_of_the_public_implementation() -> None:
         "output_dir": Path("inference_outputs"),
         "backend": "tensorflow",
     }
-    assert TrainingConfig(ModelConfig()).predicted_neighbors == own["predicted_neighbors"]
-    assert InferenceConfig(ModelConfig()).overlap_passes is own["overlap_passes"]
+    ours = {**defaults(InferenceConfig), **defaults(TrainingConfig)}
+    assert {name: ours[name] for name in own} == own
     assert TrainingConfig(ModelConfig()).n_groups == 512
     assert InferenceConfig(ModelConfig(), Path("a"), Path("b.npz")).n_groups is None
 

@@ -58,6 +58,11 @@ WRONG = {
     "debug": [0],
     "predicted_neighbors": [-1, 1.5, None],
     "overlap_passes": [0, "all"],
+    "amp_loss": ["TV", False],
+    "phase_loss": ["total_variation", 0],
+    "amp_loss_coeff": [-1, None],
+    "phase_loss_coeff": [-0.1, float("inf"), True],
+    "phase_subtraction": [1, None],
 }
 
 

@@ -11,6 +11,7 @@ from pinn_data.probe import probe_modes
 from pinn_torch.datamodule import PatternStack
 from pinn_torch.errors import TorchRunError
 from pinn_torch.module import BACKGROUND, PtychoPINN_Lightning, normalised_probe
+from pinn_torch.objective import Objective
 from torch_scans import small_scan
 
 
@@ -57,7 +58,7 @@ def test_the_weights_of_the_losses_weigh_them():
     batch = PatternStack(scan).batch(np.array([[0]]))
     with torch.no_grad():
         one, other, both = (
-            _module(scan, nll_weight=n, mae_weight=m).loss(batch, 64)["loss"].item()
+            _module(scan, objective=Objective(nll_weight=n, mae_weight=m)).loss(batch, 64)["loss"].item()
             for n, m in ((1.0, 0.0), (0.0, 1.0), (2.0, 3.0))
         )
     assert both == pytest.approx(2 * one + 3 * other, rel=1e-5)
@@ -99,4 +100,4 @@ def test_a_probe_of_another_shape_is_refused():
 
 def test_a_loss_without_weights_is_refused():
     with pytest.raises(TorchRunError, match="nothing would be learned"):
-        _module(small_scan(), nll_weight=0.0)
+        _module(small_scan(), objective=Objective(nll_weight=0.0))

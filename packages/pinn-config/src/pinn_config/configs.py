@@ -36,7 +36,7 @@ class ModelConfig:
     gridsize: int = setting(1, "a group has gridsize x gridsize neighbouring patterns, one channel each")
     n_filters_scale: int = setting(2, "multiplies the number of filters of every layer")
     model_type: Literal["pinn", "supervised"] = setting(
-        "pinn", "learn from the physics, or from known objects"
+        "pinn", "learn from the diffraction, or from the object in the file in its place"
     )
     amp_activation: Literal["sigmoid", "swish", "softplus", "relu"] = setting(
         "sigmoid", "activation of the amplitude"
@@ -82,8 +82,12 @@ class TrainingConfig:
     nepochs: int = setting(50, "passes over the groups")
     mae_weight: float = setting(0.0, "weight of the mean absolute error of the diffraction amplitudes")
     nll_weight: float = setting(1.0, "weight of the Poisson negative log-likelihood of the counts")
-    realspace_mae_weight: float = setting(0.0, "weight of the mean absolute error of the object")
-    realspace_weight: float = setting(0.0, "weight of the real-space consistency")
+    realspace_mae_weight: float = setting(
+        0.0, "weight of the error of the object against that of the file, within the real-space loss"
+    )
+    realspace_weight: float = setting(
+        0.0, "weight of the real-space loss: total variation, and the error above"
+    )
     nphotons: float = setting(1e9, "photons in one pattern, where the data do not tell")
     n_groups: int | None = setting(None, f"groups that are drawn; none: {DEFAULT_N_GROUPS}")
     n_images: int | None = setting(None, "deprecated name of n_groups")
@@ -108,6 +112,17 @@ class TrainingConfig:
     backend: Literal["tensorflow", "pytorch"] = setting("tensorflow", "the framework that trains")
     predicted_neighbors: int = setting(
         3, "patterns near each group that the network does not see and must predict: the overlap constraint"
+    )
+    amp_loss: Literal["Total_Variation", "Mean_Deviation"] | None = setting(
+        None, "regulariser of the object's amplitude: its difference between neighbours, or from its mean"
+    )
+    phase_loss: Literal["Total_Variation", "Mean_Deviation"] | None = setting(
+        None, "the same of the object's phase"
+    )
+    amp_loss_coeff: float = setting(1.0, "weight of amp_loss")
+    phase_loss_coeff: float = setting(1.0, "weight of phase_loss")
+    phase_subtraction: bool = setting(
+        True, "known objects lose their mean phase, which patterns do not tell, before they are learned"
     )
 
     def __post_init__(self) -> None:

@@ -51,6 +51,8 @@ _BOUNDS: Mapping[str, tuple[bool, int]] = {
     "nll_weight": (False, 0),
     "realspace_mae_weight": (False, 0),
     "realspace_weight": (False, 0),
+    "amp_loss_coeff": (False, 0),
+    "phase_loss_coeff": (False, 0),
     "nphotons": (True, 0),
     "n_groups": (False, 1),
     "n_images": (False, 1),

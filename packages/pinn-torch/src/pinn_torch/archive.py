@@ -23,6 +23,7 @@ from pinn_torch.archived_configs import archived_configs
 from pinn_torch.errors import ModelArchiveError
 from pinn_torch.module import PtychoPINN_Lightning
 from pinn_torch.network import read_weights, write_weights
+from pinn_torch.objective import Objective
 
 __all__ = ["BACKEND", "TrainedModel", "load_model", "save_model"]
 
@@ -161,8 +162,7 @@ def _trained_model(archive: Archive, path: Path) -> TrainedModel:
         torch.from_numpy(np.array(probe, np.complex64)),
         trained_scale,
         execution=execution,
-        nll_weight=config.nll_weight,
-        mae_weight=config.mae_weight,
+        objective=Objective.of(config),
         probe_trainable=config.probe_trainable,
         intensity_scale_trainable=config.intensity_scale_trainable,
     )

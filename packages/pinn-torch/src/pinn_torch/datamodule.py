@@ -20,7 +20,9 @@ from pinn_data.scan import split_subpixel
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from pinn_torch.errors import TorchRunError
+from pinn_torch.labels import ObjectLabels
 from pinn_torch.module import Batch
+from pinn_torch.objective import Objective
 
 __all__ = [
     "GroupedPatterns",
@@ -39,9 +41,11 @@ class PatternStack:
     """A scan as the network wants it, made batch by batch: the measured stack is never copied.
 
     scale : network amplitude = scale * measured amplitude, so that the mean energy of a pattern is (N/2)**2
+    labels : where a training needs them, what its batches have besides
     """
 
-    def __init__(self, scan: Scan) -> None:
+    def __init__(self, scan: Scan, labels: ObjectLabels | None = None) -> None:
+        self.labels = labels
         self.diffraction = scan.diffraction
         self.unit = scan.unit
         self.N = scan.N
@@ -66,11 +70,14 @@ class PatternStack:
         amplitude = torch.from_numpy(np.ascontiguousarray(patterns, dtype=np.float32))
         if self.unit != "amplitude":
             amplitude = amplitude.sqrt_()
-        return {
+        batch = {
             "amplitude": amplitude.mul_(self.scale),
             "centres": torch.from_numpy(self.centres[rows]),
             "fractions": torch.from_numpy(self.fractions[rows]),
         }
+        if self.labels is not None:
+            batch["labels"] = torch.from_numpy(self.labels.patches(rows))
+        return batch
 
 
 class GroupedPatterns(Dataset):
@@ -171,8 +178,8 @@ class ScanDataModule(lightning.LightningDataModule):
         self.config, self.execution, self.seed = config, execution, seed
         # Lightning asks for the data of a resumed training before it counts up the epoch that was finished.
         self.first_epoch = 0
-        self.stack = PatternStack(scan)
-        self.validation_stack = PatternStack(validation) if validation is not None else None
+        self.stack = self._stack(scan)
+        self.validation_stack = self._stack(validation) if validation is not None else None
         self._positions = scan.positions
         self._first = self._rows(scan.positions, seed, "training")
         self._validation = (
@@ -185,6 +192,17 @@ class ScanDataModule(lightning.LightningDataModule):
             self.canvas = max(
                 self.canvas, canvas_size(self.validation_stack.centres, self._validation, self.stack.N)
             )
+
+    def _stack(self, scan: Scan) -> PatternStack:
+        objective, model = Objective.of(self.config), self.config.model
+        if not objective.needs_labels:
+            return PatternStack(scan)
+        why = (
+            "model_type='supervised'"
+            if objective.supervised
+            else f"realspace_mae_weight={objective.realspace_mae_weight:g}"
+        )
+        return PatternStack(scan, ObjectLabels(scan, why, model.gaussian_smoothing_sigma))
 
     @property
     def validates(self) -> bool:

@@ -14,8 +14,21 @@ from torch import Tensor, nn
 
 from pinn_torch.checkpoints import monitored
 from pinn_torch.errors import NotFiniteError, TorchRunError
-from pinn_torch.losses import amplitude_mae, poisson_deviance, poisson_nll
+from pinn_torch.losses import (
+    amplitude_deviation,
+    amplitude_error,
+    amplitude_mae,
+    amplitude_variation,
+    phase_deviation,
+    phase_error,
+    phase_variation,
+    poisson_deviance,
+    poisson_nll,
+    total_variation,
+    without_mean_phase,
+)
 from pinn_torch.network import PtychoNetwork
+from pinn_torch.objective import Objective
 from pinn_torch.physics import GroupOptics, fourier_shift
 from pinn_torch.schedule import Schedule
 
@@ -23,8 +36,9 @@ __all__ = ["BACKGROUND", "Batch", "PtychoPINN_Lightning", "normalised_probe", "p
 
 Batch = dict[str, Tensor]
 """``amplitude`` (group, pattern, N, N) float32 with mean energy (N/2)**2, ``centres`` (group, pattern, 2)
-int64 whole-pixel positions and ``fractions`` (group, pattern, 2) float32. The first `channels` patterns are
-the network's input; those that follow it must predict without having seen them."""
+int64 whole-pixel positions and ``fractions`` (group, pattern, 2) float32; where the objective needs them also
+``labels`` (group, pattern, N, N) complex64, see `pinn_torch.labels`. The first `channels` patterns are the
+network's input; those that follow it must predict without having seen them."""
 
 BACKGROUND = math.sqrt(0.5)
 """Transmission of an empty object in the network's units, so that an amplitude below 1 has room above the
@@ -34,6 +48,11 @@ mean."""
 # over the whole.
 _MILESTONES, _STAGE_FACTOR, _EXPONENTIAL_TOTAL = (0.5, 0.75, 0.9), 0.4, 0.03
 _WARM_UP_STEPS = 30
+
+_REGULARISERS = {
+    "Total_Variation": (amplitude_variation, phase_variation),
+    "Mean_Deviation": (amplitude_deviation, phase_deviation),
+}
 
 
 def normalised_probe(probe: Tensor, size: int, probe_scale: float) -> Tensor:
@@ -48,10 +67,12 @@ def normalised_probe(probe: Tensor, size: int, probe_scale: float) -> Tensor:
 
 class PtychoPINN_Lightning(lightning.LightningModule):
     """Learns objects from diffraction alone: probe x predicted patch, Fourier transform, Poisson likelihood.
+    Or from labels, as its objective says.
 
     model : ModelConfig
     probe : (mode, N, N) complex64, any scale; becomes the model's state, normalised
     intensity_scale : sqrt(photons a pattern) / (N/2), from network units to sqrt(photons)
+    objective : what is minimised; default the Poisson likelihood
     """
 
     def __init__(
@@ -61,31 +82,34 @@ class PtychoPINN_Lightning(lightning.LightningModule):
         intensity_scale: float,
         *,
         execution: PyTorchExecutionConfig | None = None,
-        nll_weight: float = 1.0,
-        mae_weight: float = 0.0,
+        objective: Objective | None = None,
         probe_trainable: bool = False,
         intensity_scale_trainable: bool = True,
     ) -> None:
         super().__init__()
         self._check_probe(probe, model.N)
-        if nll_weight <= 0 and mae_weight <= 0:
+        self.objective = objective or Objective()
+        if not self.objective.learns:
             raise TorchRunError(
-                "nll_weight and mae_weight are both 0, so nothing would be learned: set one of them above 0"
+                "every weight of the loss is 0, so nothing would be learned: set nll_weight, mae_weight or "
+                "realspace_weight above 0"
+            )
+        if probe_trainable and not self.objective.looks_at_diffraction:
+            raise TorchRunError(
+                "probe_trainable=True was given, but a probe is learned from the diffraction, which does not "
+                "enter this loss: set model_type: pinn and a weight for it, or probe_trainable: false"
             )
         self.model = model
         self.execution = execution or PyTorchExecutionConfig()
-        self.nll_weight, self.mae_weight = nll_weight, mae_weight
         self.network = PtychoNetwork(network(model))
         normalised = normalised_probe(probe.to(torch.complex64), model.N, model.probe_scale)
         self.probe_parts = nn.Parameter(torch.view_as_real(normalised).clone(), requires_grad=probe_trainable)
         self.log_intensity_scale = nn.Parameter(
             torch.tensor(math.log(intensity_scale), dtype=torch.float32),
-            requires_grad=intensity_scale_trainable,
+            requires_grad=intensity_scale_trainable and self.objective.looks_at_diffraction,
         )
         self.training_intensity_scale = float(intensity_scale)
         self.channels = model.gridsize**2
-        kind = "poisson" if nll_weight > 0 else "mae"
-        self.loss_name, self.val_loss_name = f"{kind}_train_loss", f"{kind}_val_loss"
         # How far the training is, 0 to 1; the training replaces it where seconds are limited too.
         self.progress: Any = lambda step: step / max(1, self.trainer.estimated_stepping_batches)
         # In place of the execution's scheduler, where a client brought its own (`pinn_torch.api`).
@@ -113,6 +137,16 @@ class PtychoPINN_Lightning(lightning.LightningModule):
                 f"the probe has shape {tuple(probe.shape)}, but (modes, {N}, {N}) is needed: "
                 f"crop the patterns and the probe to N={N}, or set N"
             )
+
+    @property
+    def loss_name(self) -> str:
+        """The name under which the loss of the training is logged."""
+        return self.objective.loss_name("train")
+
+    @property
+    def val_loss_name(self) -> str:
+        """The name under which the loss of the validation is logged."""
+        return self.objective.loss_name("val")
 
     @property
     def probe(self) -> Tensor:
@@ -149,30 +183,73 @@ class PtychoPINN_Lightning(lightning.LightningModule):
         return self.network(batch["amplitude"][:, given], optics, start), optics
 
     def loss(self, batch: Batch, canvas: int) -> dict[str, Tensor]:
-        """``loss`` to minimise, and for reading: the Poisson ``nll`` and ``deviance`` of the patterns that
-        the network saw (and of those it did not see: ``predicted_deviance``)."""
+        """``loss`` to minimise, see `pinn_torch.objective`, and for reading the terms that it is made of.
+
+        Always there are the Poisson ``nll`` and ``deviance`` of the patterns that the network saw, and
+        ``predicted_deviance`` of those that it did not see.
+        """
         objects, seen = self(batch, canvas)
-        terms = self._misfit(objects, seen, batch["amplitude"][:, : self.channels])
+        given, unseen = slice(0, self.channels), slice(self.channels, None)
+        turn = None
+        if self.objective.needs_labels and self.objective.phase_subtraction:
+            turn = without_mean_phase(batch["labels"][:, given], seen.relative_intensity.detach())
+        terms = self._misfit(objects, seen, batch, given, turn)
         if batch["amplitude"].shape[1] > self.channels:
-            unseen = slice(self.channels, None)
             optics = self.optics(batch, unseen, self.corners(batch)[0], canvas)
-            others = self._misfit(objects, optics, batch["amplitude"][:, unseen])
+            others = self._misfit(objects, optics, batch, unseen, turn)
             # Both kinds of patterns count alike: only the unseen ones punish a network that learns noise by
             # heart.
             terms["loss"] = terms["loss"] + others["loss"]
-            terms["predicted_deviance"] = others["deviance"]
-        return terms
+            terms |= {f"predicted_{name}": value for name, value in others.items() if name != "loss"}
+        plain = self._regularisation(objects, seen.coverage.detach())
+        return terms | plain | {"loss": terms["loss"] + plain["loss"]}
 
-    def _misfit(self, objects: Tensor, optics: GroupOptics, amplitude: Tensor) -> dict[str, Tensor]:
-        scale = torch.exp(2 * self.log_intensity_scale)
-        rate = optics.intensity(objects) * scale
-        # What was counted: it does not move with the scale that is learned.
-        counts = amplitude**2 * self.training_intensity_scale**2
-        nll = poisson_nll(rate, counts)
-        loss = self.nll_weight * nll
-        if self.mae_weight > 0:
-            loss = loss + self.mae_weight * amplitude_mae(rate, counts)
-        return {"loss": loss, "nll": nll.detach(), "deviance": poisson_deviance(rate, counts).detach()}
+    def _misfit(
+        self, objects: Tensor, optics: GroupOptics, batch: Batch, patterns: slice, turn: Tensor | None
+    ) -> dict[str, Tensor]:
+        """What compares some of the patterns with what was measured, or with labels."""
+        o = self.objective
+        terms: dict[str, Tensor] = {}
+        loss = objects.new_zeros((), dtype=torch.float32)
+        with torch.set_grad_enabled(torch.is_grad_enabled() and o.looks_at_diffraction):
+            scale = torch.exp(2 * self.log_intensity_scale)
+            rate = optics.intensity(objects) * scale
+            # What was counted: it does not move with the scale that is learned.
+            counts = batch["amplitude"][:, patterns] ** 2 * self.training_intensity_scale**2
+            terms["nll"] = poisson_nll(rate, counts)
+            terms["deviance"] = poisson_deviance(rate, counts).detach()
+            if o.mae_weight > 0:
+                terms["mae"] = amplitude_mae(rate, counts)
+        if o.looks_at_diffraction:
+            loss = loss + o.nll_weight * terms["nll"]
+            if o.mae_weight > 0:
+                loss = loss + o.mae_weight * terms["mae"]
+        if o.needs_labels:
+            labels = batch["labels"][:, patterns] * (BACKGROUND * self.model.probe_scale / 4)
+            labels = labels if turn is None else labels * turn
+            patches, light = optics.patches(objects), optics.relative_intensity.detach()
+            terms["amplitude_error"] = amplitude_error(patches, labels, light)
+            terms["phase_error"] = phase_error(patches, labels, light)
+            amplitude_weight, phase_weight = o.label_weights
+            loss = loss + amplitude_weight * terms["amplitude_error"] + phase_weight * terms["phase_error"]
+        return {name: value.detach() for name, value in terms.items()} | {"loss": loss}
+
+    def _regularisation(self, objects: Tensor, light: Tensor) -> dict[str, Tensor]:
+        """What looks at the object alone."""
+        o = self.objective
+        terms: dict[str, Tensor] = {}
+        loss = objects.new_zeros((), dtype=torch.float32)
+        if o.realspace_weight > 0:
+            terms["total_variation"] = total_variation(objects, light)
+            loss = loss + o.realspace_weight * terms["total_variation"]
+        for index, (kind, coefficient) in enumerate(
+            ((o.amp_loss, o.amp_loss_coeff), (o.phase_loss, o.phase_loss_coeff))
+        ):
+            if kind is not None and coefficient > 0:
+                name = ("amp_loss", "phase_loss")[index]
+                terms[name] = _REGULARISERS[kind][index](objects, light)
+                loss = loss + coefficient * terms[name]
+        return {name: value.detach() for name, value in terms.items()} | {"loss": loss}
 
     def training_step(self, batch: Batch, index: int) -> Tensor:
         terms = self.loss(batch, self.trainer.datamodule.canvas)

@@ -13,11 +13,7 @@ from pinn_torch.errors import TorchRunError
 __all__ = ["refuse_unsupported"]
 
 _WITHOUT_EFFECT: dict[type, tuple[str, ...]] = {
-    TrainingConfig: (
-        "realspace_weight",
-        "realspace_mae_weight",
-        "positions_provided",
-    ),
+    TrainingConfig: ("positions_provided",),
     PyTorchExecutionConfig: (
         "devices",
         "middle_trim",

@@ -34,6 +34,7 @@ from pinn_torch.devices import device_of, prepare_cpu, resolved_precision
 from pinn_torch.errors import TorchRunError
 from pinn_torch.loggers import experiment_logger
 from pinn_torch.module import PtychoPINN_Lightning
+from pinn_torch.objective import Objective
 from pinn_torch.progress import History, ProgressBar
 from pinn_torch.supported import refuse_unsupported
 from pinn_torch.workflows import TrainingResult
@@ -62,11 +63,6 @@ def run_training(
     execution = execution or PyTorchExecutionConfig()
     validate(config)
     refuse_unsupported(config, config.model, execution)
-    if config.model.model_type != "pinn":
-        raise TorchRunError(
-            f"model_type={config.model.model_type!r} was given, but only 'pinn' can be trained: "
-            "set model_type: pinn"
-        )
     if scan.N != config.model.N:
         raise TorchRunError(
             f"the patterns are {scan.N} x {scan.N}, but the network is for N={config.model.N}: set "
@@ -98,13 +94,12 @@ def run_training(
             probe,
             data.stack.intensity_scale,
             execution=execution,
-            nll_weight=config.nll_weight,
-            mae_weight=config.mae_weight,
+            objective=Objective.of(config),
             probe_trainable=config.probe_trainable,
             intensity_scale_trainable=config.intensity_scale_trainable,
         )
     else:
-        module.execution = execution
+        module.execution, module.objective = execution, Objective.of(config)
         module.adopt(probe, data.stack.intensity_scale)
     history = History(max_seconds)
     module.progress = history.done
