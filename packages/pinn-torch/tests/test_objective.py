@@ -92,7 +92,12 @@ _CASES = [
     ({"supervised": True, "phase_subtraction": False}, {"amplitude_error": 2, "phase_error": 4}),
     ({"supervised": True, "nll_weight": 3.0, "mae_weight": 9.0}, {"amplitude_error": 2, "phase_error": 4}),
     (
-        {"supervised": True, "realspace_weight": 2.0, "realspace_mae_weight": 0.5, "amp_loss": "Mean_Deviation"},
+        {
+            "supervised": True,
+            "realspace_weight": 2.0,
+            "realspace_mae_weight": 0.5,
+            "amp_loss": "Mean_Deviation",
+        },
         {"amplitude_error": 3, "phase_error": 5, "total_variation": 2, "amplitude_deviation": 1},
     ),
 ]

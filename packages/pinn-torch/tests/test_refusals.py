@@ -43,12 +43,6 @@ def test_a_size_without_a_network(tmp_path):
     _refused(e, tmp_path / "out")
 
 
-def test_a_network_that_needs_truth(tmp_path):
-    with pytest.raises(TorchRunError, match=r"model_type='supervised'.*: set model_type: pinn") as e:
-        small_training(tmp_path / "out", small_scan(), model={"model_type": "supervised"})
-    _refused(e, tmp_path / "out")
-
-
 def test_every_problem_of_a_configuration_at_once(tmp_path):
     with pytest.raises(ConfigError) as e:
         small_training(tmp_path / "out", small_scan(), batch_size=0, nepochs=-1)

@@ -18,7 +18,7 @@ def test_defaults_are_supported():
 @pytest.mark.parametrize(
     ("config", "name"),
     [
-        (TrainingConfig(ModelConfig(), realspace_weight=0.5), "realspace_weight=0.5"),
+        (TrainingConfig(ModelConfig(), positions_provided=False), "positions_provided=False"),
         (PyTorchExecutionConfig(middle_trim=3), "middle_trim=3"),
         (PyTorchExecutionConfig(devices=2), "devices=2"),
     ],

@@ -22,6 +22,7 @@ from pinn_config.files import to_yaml
 from pinn_data.npz import Scan
 
 from pinn_torch.errors import TorchRunError
+from pinn_torch.objective import Objective
 
 __all__ = [
     "FOLDER",
@@ -116,7 +117,7 @@ def fingerprint(
     """A text that two trainings share only if one may go on where the other was stopped.
 
     It covers the seed, every setting that changes the result (paths, bars, loggers and loading do not), and
-    what was measured: all positions, the probe, and a sample of the frames.
+    what was measured: all positions, the probe, and a sample of the frames; the object, where it is learned.
     """
     defaults = {item.name: item.default for item in dataclasses.fields(PyTorchExecutionConfig)}
     execution = dataclasses.replace(execution, **{name: defaults[name] for name in _WITHOUT_INFLUENCE})
@@ -129,6 +130,8 @@ def fingerprint(
         frames = np.unique(np.linspace(0, len(data) - 1, _SAMPLED_FRAMES).astype(int))
         for array in (data.positions, data.probe, data.diffraction[frames]):
             digest.update(np.ascontiguousarray(array).tobytes())
+        if data.object is not None and Objective.of(config).needs_labels:
+            digest.update(np.ascontiguousarray(data.object).tobytes())
     return digest.hexdigest()
 
 
