@@ -10,6 +10,7 @@ from hypothesis.extra import numpy as hnp
 from pinn_data.diffraction import (
     detect_unit,
     frame_energies,
+    holds_counts,
     intensity_scale,
     measured_nphotons,
     normalisation,
@@ -96,6 +97,19 @@ def test_one_fraction_anywhere_makes_amplitudes():
 @pytest.mark.parametrize("label", ["counts", "Intensity ", "AMPLITUDE"])
 def test_a_label_wins_over_the_rule(label):
     assert detect_unit(np.ones((1, 4, 4)), label) == label.strip().lower()
+
+
+@given(st.integers(0, 2**32 - 1), st.sampled_from([20, 2**16, 2**21]))
+def test_counts_are_recognised_in_every_unit_and_what_is_scaled_is_not(seed, largest):
+    counts = np.random.default_rng(seed).integers(0, largest, size=(3, 4, 4))
+    counts[0, 0, 0] = 3
+    assert holds_counts(counts, "counts") and holds_counts(counts.astype(np.float64), "intensity")
+    for dtype in (np.float32, np.float64):
+        assert holds_counts(np.sqrt(counts).astype(dtype), "amplitude")
+        assert not holds_counts((0.9 * np.sqrt(counts)).astype(dtype), "amplitude")
+        assert not holds_counts((0.9 * counts).astype(dtype), "intensity")
+    with pytest.raises(UnitError):
+        holds_counts(counts, "photons")
 
 
 def test_a_wrong_label_is_refused():

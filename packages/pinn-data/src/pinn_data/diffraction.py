@@ -83,6 +83,21 @@ def is_whole(stack: Stack) -> bool:
     return all(bool((stack[block] == np.rint(stack[block])).all()) for block in frame_blocks(stack))
 
 
+def holds_counts(stack: Stack, unit: str) -> bool:
+    """Whether the stack tells how many photons were counted: its squares (of amplitudes) or its numbers are
+    whole, within what float32 rounds.
+
+    Stops at the first block that holds another number.  Raises UnitError for an unknown unit.
+    """
+    known = check_unit(unit)
+    if known == "counts":
+        return True
+    if known == "intensity":
+        return is_whole(stack)
+    squares = (np.square(stack[block], dtype=np.float64) for block in frame_blocks(stack))
+    return all(bool((np.abs(s - np.rint(s)) <= _SNAP * np.rint(s)).all()) for s in squares)
+
+
 def detect_unit(stack: Stack, label: str | None = None) -> Unit:
     """What a stack holds: its `label` where it has one, else the rule of the format.
 

@@ -167,6 +167,11 @@ class Scan:
         """Mean number of photons in a frame, measured from the patterns (mean of sum(amplitude**2))."""
         return units.measured_nphotons(self.diffraction, self.unit)
 
+    @cached_property
+    def holds_counts(self) -> bool:
+        """Whether the patterns tell how many photons were counted, whatever their unit."""
+        return units.holds_counts(self.diffraction, self.unit)
+
     def amplitude(self) -> NDArray[np.float32]:
         """Amplitudes (n, N, N) float32; the stored array itself where it is that already."""
         return units.to_amplitude(self.diffraction, self.unit)

@@ -42,20 +42,23 @@ class PatternStack:
 
     scale : network amplitude = scale * measured amplitude, so that the mean energy of a pattern is (N/2)**2
     labels : where a training needs them, what its batches have besides
+    nphotons : photons of a mean pattern, from a configuration; default, and always where the patterns are
+        counts, what is measured
     """
 
-    def __init__(self, scan: Scan, labels: ObjectLabels | None = None) -> None:
+    def __init__(self, scan: Scan, labels: ObjectLabels | None = None, nphotons: float | None = None) -> None:
         self.labels = labels
         self.diffraction = scan.diffraction
         self.unit = scan.unit
         self.N = scan.N
-        self.nphotons = scan.nphotons
-        if self.nphotons <= 0:
+        energy = scan.nphotons
+        if energy <= 0:
             raise TorchRunError(
                 "all diffraction patterns are empty (no counts), so there is nothing to learn "
                 "from: check the file"
             )
-        self.scale = (self.N / 2) / float(np.sqrt(self.nphotons))
+        self.nphotons = energy if nphotons is None or scan.holds_counts else nphotons
+        self.scale = (self.N / 2) / float(np.sqrt(energy))
         self.intensity_scale = intensity_scale(self.nphotons, self.N)
         centres, fractions = split_subpixel(scan.positions)
         self.centres = centres
@@ -108,6 +111,22 @@ class _Shuffled(Sampler):
     def __iter__(self) -> Iterator[int]:
         generator = torch.Generator().manual_seed(self.seed)
         return iter(torch.randperm(self.length, generator=generator).tolist())
+
+
+def _report_photons(scan: Scan, configured: float) -> None:
+    """Says which number of photons the likelihood takes, where the file and the configuration differ."""
+    if not scan.holds_counts:
+        _LOG.info(
+            "the patterns hold no counts, so a mean pattern is taken for nphotons=%g photons", configured
+        )
+    # The default stands for no opinion.
+    elif configured != TrainingConfig.nphotons and not 0.5 <= configured / scan.nphotons <= 2:
+        _LOG.warning(
+            "nphotons=%g was given, but the patterns hold %.4g photons on average: the measured number is "
+            "taken; mend nphotons, or check the unit of the patterns",
+            configured,
+            scan.nphotons,
+        )
 
 
 def _as_it_is(batch: Batch) -> Batch:
@@ -179,6 +198,7 @@ class ScanDataModule(lightning.LightningDataModule):
         # Lightning asks for the data of a resumed training before it counts up the epoch that was finished.
         self.first_epoch = 0
         self.stack = self._stack(scan)
+        _report_photons(scan, config.nphotons)
         self.validation_stack = self._stack(validation) if validation is not None else None
         self._positions = scan.positions
         self._first = self._rows(scan.positions, seed, "training")
@@ -196,13 +216,14 @@ class ScanDataModule(lightning.LightningDataModule):
     def _stack(self, scan: Scan) -> PatternStack:
         objective, model = Objective.of(self.config), self.config.model
         if not objective.needs_labels:
-            return PatternStack(scan)
+            return PatternStack(scan, nphotons=self.config.nphotons)
         why = (
             "model_type='supervised'"
             if objective.supervised
             else f"realspace_mae_weight={objective.realspace_mae_weight:g}"
         )
-        return PatternStack(scan, ObjectLabels(scan, why, model.gaussian_smoothing_sigma))
+        labels = ObjectLabels(scan, why, model.gaussian_smoothing_sigma)
+        return PatternStack(scan, labels, self.config.nphotons)
 
     @property
     def validates(self) -> bool:

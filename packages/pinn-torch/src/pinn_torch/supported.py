@@ -13,7 +13,6 @@ from pinn_torch.errors import TorchRunError
 __all__ = ["refuse_unsupported"]
 
 _WITHOUT_EFFECT: dict[type, tuple[str, ...]] = {
-    TrainingConfig: ("positions_provided",),
     PyTorchExecutionConfig: (
         "devices",
         "middle_trim",
@@ -30,6 +29,12 @@ def refuse_unsupported(*configs: Any) -> None:
     TorchRunError
         Naming each setting that is not.
     """
+    for config in configs:
+        if isinstance(config, TrainingConfig) and not config.positions_provided:
+            raise TorchRunError(
+                "positions_provided=False was given, but groups and image are made from positions, which a "
+                "scan always has: leave it at true (the flag is one of former simulation scripts)"
+            )
     wrong = [
         f"{item.name}={getattr(config, item.name)!r}"
         for config in configs
