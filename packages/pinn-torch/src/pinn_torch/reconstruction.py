@@ -97,6 +97,18 @@ def run_reconstruction(
     rows = without_far_members(stack.centres, rows, scan.N, "reconstruction")
     if config.n_groups is None:
         _report_left_out(frames, rows)
+    _LOG.debug(
+        "%d of %d frames of %d x %d in %d groups of %d; %d passes on %s; canvas %d x %d at %s",
+        len(frames),
+        len(scan),
+        scan.N,
+        scan.N,
+        *rows.shape,
+        passes,
+        device,
+        *canvas.shape,
+        canvas.origin,
+    )
     batch_size = execution.inference_batch_size or trained.config.batch_size
     clock = _Clock()
     with torch.inference_mode(), progress_bar(execution.enable_progress_bar) as bar:

@@ -129,6 +129,7 @@ def reconstruct(
     require_torch()
     from pinn_torch.devices import same_arithmetic_afterwards
     from pinn_torch.reconstruction import run_reconstruction
+    from pinn_torch.verbosity import detailed_logs
 
-    with same_arithmetic_afterwards():
+    with same_arithmetic_afterwards(), detailed_logs(config is not None and config.debug is True):
         return run_reconstruction(model, scan, config, execution, seed=seed, progress=progress)

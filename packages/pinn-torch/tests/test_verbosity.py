@@ -1,0 +1,41 @@
+"""`debug` tells what a reconstruction does, and leaves the program's logging as it was."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+from pinn_config.configs import InferenceConfig
+from pinn_torch.archive import load_model
+from pinn_torch.verbosity import detailed_logs
+from pinn_torch.workflows import reconstruct
+from torch_scans import small_scan
+
+
+def test_debug_tells_the_details_of_a_reconstruction(trained, caplog):
+    archive = trained("cnn", 1)
+    model = load_model(archive).config.model
+    reconstruct(archive, small_scan(), InferenceConfig(model))
+    assert caplog.records == []
+    reconstruct(archive, small_scan(), InferenceConfig(model, debug=True))
+    assert "12 of 12 frames of 64 x 64 in 12 groups of 1; 1 passes on cpu" in caplog.text
+    assert logging.getLogger("pinn_torch").level == logging.NOTSET
+
+
+def test_a_program_without_handlers_sees_them_on_standard_error(monkeypatch, capsys):
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])
+    with detailed_logs(True):
+        logging.getLogger("pinn_torch.x").debug("a detail")
+    logging.getLogger("pinn_torch.x").debug("no more")
+    assert capsys.readouterr().err == "a detail\n"
+
+
+def test_levels_come_back_after_an_error():
+    logging.getLogger("pinn_data").setLevel(logging.ERROR)
+    try:
+        with pytest.raises(KeyError), detailed_logs(True):
+            assert logging.getLogger("pinn_data").level == logging.DEBUG
+            raise KeyError
+        assert logging.getLogger("pinn_data").level == logging.ERROR
+    finally:
+        logging.getLogger("pinn_data").setLevel(logging.NOTSET)
