@@ -45,8 +45,11 @@ def provide(monkeypatch):
     def install(framework_found: bool = True, **values: str) -> None:
         points = [metadata.EntryPoint(name, value, registry.ENTRY_POINTS) for name, value in values.items()]
 
+        others = registry.metadata.entry_points
+
         def entry_points(*, group, name=None):
-            assert group == registry.ENTRY_POINTS
+            if group != registry.ENTRY_POINTS:  # libraries that look for extensions of their own
+                return others(group=group)
             return [point for point in points if name in (None, point.name)]
 
         monkeypatch.setattr(registry.metadata, "entry_points", entry_points)

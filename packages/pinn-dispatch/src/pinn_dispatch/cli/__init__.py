@@ -11,11 +11,14 @@ import sys
 import traceback
 from collections.abc import Sequence
 
-from pinn_dispatch.cli.exit_codes import INTERRUPTED, explained
+from pinn_config.exit_codes import INTERRUPTED, explained
+
 from pinn_dispatch.cli.parser import build_parser, kebab
 from pinn_dispatch.cli.report import listen_to_log
 
 __all__ = ["main"]
+
+_SMALLER = "a smaller part of the scan with --region, or a smaller batch"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -34,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:
         if "--debug" in arguments:
             traceback.print_exc()
-        code, sentence = explained(error)
+        code, sentence = explained(error, "pinn", smaller=_SMALLER)
         print(f"pinn: error: {sentence}", file=sys.stderr)
         return code
     return 0

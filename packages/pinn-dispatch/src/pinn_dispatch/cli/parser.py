@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
 from typing import NoReturn
+
+from pinn_config.flags import kebab
 
 from pinn_dispatch import __version__
 from pinn_dispatch.cli import demo, evaluate, infer, info, simulate, train
@@ -27,20 +28,6 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         raise UsageError(f"{message} (see '{self.prog} --help')")
-
-
-def kebab(arguments: Sequence[str]) -> list[str]:
-    """The arguments with flags spelled ``--like-this`` where they came ``--like_this``; values are left
-    alone."""
-    out = []
-    only_values = False
-    for argument in arguments:
-        only_values = only_values or argument == "--"
-        if argument.startswith("--") and not only_values:
-            name, equals, value = argument.partition("=")
-            argument = name.replace("_", "-") + equals + value
-        out.append(argument)
-    return out
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterable, Mapping
-from dataclasses import MISSING, fields, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from typing import Any
 
 from pinn_config import (
     ConfigError,
     ModelConfig,
     PyTorchExecutionConfig,
     TrainingConfig,
+    flags,
 )
 from pinn_config.files import EXECUTION, from_mapping, load_mapping
 from pinn_config.validation import field_types, validate
@@ -48,21 +49,9 @@ _FLAGS = {"accum_steps": "accumulate_grad_batches", "logger_backend": "logger"}
 
 
 def add_flags(group: Any, kind: type, names: Iterable[str], recipe: Mapping[str, Any] = RECIPE) -> None:
-    """Adds a flag for each named field of the config class `kind`; without the flag the attribute is
-    absent."""
-    described = {item.name: item for item in fields(kind)}
-    layer = _layer(recipe, kind)
-    for name in names:
-        item = described[name]
-        default = layer.get(name, item.default if item.default is not MISSING else None)
-        shown = "" if default is None else f" (default: {default})"
-        group.add_argument(
-            "--" + _FLAGS.get(name, name).replace("_", "-"),
-            dest=name,
-            default=argparse.SUPPRESS,
-            help=item.metadata["help"].replace("%", "%%") + shown,
-            **_reading(field_types(kind)[name]),
-        )
+    """Adds a flag for each named field of the config class `kind`, with the default of `recipe`; without the
+    flag the attribute is absent."""
+    flags.add_flags(group, kind, names, defaults=_layer(recipe, kind), spelled=_FLAGS)
 
 
 class TrainingSettings:
@@ -127,10 +116,10 @@ def execution_settings(
 
 
 def _executed(execution: PyTorchExecutionConfig, given: Mapping[str, Any]) -> PyTorchExecutionConfig:
-    flags = {name: given[name] for name in _given(PyTorchExecutionConfig, given)}
+    typed = {name: given[name] for name in _given(PyTorchExecutionConfig, given)}
     if given.get("quiet"):
-        flags["enable_progress_bar"] = False
-    return replace(execution, **flags)
+        typed["enable_progress_bar"] = False
+    return replace(execution, **typed)
 
 
 def _given(kind: type, given: Mapping[str, Any]) -> list[str]:
@@ -152,19 +141,3 @@ def _layered(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, An
         elif value is not None or not isinstance(merged.get(key), Mapping):  # an empty section says nothing
             merged[key] = value
     return merged
-
-
-def _reading(hint: Any) -> dict[str, Any]:
-    """How argparse reads a field of type `hint`."""
-    if hint is bool or bool in get_args(hint):
-        return {"action": argparse.BooleanOptionalAction}
-    options = (
-        [hint]
-        if get_origin(hint) is Literal or not get_args(hint)
-        else [o for o in get_args(hint) if o is not type(None)]
-    )
-    literals = [value for option in options if get_origin(option) is Literal for value in get_args(option)]
-    kind = next((o for o in options if o in (int, float, Path)), str)
-    if literals and kind is str:
-        return {"choices": literals}
-    return {"type": kind, "metavar": {int: "N", float: "X", Path: "FILE"}.get(kind, "NAME")}

@@ -1,10 +1,8 @@
-"""Which exit code an exception means, and the one sentence for it."""
+"""Which exit code of a command an exception means, and the one sentence for it."""
 
 from __future__ import annotations
 
 import errno
-
-from pinn_dispatch.errors import BackendUnavailableError
 
 __all__ = ["BAD_INPUT", "FAILED", "INTERRUPTED", "explained"]
 
@@ -24,19 +22,22 @@ _PATH_TROUBLE = {
 }
 
 
-def explained(error: Exception) -> tuple[int, str]:
-    """(exit code, sentence) for an exception.
+def explained(error: Exception, command: str, *, smaller: str) -> tuple[int, str]:
+    """(exit code, sentence) for an exception that ended `command`.
 
     The packages of this project raise a `ValueError` or an `OSError` of their own for what the user gave,
     with a sentence that says what to do; so those are bad input. The file system's own complaint about a path
     is, too. Everything else is a failure.
+
+    smaller : what to choose where memory is short
     """
     ours = type(error).__module__.partition(".")[0].startswith("pinn_")
     sentence = " ".join(str(error).split())
-    if ours and isinstance(error, (ValueError, OSError)):
-        return BAD_INPUT, sentence
-    if ours or isinstance(error, BackendUnavailableError):
-        return FAILED, sentence
+    if ours:
+        return (BAD_INPUT if isinstance(error, (ValueError, OSError)) else FAILED), sentence
+    # Of a GPU: PyTorch's class of that name, which this package does not import.
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return FAILED, f"there is not enough memory: choose {smaller}"
     if isinstance(error, OSError):
         reason = (error.strerror or str(error)).lower()
         if error.errno in _PATH_TROUBLE and error.filename is not None:
@@ -45,10 +46,5 @@ def explained(error: Exception) -> tuple[int, str]:
                 f"{error.filename} cannot be used ({reason}): check the path and its permissions",
             )
         return FAILED, f"the system refused ({reason}): free space or memory and try again"
-    if isinstance(error, MemoryError):
-        return (
-            FAILED,
-            "there is not enough memory: choose a smaller part of the scan with --region, or a smaller batch",
-        )
     what = f"{type(error).__name__}: {sentence}" if sentence else type(error).__name__
-    return FAILED, f"{what} (an error of pinn itself, not of the input: --debug shows where)"
+    return FAILED, f"{what} (an error of {command} itself, not of the input: --debug shows where)"

@@ -1,0 +1,91 @@
+"""Fields of configs as flags of a command line: written once, in the config, with its description.
+
+A flag may be spelled ``--like-this`` and ``--like_this``. A flag that was not typed leaves no attribute
+behind, so whoever merges flags with files and defaults knows what was typed.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import MISSING, fields
+from pathlib import Path
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin
+
+from pinn_config.validation import field_types
+
+__all__ = ["add_flags", "kebab", "reading"]
+
+
+def kebab(arguments: Sequence[str]) -> list[str]:
+    """The arguments with flags spelled ``--like-this`` where they came ``--like_this``; values are left
+    alone.
+
+    >>> kebab(["--n_groups=5", "a_b", "--", "--c_d"])
+    ['--n-groups=5', 'a_b', '--', '--c_d']
+    """
+    out = []
+    only_values = False
+    for argument in arguments:
+        only_values = only_values or argument == "--"
+        if argument.startswith("--") and not only_values:
+            name, equals, value = argument.partition("=")
+            argument = name.replace("_", "-") + equals + value
+        out.append(argument)
+    return out
+
+
+def add_flags(
+    group: Any,
+    kind: type,
+    names: Iterable[str],
+    *,
+    defaults: Mapping[str, Any] | None = None,
+    spelled: Mapping[str, str | Sequence[str]] | None = None,
+) -> None:
+    """Adds a flag for each named field of the config class `kind` to an argparse parser or group.
+
+    The attribute has the field's name.
+
+    defaults : what is told as the default where it is not that of the field
+    spelled : names of the flag where they are not that of the field, the first one shown first
+    """
+    described = {item.name: item for item in fields(kind)}
+    types = field_types(kind)
+    for name in names:
+        item = described[name]
+        default = (defaults or {}).get(name, None if item.default is MISSING else item.default)
+        shown = "" if default is None else f" (default: {default})"
+        spellings = (spelled or {}).get(name, name)
+        group.add_argument(
+            *("--" + s.replace("_", "-") for s in ([spellings] if isinstance(spellings, str) else spellings)),
+            dest=name,
+            default=argparse.SUPPRESS,
+            help=item.metadata["help"].replace("%", "%%") + shown,
+            **reading(types[name]),
+        )
+
+
+def reading(hint: Any) -> dict[str, Any]:
+    """How argparse reads a value of the type `hint`: the arguments of ``add_argument``."""
+    parts = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+    options = [option for option in parts if option is not type(None)]
+    if bool in options:
+        return {"action": argparse.BooleanOptionalAction}
+    literals = [value for option in options if get_origin(option) is Literal for value in get_args(option)]
+    kind = next((option for option in options if option in (int, float, Path)), str)
+    if literals and kind is str:
+        return {"choices": literals}
+    metavar = {int: "N", float: "X", Path: "FILE"}.get(kind, "NAME")
+    if literals:
+        return {"type": _or_literal(kind, literals), "metavar": "|".join([metavar, *literals])}
+    return {"type": kind, "metavar": metavar}
+
+
+def _or_literal(kind: Callable[[str], Any], literals: Sequence[str]) -> Callable[[str], Any]:
+    def read(text: str) -> Any:
+        return text if text in literals else kind(text)
+
+    read.__name__ = f"{getattr(kind, '__name__', 'value')} or {' or '.join(literals)}"
+    return read
