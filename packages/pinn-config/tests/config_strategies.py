@@ -103,6 +103,8 @@ inferences = st.builds(
     test_data_file=st.none() | paths,
     debug=st.booleans(),
     overlap_passes=optional_counts,
+    patch_weighting=st.sampled_from(["probe", "uniform"]),
+    border_px=st.integers(0, 100),
     **sampling,
 )
 inferences = st.builds(_with_neighbours, inferences, neighbours)

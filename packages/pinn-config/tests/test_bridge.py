@@ -96,6 +96,8 @@ INFERENCE_KEYS = {
     "output_dir": "output_prefix",
     "backend": "backend",
     "overlap_passes": "overlap_passes",
+    "patch_weighting": "patch_weighting",
+    "border_px": "border_px",
 }
 
 

@@ -58,6 +58,8 @@ def test_the_defaults_of_the_public_implementation() -> None:
         "amp_loss_coeff": 1.0,
         "phase_loss_coeff": 1.0,
         "phase_subtraction": True,
+        "patch_weighting": "probe",
+        "border_px": 0,
     }
     assert {name: value for name, value in defaults(TrainingConfig).items() if name not in own} == {
         "train_data_file": None,

@@ -63,6 +63,8 @@ WRONG = {
     "amp_loss_coeff": [-1, None],
     "phase_loss_coeff": [-0.1, float("inf"), True],
     "phase_subtraction": [1, None],
+    "patch_weighting": ["illumination", None],
+    "border_px": [-1, 2.0, None],
 }
 
 

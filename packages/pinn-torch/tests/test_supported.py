@@ -19,7 +19,6 @@ def test_defaults_are_supported():
     ("config", "name"),
     [
         (TrainingConfig(ModelConfig(), positions_provided=False), "positions_provided=False"),
-        (PyTorchExecutionConfig(middle_trim=3), "middle_trim=3"),
         (PyTorchExecutionConfig(devices=2), "devices=2"),
     ],
 )

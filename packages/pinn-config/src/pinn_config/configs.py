@@ -158,6 +158,10 @@ class InferenceConfig:
     overlap_passes: int | None = setting(
         None, "passes over the scan, each from the image of the one before; none: as many as suit the network"
     )
+    patch_weighting: Literal["probe", "uniform"] = setting(
+        "probe", "where patches overlap, their pixels count by the probe's intensity, or all alike"
+    )
+    border_px: int = setting(0, "pixels that are cut off all around the image")
 
     def __post_init__(self) -> None:
         _as_paths(self, "model_path", "test_data_file", "output_dir")

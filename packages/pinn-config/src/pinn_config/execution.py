@@ -63,8 +63,8 @@ class PyTorchExecutionConfig:
     inference_batch_size: int | None = setting(
         None, "groups in one batch of a reconstruction; none: batch_size"
     )
-    middle_trim: int = setting(0, "pixels along one side of a patch's centre that are used; 0: the default")
-    pad_eval: bool = setting(False, "patches are padded for evaluation")
+    middle_trim: int = setting(0, "pixels along one side of a patch's centre that count in the image; 0: all")
+    pad_eval: bool = setting(False, "only the central N/2 pixels of a patch count in the image at most")
 
     def __post_init__(self) -> None:
         if self.logger_backend is None:

@@ -63,6 +63,7 @@ _BOUNDS: Mapping[str, tuple[bool, int]] = {
     "max_neighbor_distance": (True, 0),
     "predicted_neighbors": (False, 0),
     "overlap_passes": (False, 1),
+    "border_px": (False, 0),
     "devices": (False, 1),
     "gradient_clip_val": (True, 0),
     "accum_steps": (True, 0),

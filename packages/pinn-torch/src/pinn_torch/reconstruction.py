@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import attrs
 import numpy as np
@@ -29,7 +30,7 @@ from pinn_torch.module import BACKGROUND, Batch, PtychoPINN_Lightning, normalise
 from pinn_torch.physics import fourier_shift
 from pinn_torch.progress import progress_bar
 from pinn_torch.smoothing import smoothed
-from pinn_torch.stitching import Mosaic, Window, agreeing_phases
+from pinn_torch.stitching import Counting, Mosaic, Window, agreeing_phases
 from pinn_torch.supported import refuse_unsupported
 from pinn_torch.workflows import Reconstruction
 
@@ -74,7 +75,9 @@ def run_reconstruction(
         )
     _refuse_other_network(config.model, trained.config.model)
     passes = _passes(config.overlap_passes, module)
+    counting = Counting.of(scan.N, config.patch_weighting, execution.middle_trim, execution.pad_eval)
     canvas = canvas_for(scan.positions, scan.N)
+    inner = _without_border(canvas, config.border_px)
     device = device_of(execution.accelerator)
     if device.type == "cpu":
         prepare_cpu()
@@ -120,21 +123,21 @@ def run_reconstruction(
                 progress(share)
 
         precision = resolved_precision(device, execution.precision)
-        runner = _Runner(module, stack, rows, batch_size, device, precision, clock, report)
+        runner = _Runner(module, stack, rows, batch_size, counting, device, precision, clock, report)
         for index in range(passes):
             runner.run(index, passes)
     mosaic = runner.mosaic
     scale = _object_scale(module, scan, stack, trained)
-    image, coverage = _on_canvas(mosaic, canvas)
+    image, coverage = (_within(array, canvas, inner) for array in _on_canvas(mosaic, canvas))
     total = time.perf_counter() - began
     result = np.ascontiguousarray(image * np.float32(scale)).astype(np.complex64)
     probe = _file_probe(module, scan, trained)
     sigma = module.model.gaussian_smoothing_sigma
     residual = _residual(torch.from_numpy(result).to(device), probe, scan, canvas, sigma, device)
     return Reconstruction(
-        object=result,
-        coverage=coverage,
-        canvas=canvas,
+        object=_cut(result, canvas, inner),
+        coverage=_cut(coverage, canvas, inner),
+        canvas=inner,
         positions=scan.positions,
         residual=residual,
         probe=probe if probe.ndim == 2 or len(probe) > 1 else probe[0],
@@ -220,6 +223,10 @@ def _frame_of(corners: NDArray[np.int64], size: int) -> tuple[NDArray[np.int64],
     return origin, (rows, columns)
 
 
+_Kept = tuple[NDArray[Any], ...]
+"""Windows of a batch, their light and, where pixels do not count by that, what they count."""
+
+
 class _Runner:
     """The passes of a network over a scan."""
 
@@ -229,6 +236,7 @@ class _Runner:
         stack: PatternStack,
         rows: NDArray[np.int64],
         batch_size: int,
+        counting: Counting,
         device: torch.device,
         precision: str,
         clock: _Clock,
@@ -236,18 +244,23 @@ class _Runner:
     ) -> None:
         self.module, self.stack, self.rows, self.batch_size = module, stack, rows, batch_size
         self.device, self.precision, self.clock, self.report = device, precision, clock, report
+        self.counting = counting
         self.size = canvas_size(stack.centres, rows, stack.N)
-        self.window = Window.of(module.probe, self.size)
+        self.window = Window.of(module.probe, self.size, counting)
         self.corners = stack.centres[rows].min(1) - stack.N // 2
         self.origin, self.shape = _frame_of(self.corners, self.size)
         self.mosaic = Mosaic(self.origin, self.shape, device)
 
     def run(self, index: int, passes: int) -> None:
         """One pass; the first brings the groups to one phase, later ones start from the image so far and keep
-        its phase."""
+        its phase.
+
+        Phases agree, and passes start, by what the light tells; only the last pass counts pixels as asked.
+        """
         known = self.mosaic.image(empty=BACKGROUND) if index else None
         fresh = Mosaic(self.origin, self.shape, self.device)
-        kept: list[tuple[NDArray[np.complex64], NDArray[np.float32]]] = []
+        kept: list[_Kept] = []
+        asked = index + 1 == passes and not self.counting.is_plain
         for done, (batch, corners) in self._batches():
             start = self.mosaic.cut(known, corners, self.size) if known is not None else None
             began = time.perf_counter()
@@ -255,11 +268,13 @@ class _Runner:
                 canvases, optics = self.module(batch, self.size, start)
             self._wait()
             between = time.perf_counter()
-            window, weight = self.window.cut(canvases), self.window.cut(optics.coverage)
+            window, light = self.window.cut(canvases), self.window.cut(optics.coverage)
+            weight = self.window.cut(self.counting.weights(optics)) if asked else light
             if index:
                 fresh.add(window, weight, corners + self.window.first)
             else:
-                kept.append((window.cpu().numpy(), weight.cpu().numpy()))
+                arrays = (window, light, weight) if asked else (window, light)
+                kept.append(tuple(array.cpu().numpy() for array in arrays))
             self.clock.network += between - began
             self.clock.stitching += time.perf_counter() - between
             self.report((index + done) / passes)
@@ -269,11 +284,12 @@ class _Runner:
             self.clock.stitching += time.perf_counter() - began
         self.mosaic = fresh
 
-    def _join(self, kept: list[tuple[NDArray[np.complex64], NDArray[np.float32]]], mosaic: Mosaic) -> None:
-        windows, weights = np.concatenate([w for w, _ in kept]), np.concatenate([w for _, w in kept])
+    def _join(self, kept: list[_Kept], mosaic: Mosaic) -> None:
+        windows, light, *asked = (np.concatenate(arrays) for arrays in zip(*kept, strict=True))
         kept.clear()
         corners = self.corners + self.window.first
-        windows *= agreeing_phases(windows, weights, corners)[:, None, None]
+        windows *= agreeing_phases(windows, light, corners)[:, None, None]
+        weights = asked[0] if asked else light
         for start in range(0, len(windows), self.batch_size):
             part = slice(start, start + self.batch_size)
             mosaic.add(
@@ -305,6 +321,35 @@ def _on_canvas(mosaic: Mosaic, canvas: Canvas) -> tuple[NDArray[np.complex64], N
         whole[before[0] : before[0] + part.shape[0], before[1] : before[1] + part.shape[1]] = part
         result.append(whole)
     return result[0], result[1]
+
+
+def _without_border(canvas: Canvas, border: int) -> Canvas:
+    rows, columns = canvas.shape
+    if 2 * border >= min(rows, columns):
+        raise TorchRunError(
+            f"border_px={border} was given, but the image has {rows} x {columns} pixels, of which nothing "
+            f"would be left: give at most {(min(rows, columns) - 1) // 2}"
+        )
+    y, x = canvas.origin
+    return Canvas(origin=(y + border, x + border), shape=(rows - 2 * border, columns - 2 * border))
+
+
+def _inside(canvas: Canvas, inner: Canvas) -> tuple[slice, slice]:
+    first = [i - o for i, o in zip(inner.origin, canvas.origin, strict=True)]
+    return slice(first[0], first[0] + inner.shape[0]), slice(first[1], first[1] + inner.shape[1])
+
+
+def _within(array: NDArray[Any], canvas: Canvas, inner: Canvas) -> NDArray[Any]:
+    """The array of a canvas with zeros outside `inner`, which predict what an image that was cut predicts."""
+    if canvas == inner:
+        return array
+    kept = np.zeros_like(array)
+    kept[_inside(canvas, inner)] = array[_inside(canvas, inner)]
+    return kept
+
+
+def _cut(array: NDArray[Any], canvas: Canvas, inner: Canvas) -> NDArray[Any]:
+    return np.ascontiguousarray(array[_inside(canvas, inner)])
 
 
 def _residual(

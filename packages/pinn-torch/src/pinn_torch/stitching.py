@@ -6,6 +6,8 @@ has its own. `pinn_data.stitching.phase_factors` finds the factors that make ove
 
 from __future__ import annotations
 
+from typing import Literal
+
 import attrs
 import numpy as np
 import torch
@@ -13,24 +15,80 @@ from numpy.typing import NDArray
 from pinn_data.stitching import phase_factors
 from torch import Tensor
 
-__all__ = ["Mosaic", "Window", "agreeing_phases"]
+from pinn_torch.errors import TorchRunError
+from pinn_torch.patches import place
+from pinn_torch.physics import GroupOptics
+
+__all__ = ["Counting", "Mosaic", "Window", "agreeing_phases"]
 
 # Pixels where no probe reaches this fraction of its maximum add nothing that can be seen, and are not kept.
 _FAINT = 1e-3
 
 
 @attrs.frozen
+class Counting:
+    """How much the pixels of a patch count in the image.
+
+    N : pixels along one side of a patch
+    size : only the central size x size pixels count; of an odd size, pixel N/2 is the middle
+    weighting : 'probe': by the intensity of the probe; 'uniform': all of them alike
+    """
+
+    N: int
+    size: int
+    weighting: Literal["probe", "uniform"] = "probe"
+
+    @classmethod
+    def of(cls, N: int, weighting: Literal["probe", "uniform"], middle_trim: int, pad_eval: bool) -> Counting:
+        """The counting of a configuration: with `pad_eval` the central half of a patch counts at most, the
+        rest is room for the probe's tails; a `middle_trim` above 0 says how many pixels.
+
+        Raises TorchRunError for a trim larger than a patch.
+        """
+        if middle_trim > N:
+            raise TorchRunError(
+                f"middle_trim={middle_trim} was given, but a patch has {N} x {N} pixels: give 1 to {N}, or 0 "
+                "for all of them"
+            )
+        return cls(N, min(middle_trim or N, N // 2 if pad_eval else N), weighting)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether all pixels count, by the probe's intensity: weights are then the coverage of a group."""
+        return self.weighting == "probe" and self.size == self.N
+
+    @property
+    def centre(self) -> slice:
+        """Rows, and columns, of a patch that count."""
+        first = self.N // 2 - self.size // 2
+        return slice(first, first + self.size)
+
+    def weights(self, optics: GroupOptics) -> Tensor:
+        """(group, M, M): the sum of the weights of a group's patches on its canvas."""
+        if self.is_plain:
+            return optics.coverage
+        light = optics.relative_intensity
+        each = torch.zeros_like(light)
+        whole = self.weighting == "uniform"
+        each[..., self.centre, self.centre] = 1 if whole else light[..., self.centre, self.centre]
+        return place(each, optics.indices, optics.canvas)
+
+
+@attrs.frozen
 class Window:
-    """The part of every canvas that is lit: `size` pixels from (`first`, `first`) on."""
+    """The part of every canvas that counts, or is lit: `size` pixels from (`first`, `first`) on."""
 
     first: int
     size: int
 
     @classmethod
-    def of(cls, probe: Tensor, canvas: int) -> Window:
-        """probe : (mode, N, N) complex; canvas : pixels along one side of the canvases."""
+    def of(cls, probe: Tensor, canvas: int, counting: Counting | None = None) -> Window:
+        """probe : (mode, N, N) complex; canvas : pixels along one side of the canvases; counting : default by
+        the probe."""
         intensity = (probe.real**2 + probe.imag**2).sum(0)
         lit = intensity > _FAINT * intensity.max()
+        if counting is not None and counting.weighting == "uniform":
+            lit[counting.centre, counting.centre] = True
         where = torch.nonzero(lit.any(0) | lit.any(1))
         first, last = int(where.min()), int(where.max()) + 1
         # A shift by the fraction of a position may light one more pixel.

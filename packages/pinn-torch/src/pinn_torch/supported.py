@@ -13,11 +13,7 @@ from pinn_torch.errors import TorchRunError
 __all__ = ["refuse_unsupported"]
 
 _WITHOUT_EFFECT: dict[type, tuple[str, ...]] = {
-    PyTorchExecutionConfig: (
-        "devices",
-        "middle_trim",
-        "pad_eval",
-    ),
+    PyTorchExecutionConfig: ("devices",),
 }
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import numpy as np
 from numpy.typing import NDArray
-from pinn_data.scan import Canvas
+from pinn_data.scan import Canvas, split_subpixel
 
 from pinn_torch.requirements import require_torch
 
@@ -48,10 +48,12 @@ class Reconstruction:
 
     object : (row, column) complex64. ``abs(fftshift(fft2(smooth(probe * patch), norm='ortho')))`` predicts
         sqrt(counts); 0 where uncovered
-    coverage : (row, column) float32, probe intensity that each pixel got, in units of the probe's maximum
+    coverage : (row, column) float32, what each pixel counts: the probe intensity that it got, in units of the
+        probe's maximum; with ``patch_weighting='uniform'`` the number of patches
     canvas : object pixels that the array covers
     positions : (position, 2) float64, object pixels, as (y, x)
-    residual : R = sqrt(sum (predicted - measured)**2 / sum measured**2) of the amplitudes, over all frames
+    residual : R = sqrt(sum (predicted - measured)**2 / sum measured**2) of the amplitudes, over all frames;
+        what was cut off or not covered predicts nothing
     probe : (N, N) or (mode, N, N) complex64 that the prediction uses
     seconds : 'network', 'stitching', 'total' (from the arrays to the image, the residual not counted)
     smoothing_sigma : width of the smoothing of exit waves that the model was trained with; 0: none
@@ -71,10 +73,18 @@ class Reconstruction:
         """(N, N) predicted sqrt(counts) of one frame, zero frequency at N/2."""
         from pinn_data.forward_model import diffraction_amplitude
 
-        position = self.canvas.local(self.positions[frame : frame + 1])
-        return diffraction_amplitude(self.object, self.probe, position, smoothing_sigma=self.smoothing_sigma)[
-            0
-        ]
+        N = self.probe.shape[-1]
+        whole, fraction = split_subpixel(self.canvas.local(self.positions[frame : frame + 1]))
+        # One more row and column, for the patch of a fractional position; zeros where the image was cut.
+        patch = np.zeros((N + 1, N + 1), np.complex64)
+        corner = whole[0] - N // 2
+        first, last = np.maximum(corner, 0), np.minimum(corner + N + 1, self.object.shape)
+        if (first < last).all():
+            (top, left), (bottom, right) = first - corner, last - corner
+            patch[top:bottom, left:right] = self.object[first[0] : last[0], first[1] : last[1]]
+        return diffraction_amplitude(
+            patch, self.probe, N // 2 + fraction, smoothing_sigma=self.smoothing_sigma
+        )[0]
 
 
 def train(
