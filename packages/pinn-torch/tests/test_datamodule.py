@@ -162,3 +162,23 @@ def test_the_rule_about_neighbours_is_honoured():
     one_step = {"neighbor_function": "Min_dist", "max_neighbor_distance": 1.1, "scan_pattern": "Rectangular"}
     p = scan.positions[_data(scan, gridsize=2, predicted_neighbors=0, **one_step)._first]
     assert np.linalg.norm(p[:, 1:] - p[:, :1], axis=2).max() < 10
+
+
+def test_settings_of_sampling_act_on_a_training():
+    scan = small_scan(rows=6, columns=5)
+    options = {"gridsize": 2, "predicted_neighbors": 0}
+    data = _data(scan, n_groups=17, neighbor_count=5, **options)
+    distance = np.linalg.norm(scan.positions[:, None] - scan.positions[None], axis=2)
+    reach = np.sort(distance, axis=1)
+    for K in (3, 5, 11):
+        rows = _data(scan, n_groups=30, neighbor_count=K, **options)._first
+        far = distance[rows[:, :1], rows].max(axis=1)
+        assert (far <= reach[rows[:, 0], K] + 1e-9).all()
+        assert (far > reach[rows[:, 0], 5] + 1e-9).any() == (K == 11)
+    assert len(data._first) == 17 and len(_data(scan, n_groups=40, **options)._first) == 40
+    assert not np.array_equal(data._first[:, 0], np.arange(17))
+    in_order = _data(scan, n_groups=17, sequential_sampling=True, **options)
+    assert np.array_equal(in_order._first[:, 0], np.arange(17))
+    data.trainer = None
+    batches = list(data.train_dataloader())
+    assert [len(b["amplitude"]) for b in batches] == [4, 4, 4, 4, 1]  # batch_size=4
