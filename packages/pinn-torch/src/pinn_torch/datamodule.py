@@ -28,6 +28,7 @@ __all__ = [
     "GroupedPatterns",
     "PatternStack",
     "ScanDataModule",
+    "canvas_side",
     "canvas_size",
     "neighbour_options",
     "without_far_members",
@@ -140,6 +141,11 @@ def canvas_size(centres: NDArray[np.int64], rows: NDArray[np.int64], N: int) -> 
     for start in range(0, len(rows), 65536):
         members = centres[rows[start : start + 65536]]
         span = max(span, int((members.max(1) - members.min(1)).max()))
+    return canvas_side(span, N)
+
+
+def canvas_side(span: int, N: int) -> int:
+    """Pixels along one side of a canvas for patches of N x N pixels whose corners lie `span` pixels apart."""
     return N if span == 0 else -(-(N + span) // _CANVAS_STEP) * _CANVAS_STEP
 
 

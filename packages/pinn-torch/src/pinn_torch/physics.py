@@ -27,7 +27,7 @@ _AMPLITUDE_FLOOR = 1e-3
 def fourier_shift(probe: Tensor, shift: Tensor) -> Tensor:
     """The probe moved by each shift, its content toward larger indices for a positive one.
 
-    probe : (mode, N, N) complex
+    probe : (mode, N, N) complex, or (..., mode, N, N), one for each shift
     shift : (..., 2) float, pixels, as (y, x)
 
     Returns (..., mode, N, N) complex.
