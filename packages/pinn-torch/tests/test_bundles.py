@@ -14,6 +14,7 @@ from pinn_config.configs import InferenceConfig, ModelConfig, TrainingConfig
 from pinn_torch.archive import load_model
 from pinn_torch.bundles import load_inference_bundle
 from pinn_torch.errors import ModelArchiveError
+from pinn_torch.models import Autoencoder, DiffractionToObject
 from pinn_torch.workflows import reconstruct
 from torch_scans import small_scan
 
@@ -68,7 +69,8 @@ def test_opening_an_archive_otherwise_leaves_the_dictionary_alone(trained):
 
 def test_a_model_by_name(trained):
     for name in ("autoencoder", "diffraction_to_obj"):
-        assert load_inference_bundle(trained(), name)[0] is not None
+        model, _ = load_inference_bundle(trained(), name)
+        assert type(model) is {"diffraction_to_obj": DiffractionToObject, "autoencoder": Autoencoder}[name]
     before = dict(legacy.cfg)
     with pytest.raises(KeyError) as caught:
         load_inference_bundle(trained(), "decoder")
@@ -141,5 +143,5 @@ def test_an_archive_of_tensorflow_with_canonical_weights_opens(tmp_path, trained
     )
     model, params = load_inference_bundle(tmp_path)
     expected = load_model(trained("cnn", 1)).module.state_dict()
-    assert all(bool((value == expected[name]).all()) for name, value in model.state_dict().items())
+    assert all(bool((value == expected[name]).all()) for name, value in model.module.state_dict().items())
     assert params["N"] == 64 and isinstance(load_model(tmp_path).config, TrainingConfig)

@@ -186,7 +186,7 @@ def test_groups_together_equal_groups_one_by_one_whatever_their_canvas(architect
         for i, part in enumerate(parts):
             for name, alone in built(**part)._asdict().items():
                 scale = alone.abs().max()
-                torch.testing.assert_close(getattr(all_, name)[[i]], alone, rtol=0, atol=2e-5 * scale)
+                torch.testing.assert_close(getattr(all_, name)[[i]], alone, rtol=0, atol=2e-4 * scale)
 
 
 def test_patterns_of_one_place_have_one_patch_and_overlapping_patches_agree():

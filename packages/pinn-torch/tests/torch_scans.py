@@ -36,7 +36,7 @@ EVERY_OPTION = {
     "decoder_last_c_outer_fraction": 0.25,
     "decoder_last_amp_channels": 1,
 }
-"""Every layer and wiring that only this backend has, switched on; for the architecture cnn."""
+"""Every layer and wiring that only this backend has, switched on; for the architectures cnn and refined."""
 
 
 def options_of(architecture: str) -> dict[str, Any]:
@@ -44,7 +44,7 @@ def options_of(architecture: str) -> dict[str, Any]:
     heads = ("use_shared_decoder", "decoder_last_c_outer_fraction", "decoder_last_amp_channels")
     if architecture == "unrolled":
         return {}
-    return {name: v for name, v in EVERY_OPTION.items() if architecture == "cnn" or name not in heads}
+    return {name: v for name, v in EVERY_OPTION.items() if architecture != "unet" or name not in heads}
 
 
 def small_positions(rows: int = 4, columns: int = 3, N: int = 64) -> NDArray[np.float64]:

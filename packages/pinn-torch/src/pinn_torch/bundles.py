@@ -49,7 +49,8 @@ def load_inference_bundle(
     Returns
     -------
     model, params
-        `params` is a copy of the dictionary.
+        `model` is a `pinn_torch.models.DiffractionToObject` or `Autoencoder`, `params` a copy of the
+        dictionary.
 
     Raises
     ------
@@ -87,8 +88,10 @@ load_inference_bundle_torch = load_inference_bundle
 
 
 def models_of(trained: TrainedModel) -> dict[str, Any]:
-    """The models of an archive by name (`MODEL_NAMES`)."""
-    return dict.fromkeys(MODEL_NAMES, trained.module)
+    """The models of an archive by name (`MODEL_NAMES`); see `pinn_torch.models`."""
+    from pinn_torch import models
+
+    return dict(models.models_of(trained.module))
 
 
 def restore_legacy_dict(trained: TrainedModel) -> None:

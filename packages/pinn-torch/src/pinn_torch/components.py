@@ -11,7 +11,7 @@ key                           value
 ``history``                   ``{'train_loss': [...], 'val_loss': [...] or None}``, one value an epoch
 ``history_epochs``            epochs that were trained
 ``models``                    ``{'diffraction_to_obj': model, 'autoencoder': model}``
-``model_instance``            the model ``diffraction_to_obj``
+``model_instance``            the model ``diffraction_to_obj`` (`pinn_torch.models`)
 ``intensity_scale``           learned factor from network amplitudes to sqrt(photons)
 ``parameters``                trained numbers of the network
 ``training_seconds``          of the training
