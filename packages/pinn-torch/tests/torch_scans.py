@@ -108,11 +108,12 @@ def small_training(
     """Two steps unless `settings` (of TrainingConfig) say otherwise, with the narrowest network."""
     config = TrainingConfig(
         model=ModelConfig(
-            N=scan.N, architecture=architecture, gridsize=gridsize, n_filters_scale=1, **(model or {})
+            **{"N": scan.N, "architecture": architecture, "gridsize": gridsize, "n_filters_scale": 1}
+            | (model or {})
         ),
         **{"nepochs": 1, "batch_size": 6, "n_groups": 12, "output_dir": folder} | settings,
     )
-    run = quiet(learning_rate=learning_rate, **(execution or {}))
+    run = quiet(**{"learning_rate": learning_rate} | (execution or {}))
     return train(scan, config, run, validation=validation, seed=seed, max_seconds=max_seconds)
 
 
