@@ -251,3 +251,29 @@ def test_an_image_by_the_archive_that_a_training_left(tmp_path):
     train_cdi_model(small_scan(), None, config, quiet())
     amplitude, _, results = reassemble_cdi_image(small_scan(rows=3), config, M=None)
     assert results["bundle_path"] == tmp_path and amplitude.shape == results["object"].shape
+
+
+def test_M_central_pixels_of_each_patch_count(finished):
+    """20 by default, as the historical function had it; what the execution says of it has the last word."""
+    _, _, results = finished
+    scan = small_scan(rows=3)
+    config = InferenceConfig(ModelConfig(n_filters_scale=1, architecture="unrolled"))
+    bundle = results["bundle_path"]
+    images = {
+        M: reassemble_cdi_image(scan, config, M=M, bundle_path=bundle)[2]["object"] for M in (None, 0, 20, 12)
+    }
+    np.testing.assert_array_equal(images[0], images[None])
+    np.testing.assert_array_equal(
+        reassemble_cdi_image(scan, config, bundle_path=bundle)[2]["object"], images[20]
+    )
+    for M in (12, 20):
+        trimmed = reconstruct(bundle, scan, config, quiet(middle_trim=M))
+        np.testing.assert_array_equal(images[M], trimmed.object)
+        y, x = np.mgrid[: trimmed.object.shape[0], : trimmed.object.shape[1]]
+        here = np.floor(scan.positions - trimmed.canvas.origin)
+        inside = np.zeros(trimmed.object.shape, bool)
+        for py, px in here:
+            inside |= (y >= py - M // 2) & (y <= py + M // 2) & (x >= px - M // 2) & (x <= px + M // 2)
+        assert not images[M][~inside].any() and images[M][inside].any()
+    asked = {"M": 20, "bundle_path": bundle, "execution_config": quiet(middle_trim=12)}
+    np.testing.assert_array_equal(reassemble_cdi_image(scan, config, **asked)[2]["object"], images[12])
