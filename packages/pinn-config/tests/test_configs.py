@@ -115,6 +115,13 @@ def test_every_field_is_described() -> None:
             assert item.name == "model" or len(item.metadata["help"]) > 5, item.name
 
 
+def test_descriptions_say_what_the_rationale_of_the_flags_asks() -> None:
+    said = {item.name: item.metadata["help"] for item in fields(PyTorchExecutionConfig)}
+    assert "off: perhaps faster, not reproducible" in said["deterministic"]
+    assert "best with persistent_workers" in said["num_workers"]
+    assert "learning rate" in said["learning_rate"] and "1e-5 to 1e-2" in said["learning_rate"]
+
+
 @pytest.mark.parametrize("kind", [TrainingConfig, InferenceConfig])
 @given(n=st.integers(1, 10**6))
 def test_n_images_becomes_n_groups_with_a_warning_at_the_caller(kind, n) -> None:

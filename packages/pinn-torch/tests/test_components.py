@@ -277,3 +277,13 @@ def test_M_central_pixels_of_each_patch_count(finished):
         assert not images[M][~inside].any() and images[M][inside].any()
     asked = {"M": 20, "bundle_path": bundle, "execution_config": quiet(middle_trim=12)}
     np.testing.assert_array_equal(reassemble_cdi_image(scan, config, **asked)[2]["object"], images[12])
+
+
+def test_the_files_of_an_inference_configuration_are_used(finished, tmp_path):
+    _, _, results = finished
+    path = write_scan(tmp_path / "test.npz", small_scan(rows=3), unit="counts")
+    config = InferenceConfig(
+        ModelConfig(n_filters_scale=1, architecture="unrolled"), results["bundle_path"].parent, path
+    )
+    _, _, found = reassemble_cdi_image(None, config, M=None)
+    np.testing.assert_array_equal(found["object"], results["object"])

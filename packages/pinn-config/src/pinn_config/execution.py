@@ -31,7 +31,8 @@ class PyTorchExecutionConfig:
     devices: int | Literal["auto"] = setting(1, "number of devices, or auto: all of them")
     strategy: str = setting("auto", "how Lightning spreads a run over devices, for example ddp")
     deterministic: bool | Literal["warn"] = setting(
-        True, "the same seed gives the same result; warn: where possible"
+        True,
+        "the same seed gives the same result; off: perhaps faster, not reproducible; warn: where possible",
     )
     precision: Literal["32-true", "bf16-mixed", "16-mixed", "auto"] = setting(
         "32-true", "arithmetic of the network; auto: bf16-mixed where the processor has it, else 32-true"
@@ -40,12 +41,14 @@ class PyTorchExecutionConfig:
     gradient_clip_algorithm: Literal["norm", "value"] = setting("norm", "clip the norm of all, or each value")
     accum_steps: int = setting(1, "batches whose gradients are added before one optimiser step")
 
-    num_workers: int = setting(0, "processes that load data; 0: the main process")
+    num_workers: int = setting(
+        0, "processes that load data; 0: the main process; best with persistent_workers"
+    )
     pin_memory: bool = setting(False, "page-locked memory, which is faster to copy to a GPU")
     persistent_workers: bool = setting(False, "those processes stay alive between epochs")
     prefetch_factor: int | None = setting(None, "batches that each of them loads ahead")
 
-    learning_rate: float = setting(1e-3, "step of the optimiser")
+    learning_rate: float = setting(1e-3, "learning rate of the optimiser, for Adam 1e-5 to 1e-2")
     scheduler: Literal["Default", "Exponential", "MultiStage", "Adaptive"] = setting(
         "Default", "how the learning rate changes; Default: not"
     )
