@@ -67,7 +67,6 @@ _CHANNELS = "must be grid_size[0] * grid_size[1], or at its default, which follo
 _LIMIT = "where neighbor_function is Nearest, which has no limits, it must be at its default"
 _STAGED = "parts of the network are not trained in stages here: train all of it with epochs and scheduler"
 _SIMULATED = "training data are not simulated here: make them with `pinn simulate` and train on the file"
-_PENALTY = "there is no such penalty: leave it at its default"
 _PLATEAU = "scheduler='Adaptive' lowers the learning rate by rules of its own: leave it at its default"
 
 OPTIONS: Mapping[type, Mapping[str, Honoured | Refused]] = {
@@ -89,7 +88,7 @@ OPTIONS: Mapping[type, Mapping[str, Honoured | Refused]] = {
         "probe_normalize": _to(API, how="False: the probe is used as it comes"),
         "probe_ramp_removal": _to(API, how="True: the linear phase of the probe is taken off"),
         "data_scaling": Refused("patterns are scaled by their mean energy: leave it at 'Parseval'"),
-        "phase_subtraction": Refused("there are no labels to learn from: leave it at True"),
+        "phase_subtraction": _to("training.phase_subtraction"),
         "x_bounds": _to(API, how="scan points outside are left out"),
         "y_bounds": _to(API, how="scan points outside are left out"),
     },
@@ -131,10 +130,10 @@ OPTIONS: Mapping[type, Mapping[str, Honoured | Refused]] = {
         "loss_function": _to(
             "training.nll_weight", "training.mae_weight", how="Poisson: 1 and 0, MAE: 0 and 1"
         ),
-        "amp_loss": Refused(_PENALTY),
-        "phase_loss": Refused(_PENALTY),
-        "amp_loss_coeff": Refused(_PENALTY),
-        "phase_loss_coeff": Refused(_PENALTY),
+        "amp_loss": _to("training.amp_loss"),
+        "phase_loss": _to("training.phase_loss"),
+        "amp_loss_coeff": _to("training.amp_loss_coeff"),
+        "phase_loss_coeff": _to("training.phase_loss_coeff"),
         "probe_reference_coeff": Refused(
             "there is no such penalty: leave it at 0.0, or do not train the probe"
         ),
