@@ -94,3 +94,11 @@ def test_values_keep_their_underscores(arguments):
     assert kebab(["--", *arguments]) == ["--", *arguments]
     assert [len(a) for a in kebab(arguments)] == [len(a) for a in arguments]
     assert kebab(kebab(arguments)) == kebab(arguments)
+
+
+def test_a_text_may_have_choices_that_its_type_does_not_tell():
+    parser = argparse.ArgumentParser(exit_on_error=False)
+    add_flags(parser, ModelConfig, ["architecture"], choices={"architecture": ("cnn", "unet")})
+    assert vars(parser.parse_args(["--architecture", "unet"])) == {"architecture": "unet"}
+    with pytest.raises(argparse.ArgumentError, match="invalid choice: 'vgg'"):
+        parser.parse_args(["--architecture", "vgg"])

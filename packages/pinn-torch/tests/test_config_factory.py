@@ -338,11 +338,12 @@ def test_no_pattern_is_read_before_the_configuration_is_bridged(tmp_path):
     assert legacy.get("output_prefix") == str(tmp_path / "marked")
 
 
-def test_fields_of_an_execution_config_count_as_set_where_they_differ_or_are_named():
+def test_fields_of_an_execution_config_count_as_set_if_they_differ_or_those_that_are_named():
     assert execution_level(None) == {} == execution_level(PyTorchExecutionConfig())
     config = PyTorchExecutionConfig(num_workers=2, learning_rate=1e-3)
     assert execution_level(config) == {"num_workers": 2}
-    assert execution_level(config, ["learning_rate"]) == {"num_workers": 2, "learning_rate": 1e-3}
+    assert execution_level(config, ["learning_rate"]) == {"learning_rate": 1e-3}
+    assert execution_level(config, []) == {}
     with pytest.raises(ConfigError, match="execution_given names 'lr', but PyTorchExecutionConfig has no"):
         execution_level(config, ["lr"])
 

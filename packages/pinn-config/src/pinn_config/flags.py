@@ -43,28 +43,38 @@ def add_flags(
     *,
     defaults: Mapping[str, Any] | None = None,
     spelled: Mapping[str, str | Sequence[str]] | None = None,
+    choices: Mapping[str, Sequence[str]] | None = None,
+    described: Mapping[str, str] | None = None,
 ) -> None:
     """Adds a flag for each named field of the config class `kind` to an argparse parser or group.
 
     The attribute has the field's name.
 
     defaults : what is told as the default where it is not that of the field
-    spelled : names of the flag where they are not that of the field, the first one shown first
+    spelled : names of the flag where they are not that of the field; of several one may be typed
+    choices : texts that are allowed where the field's type is just text
+    described : descriptions in place of the fields'
     """
-    described = {item.name: item for item in fields(kind)}
+    by_name = {item.name: item for item in fields(kind)}
     types = field_types(kind)
     for name in names:
-        item = described[name]
+        item = by_name[name]
         default = (defaults or {}).get(name, None if item.default is MISSING else item.default)
         shown = "" if default is None else f" (default: {default})"
         spellings = (spelled or {}).get(name, name)
-        group.add_argument(
-            *("--" + s.replace("_", "-") for s in ([spellings] if isinstance(spellings, str) else spellings)),
-            dest=name,
-            default=argparse.SUPPRESS,
-            help=item.metadata["help"].replace("%", "%%") + shown,
-            **reading(types[name]),
-        )
+        first, *others = ("--" + s.replace("_", "-") for s in _several(spellings))
+        how = {"choices": choices[name]} if name in (choices or {}) else reading(types[name])
+        where = group.add_mutually_exclusive_group() if others else group
+        for flag in (first, *others):
+            text = (described or {}).get(name, item.metadata["help"]) + shown
+            text = text if flag == first else f"another name of {first}"
+            where.add_argument(
+                flag, dest=name, default=argparse.SUPPRESS, help=text.replace("%", "%%"), **how
+            )
+
+
+def _several(names: str | Sequence[str]) -> Sequence[str]:
+    return [names] if isinstance(names, str) else names
 
 
 def reading(hint: Any) -> dict[str, Any]:

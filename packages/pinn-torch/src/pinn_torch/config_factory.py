@@ -139,7 +139,7 @@ def create_training_payload(
     overrides : setting to value, in any of the names of `pinn_torch.setting_names`; beats everything else.
         ``n_groups`` must be here or in `cli_defaults`
     execution_config : beats everything but `overrides`, in the fields that somebody set
-    execution_given : names of those that count as set although they are at their defaults
+    execution_given : names of those fields; None: those that differ from their defaults
     cli_defaults : what a command line takes where no flag was typed
 
     ``N`` comes from the file; ``nphotons`` too where its metadata tell.
@@ -317,14 +317,22 @@ def _pytorch_defaults(*above: Settings) -> Settings:
 
 
 def _tell(run: str, applied: Mapping[str, Applied]) -> None:
-    """One line for what was chosen, and on request one for what was not."""
-    for level_of_detail, levels in (
-        (logging.INFO, (Level.OVERRIDE, Level.EXECUTION, Level.FILE)),
-        (logging.DEBUG, (Level.CLI, Level.PYTORCH, Level.CANONICAL)),
-    ):
-        parts = []
-        for level in levels:
-            said = [f"{n}={shown(one.value)}" for n, one in applied.items() if one.level is level]
-            if said:
-                parts.append(f"{level.value}: {', '.join(said)}")
-        _LOG.log(level_of_detail, "settings of the %s; %s", run, "; ".join(parts))
+    """One line for what was chosen and is not the canonical default anyway; all of it on request."""
+    usual = canonical_defaults(
+        canonical.ModelConfig, canonical.TrainingConfig, canonical.InferenceConfig, PyTorchExecutionConfig
+    )
+    parts, whole = [], []
+    for level in Level:
+        said = {n: one.value for n, one in applied.items() if one.level is level}
+        chosen = {n: value for n, value in said.items() if value != usual[n]}
+        if chosen and level not in (Level.PYTORCH, Level.CANONICAL):
+            parts.append(f"{level.value}: {_listed(chosen)}")
+        whole.append(f"{level.value}: {_listed(said)}")
+    _LOG.info("settings of the %s; %s", run, "; ".join(parts))
+    _LOG.debug("all settings of the %s; %s", run, "; ".join(whole))
+
+
+def _listed(settings: Settings) -> str:
+    return ", ".join(
+        f"{name}={value if isinstance(value, Path) else shown(value)}" for name, value in settings.items()
+    )

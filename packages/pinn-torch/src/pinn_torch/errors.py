@@ -10,6 +10,7 @@ __all__ = [
     "PathNotFoundError",
     "TorchMissingError",
     "TorchRunError",
+    "UsageError",
 ]
 
 
@@ -42,3 +43,7 @@ class NotFiniteError(RuntimeError):
 
 class PathNotFoundError(FileNotFoundError):
     """There is no file at a path that a caller named."""
+
+
+class UsageError(ValueError):
+    """The command line does not say what to do, or contradicts itself."""

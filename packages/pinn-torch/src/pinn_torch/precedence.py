@@ -5,8 +5,8 @@ From the highest to the lowest level:
 
 1. *explicit overrides*: what the caller named, a flag that was typed or a line in a YAML file included
 2. *execution config*: the fields of a `PyTorchExecutionConfig` that somebody set. A dataclass does not
-   remember which those are, so a field counts as set if it differs from its default, or if it is named
-   (`execution_given`), which the command line does for every flag that was typed
+   remember which those are, so a field counts as set if it differs from its default; or, where the caller
+   names them (`execution_given`, as the command line does with the flags that were typed), if it is named
 3. *CLI defaults*: what the command line takes for a flag that was not typed
 4. *PyTorch config defaults*: `DataConfig`, `ModelConfig` and `TrainingConfig` of
    `pinn_torch.config_params`, as `pinn_torch.config_bridge` translates them. They describe the network
@@ -72,7 +72,7 @@ def execution_level(
 ) -> Settings:
     """What level 2 says: the fields of `execution` that somebody set.
 
-    given : fields that were set even where they are at their defaults
+    given : the fields that were set; None: those that differ from their defaults
 
     Raises ConfigError for a name in `given` that is no execution setting.
     """
@@ -85,11 +85,10 @@ def execution_level(
         )
     if execution is None:
         return {}
-    return {
-        item.name: value
-        for item in fields(execution)
-        if (value := getattr(execution, item.name)) != item.default or item.name in (given or ())
-    }
+    values = {item.name: getattr(execution, item.name) for item in fields(execution)}
+    if given is None:
+        given = [item.name for item in fields(execution) if values[item.name] != item.default]
+    return {name: value for name, value in values.items() if name in given}
 
 
 def resolve(levels: Mapping[Level, Mapping[str, Any]]) -> dict[str, Applied]:

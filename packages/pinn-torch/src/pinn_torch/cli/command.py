@@ -1,0 +1,104 @@
+"""What every command does: read flags in both spellings, tell what went wrong in one sentence, end with an
+exit code (0 done, 1 failed, 2 bad input or usage, 130 interrupted)."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+import traceback
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
+
+from pinn_config.exit_codes import INTERRUPTED, explained
+from pinn_config.flags import kebab
+
+from pinn_torch.errors import UsageError
+
+__all__ = ["FlagParser", "finished", "listen", "show_results", "told"]
+
+_PACKAGES = ("pinn_archive", "pinn_config", "pinn_data", "pinn_torch")
+_SMALLER = "a smaller batch, or fewer patterns with --n_subsample"
+
+
+class FlagParser(argparse.ArgumentParser):
+    """A parser whose flags may be spelled ``--like-this`` and ``--like_this``.
+
+    The arguments that come out have every flag's value, typed or not, and in ``given`` the names of those
+    that were typed. Complaints are exceptions with one sentence.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        options.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
+        super().__init__(allow_abbrev=False, **options)
+        self.untyped: dict[str, Any] = {}
+        """Attribute to value where no flag was typed."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message} (see '{self.prog} --help')")
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
+        found, rest = super().parse_known_args(kebab(sys.argv[1:] if args is None else args), namespace)
+        if self.untyped:
+            found.given = frozenset(vars(found)) & frozenset(self.untyped)
+            for name in self.untyped.keys() - found.given:
+                setattr(found, name, self.untyped[name])
+        return found, rest
+
+
+def finished(
+    parser: FlagParser, argv: Sequence[str] | None, run: Callable[[argparse.Namespace], None]
+) -> int:
+    """Parses `argv`, runs, and returns the exit code.
+
+    What went wrong is one sentence on the error stream; the traceback only with ``--debug``.
+    """
+    arguments = kebab(sys.argv[1:] if argv is None else argv)
+    try:
+        run(parser.parse_args(arguments))
+    except KeyboardInterrupt:
+        print(
+            f"{parser.prog}: interrupted; a training goes on from its last epoch with the same command",
+            file=sys.stderr,
+        )
+        return INTERRUPTED
+    except Exception as error:
+        if "--debug" in arguments:
+            traceback.print_exc()
+        code, sentence = explained(error, parser.prog, smaller=_SMALLER)
+        print(f"{parser.prog}: error: {sentence}", file=sys.stderr)
+        return code
+    return 0
+
+
+def listen(*, quiet: bool, debug: bool) -> None:
+    """Shows on the error stream what the packages log, and in one line what they warn of."""
+    logging.basicConfig(format="%(message)s")
+    level = logging.DEBUG if debug else logging.WARNING if quiet else logging.INFO
+    for name in _PACKAGES:
+        logging.getLogger(name).setLevel(level)
+
+
+class told:
+    """A block whose warnings, deprecated flags included, are lines on the error stream."""
+
+    def __enter__(self) -> None:
+        self._caught = warnings.catch_warnings()
+        self._caught.__enter__()
+        warnings.simplefilter("default", DeprecationWarning)
+        warnings.showwarning = _tell
+
+    def __exit__(self, *reason: Any) -> None:
+        self._caught.__exit__(*reason)
+
+
+def _tell(message: Warning | str, *_: Any, **__: Any) -> None:
+    print(f"warning: {message}", file=sys.stderr)
+
+
+def show_results(rows: dict[str, object]) -> None:
+    """The results: a name and a value a line, aligned."""
+    width = max(len(name) for name in rows)
+    for name, value in rows.items():
+        print(f"{name:<{width}}  {value}", flush=True)
