@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pinn_archive import ModelPayload, write_archive
 from pinn_config import legacy
 from pinn_config.bridge import BRIDGED_KEYS, dataclass_to_legacy_dict
 from pinn_config.configs import InferenceConfig, ModelConfig, TrainingConfig
@@ -359,15 +360,16 @@ def test_a_flag_typed_with_its_default_beats_the_command_lines_default(scan_file
     assert typed.overrides_applied["accelerator"] == Applied("cpu", Level.EXECUTION)
 
 
-def test_the_choices_are_logged_once(scan_file, tmp_path, caplog):
+def test_the_choices_are_logged_once(tmp_path, caplog):
+    path = _write(tmp_path / "scan.npz", 128)
     with caplog.at_level(logging.INFO, logger="pinn_torch"):
         create_training_payload(
-            scan_file, tmp_path, {"n_groups": 4}, PyTorchExecutionConfig(learning_rate=5e-4)
+            path, tmp_path, {"n_groups": 4, "nepochs": 50}, PyTorchExecutionConfig(learning_rate=5e-4)
         )
     (record,) = caplog.records
     text = record.getMessage()
     assert "explicit overrides: n_groups=4, " in text and "execution config: learning_rate=0.0005;" in text
-    assert "the file itself: N=64" in text and "canonical" not in text
+    assert text.endswith("the file itself: N=128") and "canonical" not in text and "nepochs" not in text
 
 
 def test_a_reconstruction_takes_the_network_and_the_making_of_groups_from_the_archive(
@@ -423,6 +425,21 @@ def test_an_archive_that_is_none_is_an_error(scan_file, tmp_path):
     (tmp_path / "wts.h5.zip").write_bytes(b"nothing")
     with pytest.raises(ValueError, match="wts"):
         create_inference_payload(tmp_path, scan_file, tmp_path)
+
+
+def test_an_archive_of_another_backend_is_told_with_both_names(scan_file, tmp_path):
+    path = write_archive(
+        tmp_path,
+        models={"diffraction_to_obj": ModelPayload({})},
+        params={"N": 64},
+        arrays={},
+        backend="tensorflow",
+        provenance={},
+    )
+    with pytest.raises(
+        ValueError, match=r"backend 'tensorflow' and cannot be opened by .* 'pytorch': choose"
+    ):
+        create_inference_payload(path, scan_file, tmp_path)
 
 
 def test_payload_fields_have_their_historical_names(scan_file, tmp_path):

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import platform
-import zipfile
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -13,22 +12,18 @@ import lightning
 import numpy as np
 import torch
 from pinn_archive.contents import Archive, ModelPayload
-from pinn_archive.errors import ArchiveError
-from pinn_archive.reader import find_archive, read_archive
 from pinn_archive.writer import write_archive
 from pinn_config.configs import TrainingConfig
 
 from pinn_torch import __version__
+from pinn_torch.archive_backend import BACKEND, opened
 from pinn_torch.archived_configs import archived_configs
 from pinn_torch.errors import ModelArchiveError
 from pinn_torch.module import PtychoPINN_Lightning
 from pinn_torch.network import read_weights, write_weights
 from pinn_torch.objective import Objective
 
-__all__ = ["BACKEND", "TrainedModel", "load_model", "save_model"]
-
-BACKEND = "pytorch"
-"""What archives that this package writes name as their backend."""
+__all__ = ["TrainedModel", "load_model", "save_model"]
 
 _NETWORK = "diffraction_to_obj"
 # The specification wants both names in every archive; the autoencoder is the same network with the physics
@@ -108,38 +103,7 @@ def load_model(path: Path) -> TrainedModel:
     ModelArchiveError
         A sound archive without a network that this backend can build; of another backend: naming both.
     """
-    try:
-        archive = read_archive(path)
-    except ArchiveError as error:
-        if _is_of_keras(path):
-            raise _of_another_backend(path, "tensorflow", str(error)) from error
-        raise
-    try:
-        return _trained_model(archive, path)
-    except ModelArchiveError as error:
-        if archive.backend == BACKEND:
-            raise
-        raise _of_another_backend(path, archive.backend, str(error)) from error
-
-
-def _of_another_backend(path: Path, backend: str, why: str) -> ModelArchiveError:
-    return ModelArchiveError(
-        f"{path} was written by the backend {backend!r} and cannot be opened by the active backend "
-        f"{BACKEND!r}: choose the backend {backend!r}, or train again ({why.rstrip('.')})"
-    )
-
-
-def _is_of_keras(path: Path) -> bool:
-    """Whether an archive that is none of this format holds a network of the public TensorFlow backend."""
-    found = find_archive(path)
-    if found.is_dir():
-        names = [item.name for item in found.glob("*/*")]
-    elif zipfile.is_zipfile(found):
-        with zipfile.ZipFile(found) as file:
-            names = [PurePosixPath(name).name for name in file.namelist()]
-    else:
-        return False
-    return bool({"model.keras", "saved_model.pb"} & set(names))
+    return opened(path, lambda archive: _trained_model(archive, path))
 
 
 def _trained_model(archive: Archive, path: Path) -> TrainedModel:

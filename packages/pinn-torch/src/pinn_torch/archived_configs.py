@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from pinn_archive.contents import Archive
-from pinn_archive.reader import read_archive
 from pinn_config.configs import ModelConfig, TrainingConfig
 from pinn_config.execution import PyTorchExecutionConfig
 
+from pinn_torch.archive_backend import opened
 from pinn_torch.errors import ModelArchiveError
 
 __all__ = ["archived_configs", "read_archived_configs"]
@@ -22,9 +22,9 @@ def read_archived_configs(path: Path) -> tuple[TrainingConfig, PyTorchExecutionC
     ArchiveNotFoundError (a FileNotFoundError), ArchiveError (a ValueError)
         No sound archive.
     ModelArchiveError (a ValueError)
-        A configuration that this version does not know.
+        A configuration that this version does not know; of another backend: naming both.
     """
-    return archived_configs(read_archive(path), path)
+    return opened(path, lambda archive: archived_configs(archive, path))
 
 
 def archived_configs(archive: Archive, path: Path) -> tuple[TrainingConfig, PyTorchExecutionConfig]:
