@@ -1,0 +1,1 @@
+"""Compat names of `pinn_torch.api`."""
