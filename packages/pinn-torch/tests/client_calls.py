@@ -13,7 +13,13 @@ from pinn_data.probe import probe_modes
 from pinn_data.scan import to_ptychodus
 
 # ptychodus' own defaults (settings.py), of those that differ from the dataclasses' and matter here.
-DATA = {"N": 64, "x_bounds": (0.1, 0.9), "y_bounds": (0.1, 0.9), "n_subsample": 7, "max_neighbor_distance": 3.0}
+DATA = {
+    "N": 64,
+    "x_bounds": (0.1, 0.9),
+    "y_bounds": (0.1, 0.9),
+    "n_subsample": 7,
+    "max_neighbor_distance": 3.0,
+}
 TRAINING = {"device": "cuda", "strategy": "ddp_spawn", "n_devices": 1, "num_workers": 4}
 
 
@@ -146,9 +152,7 @@ def run_train(configs: tuple[Any, Any, Any, Any, Any], input_path: Path, output_
     trainer.train(orchestration="lightning", experiment_name="")
     checkpoint = find_best_checkpoint(Path(data_loader.output_dir))
     assert checkpoint is not None
-    return Trained(
-        checkpoint, collector.training_loss, collector.validation_loss, collector.epochs_completed
-    )
+    return Trained(checkpoint, collector.training_loss, collector.validation_loss, collector.epochs_completed)
 
 
 def run_reconstruct(model_path: Path, scan: Scan) -> NDArray[Any]:

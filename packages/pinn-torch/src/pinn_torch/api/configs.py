@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
@@ -31,6 +32,8 @@ _NETWORK_OF_THE_SPECIFICATION = "cnn"
 # Activations of the encoder's and decoders' widest maps: a client's default of 1000 groups in one batch would
 # take tens of gigabytes at N = 128, and a child that is killed for memory hangs ptychodus for ever.
 _MEMORY = 2 << 30
+
+_LIMITS = ("min_neighbor_distance", "max_neighbor_distance")
 
 
 class ConfigManager:
@@ -100,7 +103,7 @@ class ConfigManager:
         overrides = {}
         if self.model_config.architecture == _NETWORK_OF_THE_SPECIFICATION:
             overrides["architecture"] = _NETWORK
-        return to_model_config(self.data_config, self.model_config, overrides)
+        return to_model_config(self._grouped, self.model_config, overrides)
 
     def training(self, frames: int, **overrides: Any) -> canonical.TrainingConfig:
         """The canonical training on a scan of so many frames."""
@@ -111,7 +114,7 @@ class ConfigManager:
         }
         return to_training_config(
             self.model(),
-            self.data_config,
+            self._grouped,
             self.model_config,
             self.training_config,
             given | {"nepochs": self._epochs} | overrides,
@@ -120,12 +123,16 @@ class ConfigManager:
     def inference(self, frames: int) -> canonical.InferenceConfig:
         """The canonical reconstruction of a scan of so many frames."""
         given = {"model_path": ".", "test_data_file": ".", "n_groups": self._groups(frames)}
-        return to_inference_config(self.model(), self.data_config, self.inference_config, given)
+        return to_inference_config(self.model(), self._grouped, self.inference_config, given)
 
     def execution(self, **overrides: Any) -> PyTorchExecutionConfig:
         """How either is executed."""
         largest = max(1, _MEMORY // (12 * 32 * self.model_config.n_filters_scale * self.data_config.N**2))
-        given = {"inference_batch_size": min(self.inference_config.batch_size, largest)}
+        given = {
+            "inference_batch_size": min(self.inference_config.batch_size, largest),
+            # More than the machine has cores only wait for each other.
+            "num_workers": min(self.training_config.num_workers, os.cpu_count() or 1),
+        }
         if self.training_config.scheduler == "Cosine":  # the schedule below is it
             given["scheduler"] = "Default"
         return to_execution_config(self.training_config, self.inference_config, given | overrides)
@@ -147,6 +154,18 @@ class ConfigManager:
             fine_tuning=t.epochs_fine_tune / self._epochs,
             gamma=t.fine_tune_gamma,
         )
+
+    @property
+    def _grouped(self) -> DataConfig:
+        """The data's settings as the bridge takes them.
+
+        The client always sends limits of the neighbours' distance; the K nearest have none, and a group's
+        canvas follows its patterns however far they lie.
+        """
+        if self.data_config.neighbor_function != "Nearest":
+            return self.data_config
+        free = {item.name: item.default for item in dataclasses.fields(DataConfig) if item.name in _LIMITS}
+        return dataclasses.replace(self.data_config, **free)
 
     @property
     def _epochs(self) -> int:
