@@ -130,6 +130,8 @@ class ConfigManager:
         largest = max(1, _MEMORY // (12 * 32 * self.model_config.n_filters_scale * self.data_config.N**2))
         given = {
             "inference_batch_size": min(self.inference_config.batch_size, largest),
+            # The client does not say; bfloat16 where the processor has it is several times faster.
+            "precision": "auto",
             # More than the machine has cores only wait for each other.
             "num_workers": min(self.training_config.num_workers, os.cpu_count() or 1),
         }
