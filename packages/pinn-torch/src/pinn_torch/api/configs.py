@@ -100,9 +100,11 @@ class ConfigManager:
 
     def model(self) -> canonical.ModelConfig:
         """The canonical network."""
-        overrides = {}
+        overrides: dict[str, Any] = {}
         if self.model_config.architecture == _NETWORK_OF_THE_SPECIFICATION:
             overrides["architecture"] = _NETWORK
+        if not self.model_config.object_big:  # the client sends the number of patterns, but there is one map
+            overrides["decoder_last_amp_channels"] = None
         return to_model_config(self._grouped, self.model_config, overrides)
 
     def training(self, frames: int, **overrides: Any) -> canonical.TrainingConfig:
