@@ -7,7 +7,7 @@ import cnn_oracle
 import numpy as np
 import pytest
 import torch
-from pinn_config.architecture import network
+from pinn_config.architecture import BACKGROUND, network
 from pinn_config.configs import ModelConfig
 from pinn_torch.errors import ModelArchiveError
 from pinn_torch.network import PtychoNetwork, read_weights, write_weights
@@ -352,3 +352,19 @@ def test_larger_patterns_build_and_learn(architecture, N):
     after = write_weights(built)
     assert all(np.isfinite(w).all() for w in after.values())
     assert any(not np.array_equal(after[name], before[name]) for name in before)
+
+
+@pytest.mark.parametrize("activation", ["sigmoid", "swish", "softplus", "relu"])
+@pytest.mark.parametrize("pad_object", [True, False])
+def test_the_untrained_refined_network_is_the_physics_from_an_empty_object(activation, pad_object):
+    model = ModelConfig(architecture="refined", n_filters_scale=1, amp_activation=activation)
+    model.pad_object = pad_object
+    built = PtychoNetwork(network(model))
+    s = _scene(1)
+    with torch.inference_mode():
+        canvas = torch.full_like(s.optics.canvas_estimate(0.05), BACKGROUND)
+        velocity = torch.zeros_like(canvas)
+        for momentum in (0, *[0.85] * 5):
+            velocity = momentum * velocity + s.optics.gradient_step(canvas, 0.05)
+            canvas = canvas + velocity
+        torch.testing.assert_close(built(s.amplitude, s.optics), canvas, rtol=0, atol=2e-5)

@@ -89,10 +89,23 @@ def test_the_client_trains_saves_opens_and_reconstructs(
 
     # It shows the object, in its orientation and at its place.
     here_best = agreement(first, scan)
-    assert here_best > 0.6
+    assert here_best > 0.85
     assert here_best > max(agreement(first, scan, shift) for shift in [(4, 0), (-4, 0), (0, 4), (0, -4)])
     assert here_best > agreement(first[::-1], scan)
     assert here_best > agreement(first[:, ::-1], scan)
+
+
+def test_the_same_settings_give_the_same_model_whatever_was_drawn_before(
+    exported: Path, tmp_path: Path
+) -> None:
+    weights = []
+    for run in range(2):
+        torch.manual_seed(run)
+        chosen = settings(training={"num_workers": 2 * run, "epochs": 1})
+        trained = run_train(chosen, exported, tmp_path / str(run))
+        weights.append(torch.load(trained.checkpoint, weights_only=True)["state_dict"])
+    assert weights[0].keys() == weights[1].keys()
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
 
 
 def test_counts_are_recognised_whatever_their_type(scan: Scan) -> None:

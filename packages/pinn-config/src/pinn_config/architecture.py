@@ -19,6 +19,7 @@ of the encoder or decoder, before its pooling or upsampling: ``eca``, then ``cha
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
@@ -28,7 +29,7 @@ from pinn_config.configs import ModelConfig
 from pinn_config.errors import ConfigError
 from pinn_config.layers import Layer, Network
 
-__all__ = ["ARCHITECTURES", "SIZES", "Layer", "Network", "network"]
+__all__ = ["ARCHITECTURES", "BACKGROUND", "SIZES", "Layer", "Network", "network"]
 
 ARCHITECTURES = ("cnn", "unet", "refined", "unrolled")
 """cnn: the specification's network. unet: real-space front end and skip connections. refined: the
@@ -37,6 +38,18 @@ corrections in turn."""
 
 SIZES = (64, 128, 256)
 """Pattern sizes N that have a network."""
+
+BACKGROUND = math.sqrt(0.5)
+"""Transmission of an empty object in the network's units, so that an amplitude below 1 has room above the
+mean."""
+
+# The inputs with which the amplitude's activations give that.
+_EMPTY = {
+    "sigmoid": math.log(BACKGROUND / (1 - BACKGROUND)),
+    "swish": 0.9740701679461269,  # no closed form
+    "softplus": math.log(math.expm1(BACKGROUND)),
+    "relu": BACKGROUND,
+}
 
 ESTIMATE_FLOOR = 0.05
 """Floor of a division by the probe's intensity, as a fraction of its maximum."""
@@ -219,11 +232,18 @@ def _encoder_filters(model: ModelConfig) -> list[int]:
 
 
 def _cnn(model: ModelConfig) -> list[Layer]:
-    return _encoder_decoder(model, [], "amplitude", model.gridsize**2)
+    return _encoder_decoder(model, [], "amplitude", model.gridsize**2, {}, {})
 
 
-def _encoder_decoder(model: ModelConfig, layers: list[Layer], source: str, width: int) -> list[Layer]:
-    """From so many maps to a canvas, behind what `layers` holds."""
+def _encoder_decoder(
+    model: ModelConfig,
+    layers: list[Layer],
+    source: str,
+    width: int,
+    amplitude_start: Mapping[str, Any],
+    phase_start: Mapping[str, Any],
+) -> list[Layer]:
+    """From so many maps to a canvas, behind what `layers` holds. The last convolutions start as said."""
     encoder = _Chain(layers, source, width)
     for i, width in enumerate(_encoder_filters(model)):
         encoder.encoder_block(model, f"encoder{i}", width)
@@ -231,12 +251,14 @@ def _encoder_decoder(model: ModelConfig, layers: list[Layer], source: str, width
     if model.cbam_bottleneck:
         encoder.cbam("bottom")
     maps = model.gridsize**2 if model.object_big else 1
-    heads = (("amplitude", model.decoder_last_amp_channels or maps, model.amp_activation),)
-    heads += (("phase", maps, "pi_tanh"),)
+    amplitudes = model.decoder_last_amp_channels or maps
+    heads = (
+        ("amplitude", amplitudes, {"activation": model.amp_activation, **amplitude_start}),
+        ("phase", maps, {"activation": "pi_tanh", **phase_start}),
+    )
     shared = _decoder(model, encoder, "decoder") if model.use_shared_decoder else None
     ends = [
-        _head(model, shared or _decoder(model, encoder, part), part, maps, activation)
-        for part, maps, activation in heads
+        _head(model, shared or _decoder(model, encoder, part), part, maps, last) for part, maps, last in heads
     ]
     layers.append(Layer("object", "polar", tuple(ends)))
     layers.append(Layer("canvas", "merge", ("object",), {"floor": MERGE_FLOOR}))
@@ -259,17 +281,18 @@ def _decoder_filters(model: ModelConfig) -> list[int]:
     ]
 
 
-def _head(model: ModelConfig, decoder: _Chain, part: str, maps: int, activation: str) -> str:
+def _head(model: ModelConfig, decoder: _Chain, part: str, maps: int, last: Mapping[str, Any]) -> str:
+    """Maps of N x N pixels from those of a decoder; `last` holds attributes of the last convolutions."""
     layers, features, width, border = decoder.layers, decoder.last, decoder.width, model.N // 4
     outer = model.n_filters_scale * max(1, 2048 // model.N)
     if not model.pad_object:
         whole = _Chain(layers, features, width)
         whole.block(f"{part}/full", outer, model.batch_norm)
         whole.add(f"{part}/full/up", "upsample")
-        return whole.conv(f"{part}/full/out", maps, activation)
+        return whole.conv(f"{part}/full/out", maps, **last)
     if not model.probe_big:
         centre = _Chain(layers, features, width)
-        centre.conv(f"{part}/centre", maps, activation)
+        centre.conv(f"{part}/centre", maps, **last)
         return centre.add(f"{part}/centre/pad", "pad", border=border)
     fraction = model.decoder_last_c_outer_fraction
     outside = _OUTER_FEATURES if fraction is None else max(1, int(fraction * width))
@@ -281,7 +304,7 @@ def _head(model: ModelConfig, decoder: _Chain, part: str, maps: int, activation:
     centre = _Chain(layers, features, width)
     centre.add(f"{part}/centre/in", "channels", first=0, last=width - outside)
     centre.width = width - outside
-    centre.conv(f"{part}/centre", maps, activation)
+    centre.conv(f"{part}/centre", maps, **last)
     centre.add(f"{part}/centre/pad", "pad", border=border)
     ring = _Chain(layers, features, width)
     ring.add(f"{part}/ring/in", "channels", first=width - outside, last=width)
@@ -289,7 +312,7 @@ def _head(model: ModelConfig, decoder: _Chain, part: str, maps: int, activation:
     ring.block(f"{part}/ring", outer, model.batch_norm)
     ring.add(f"{part}/ring/up", "upsample")
     # The ring has the centre's activation: an unbounded one there lets amplitude and phase escape.
-    ring.conv(f"{part}/ring/out", maps, activation)
+    ring.conv(f"{part}/ring/out", maps, **last)
     ring.add(f"{part}/ring/border", "border", border=border)
     return ring.add(f"{part}/sum", "add", centre.last, ring.last)
 
@@ -327,7 +350,10 @@ def _unet(model: ModelConfig) -> list[Layer]:
 
 def _refined(model: ModelConfig) -> list[Layer]:
     # A known canvas needs no network; only its global phase is compared with that of a first estimate.
-    first = _encoder_decoder(model, _front(), "front", 3 * model.gridsize**2)
+    # It starts as an empty object, and before any training the network is plain physics. From an object of
+    # random numbers, or of none, a few steps may lead to the wrong twin.
+    empty = {"start": "zero", "bias_start": _EMPTY[model.amp_activation]}
+    first = _encoder_decoder(model, _front(), "front", 3 * model.gridsize**2, empty, {"start": "zero"})
     layers = [attrs.evolve(x, attributes={**x.attributes, "when": "first"}) for x in first]
     chain = _Chain(layers, "amplitude", 0)
     chain.add("canvas0", "first_canvas", floor=ESTIMATE_FLOOR, when="known")

@@ -7,7 +7,7 @@ from typing import Any
 
 import lightning
 import torch
-from pinn_config.architecture import network
+from pinn_config.architecture import BACKGROUND, network
 from pinn_config.configs import ModelConfig
 from pinn_config.execution import PyTorchExecutionConfig
 from torch import Tensor, nn
@@ -39,10 +39,6 @@ Batch = dict[str, Tensor]
 int64 whole-pixel positions and ``fractions`` (group, pattern, 2) float32; where the objective needs them also
 ``labels`` (group, pattern, N, N) complex64, see `pinn_torch.labels`. The first `channels` patterns are the
 network's input; those that follow it must predict without having seen them."""
-
-BACKGROUND = math.sqrt(0.5)
-"""Transmission of an empty object in the network's units, so that an amplitude below 1 has room above the
-mean."""
 
 # Milestones of MultiStage as fractions of the whole training, and the factor at each; Exponential's factor
 # over the whole.

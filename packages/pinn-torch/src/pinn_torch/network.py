@@ -52,7 +52,8 @@ class _Convolution(nn.Module):
         a = layer.attributes
         shape = layer.parameters()["kernel"]
         self.kernel = nn.Parameter(torch.empty(shape).contiguous(memory_format=torch.channels_last))
-        self.bias = nn.Parameter(torch.zeros(a["out_channels"])) if a["bias"] else None
+        bias = torch.full((a["out_channels"],), float(a.get("bias_start", 0)))
+        self.bias = nn.Parameter(bias) if a["bias"] else None
         if a["start"] == "zero":
             nn.init.zeros_(self.kernel)
         else:

@@ -98,6 +98,11 @@ class ConfigManager:
         """Side of a group, in patterns."""
         return self.model().gridsize
 
+    @property
+    def seed(self) -> int:
+        """Of everything random in the run."""
+        return self.data_config.subsample_seed or 0
+
     def model(self) -> canonical.ModelConfig:
         """The canonical network."""
         overrides: dict[str, Any] = {}

@@ -39,15 +39,18 @@ class ConfiguredModule(PtychoPINN_Lightning):
     ) -> None:
         self_configs = ConfigManager(data_config, model_config, training_config, inference_config)
         training = self_configs.training(frames=1)
-        super().__init__(
-            training.model,
-            _placeholder(training.model.N),
-            1.0,
-            execution=self_configs.execution(),
-            objective=Objective.of(training),
-            probe_trainable=training.probe_trainable,
-            intensity_scale_trainable=training.intensity_scale_trainable,
-        )
+        # The weights come of the run's seed, whatever was drawn before in this process.
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self_configs.seed)
+            super().__init__(
+                training.model,
+                _placeholder(training.model.N),
+                1.0,
+                execution=self_configs.execution(),
+                objective=Objective.of(training),
+                probe_trainable=training.probe_trainable,
+                intensity_scale_trainable=training.intensity_scale_trainable,
+            )
         self.configs = self_configs
         self.schedule = self_configs.schedule()
 

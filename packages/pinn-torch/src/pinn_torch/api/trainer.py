@@ -74,7 +74,7 @@ class Trainer:
                 config,
                 configs.execution(),
                 validation=data.validation,
-                seed=config.subsample_seed or 0,
+                seed=configs.seed,
                 max_seconds=None,
                 module=module,
                 callbacks=self._trainer.callbacks,
