@@ -92,6 +92,17 @@ def test_the_watch_over_the_dictionary_sees_what_it_should(tmp_path):
     assert _uses(tmp_path / "get.py", "get")
 
 
+def test_execution_settings_of_the_commands_are_made_in_one_place():
+    """Section 4.9: the commands of the PyTorch backend leave it to ``cli.shared``."""
+    commands = [p for p in SOURCES if _name(p).startswith(("pinn_torch/cli/", "ptycho_torch/"))]
+    makers = set()
+    for path in commands:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("PyTorchExecutionConfig"):
+                makers.add(_name(path))
+    assert makers == {"pinn_torch/cli/shared.py"}
+
+
 def _needs(package: str) -> dict[str, str]:
     """What a package declares: name to version."""
     project = tomllib.loads((ROOT / "packages" / package / "pyproject.toml").read_text())["project"]

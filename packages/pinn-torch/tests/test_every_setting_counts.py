@@ -157,7 +157,7 @@ _WITHOUT_INFLUENCE: dict[type, dict[str, str]] = {
         "test_data_file": _A_PATH,
         "output_dir": _A_PATH,
         "backend": _A_BACKEND,
-        "debug": "tells more of the same run (test_reconstruction)",
+        "debug": "tells more of the same run (test_verbosity)",
     },
     PyTorchExecutionConfig: {
         "accelerator": _A_DEVICE,

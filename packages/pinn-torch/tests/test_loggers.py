@@ -52,3 +52,43 @@ def test_tensorboard_without_its_package_is_refused_in_one_sentence(tmp_path, mo
 def test_tensorboard_writes_events(tmp_path):
     small_training(tmp_path, small_scan(), execution={"logger_backend": "tensorboard"})
     assert list(tmp_path.rglob("events.out.tfevents*"))
+
+
+needs_mlflow = pytest.mark.skipif(find_spec("mlflow") is None, reason="the package mlflow is not installed")
+
+
+@needs_mlflow
+def test_mlflow_keeps_the_metrics_under_the_output_folder(tmp_path, monkeypatch):
+    from mlflow.tracking import MlflowClient
+
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    folder = tmp_path / "out"
+    small_training(folder, small_scan(), batch_size=1, execution={"logger_backend": "mlflow"})
+    client = MlflowClient((folder / "mlruns").as_uri())
+    experiment = client.get_experiment_by_name("pinn-torch")
+    (run,) = client.search_runs([experiment.experiment_id])
+    assert "train_loss" in run.data.metrics and run.info.status == "FINISHED"
+    assert list(elsewhere.iterdir()) == []
+
+
+@needs_mlflow
+def test_the_server_of_mlflow_is_named_by_the_environment(tmp_path, monkeypatch):
+    from mlflow.tracking import MlflowClient
+
+    server = (tmp_path / "server").as_uri()
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", server)
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+    small_training(tmp_path / "out", small_scan(), batch_size=1, execution={"logger_backend": "mlflow"})
+    assert MlflowClient(server).get_experiment_by_name("pinn-torch") is not None
+    assert not (tmp_path / "out" / "mlruns").exists()
+
+
+def test_the_address_of_mlflow(tmp_path, monkeypatch):
+    """Without the package too: what it would be told."""
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    assert loggers._mlflow_address(tmp_path) == (tmp_path / "mlruns").as_uri()
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://tracking.example:5000")
+    assert loggers._mlflow_address(tmp_path) == "https://tracking.example:5000"
