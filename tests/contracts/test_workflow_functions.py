@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+from pinn_archive import ModelPayload, write_archive
 from pinn_config import InferenceConfig, ModelConfig, PyTorchExecutionConfig, TrainingConfig, legacy
 from pinn_data.npz import read_scan
 from pinn_dispatch.dispatch import (
@@ -83,3 +84,18 @@ def test_a_training_alone_gives_the_same_table_without_an_image(ran, scan_file, 
     config.output_dir = tmp_path
     trained = train_cdi_model_with_backend(scan_file, None, config)
     assert trained.keys() == results.keys() and trained["object"] is None
+
+
+def test_an_archive_of_another_backend_is_refused_by_the_dispatcher_with_both_names(tmp_path, scan_file):
+    payload = ModelPayload({"dense/kernel": np.ones((3, 2), np.float32)}, "model.keras", b"keras")
+    write_archive(
+        tmp_path / "wts.h5.zip",
+        models={"diffraction_to_obj": payload},
+        params={},
+        arrays={},
+        backend="tensorflow",
+        provenance={},
+    )
+    asked = InferenceConfig(ModelConfig(), tmp_path, backend="pytorch")
+    with pytest.raises(ValueError, match=r"by the backend 'tensorflow' .* active backend 'pytorch'"):
+        load_inference_bundle_with_backend(tmp_path, asked)

@@ -112,3 +112,11 @@ def test_settings_of_sampling_act_on_a_reconstruction(trained):
     images = [reconstruct(archive, scan, InferenceConfig(model, neighbor_count=k)).object for k in (3, 3, 9)]
     np.testing.assert_array_equal(images[0], images[1])
     assert np.abs(images[0] - images[2]).max() > 1e-3 * np.abs(images[0]).max()
+
+
+def test_a_strategy_is_lightnings_and_one_that_is_none_is_refused(tmp_path, seen):
+    small_training(tmp_path / "a", small_scan(), execution={"strategy": "auto"})
+    assert type(seen.trainer.strategy).__name__ == "SingleDeviceStrategy"
+    with pytest.raises(ValueError, match="telepathy"):
+        small_training(tmp_path / "b", small_scan(), execution={"strategy": "telepathy"})
+    assert not (tmp_path / "b" / "wts.h5.zip").exists()
