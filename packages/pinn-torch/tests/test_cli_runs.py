@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from shlex import split as _words
 
@@ -170,3 +172,33 @@ def test_bad_input_ends_with_2(folder, module, arguments, words):
             pytest.skip("this machine has a GPU")
     done = _run(folder, module, *arguments.split())
     assert done.returncode == 2 and words in done.stderr and "Traceback" not in done.stderr
+
+
+def test_an_interrupt_ends_with_130_and_leaves_what_to_resume_from(folder):
+    code = (
+        # Processes that tests start in the background ignore the signal otherwise.
+        "import runpy, signal, sys\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "runpy.run_module('ptycho_torch.train', run_name='__main__')"
+    )
+    arguments = [*_TRAIN, *_words("--max_epochs 100000 --early-stop-patience 100000 --output_dir stopped")]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    running = subprocess.Popen(
+        [sys.executable, "-c", code, *arguments, "--quiet"],
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        while not (folder / "stopped" / "checkpoints" / "resume.ckpt").exists():
+            assert running.poll() is None
+            time.sleep(0.05)
+        running.send_signal(signal.SIGINT)
+        out, err = running.communicate(timeout=300)
+    finally:
+        running.kill()
+    assert running.returncode == 130, err
+    assert out == "" and "interrupted; a training goes on from its last epoch with the same command" in err
+    assert not (folder / "stopped" / "wts.h5.zip").exists()

@@ -369,7 +369,8 @@ def test_the_choices_are_logged_once(tmp_path, caplog):
     (record,) = caplog.records
     text = record.getMessage()
     assert "explicit overrides: n_groups=4, " in text and "execution config: learning_rate=0.0005;" in text
-    assert text.endswith("the file itself: N=128") and "canonical" not in text and "nepochs" not in text
+    assert "n_groups=4, nepochs=50, " in text  # asked for, though it is the default
+    assert text.endswith("the file itself: N=128") and "canonical" not in text
 
 
 def test_a_reconstruction_takes_the_network_and_the_making_of_groups_from_the_archive(

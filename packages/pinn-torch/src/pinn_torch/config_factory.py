@@ -317,14 +317,15 @@ def _pytorch_defaults(*above: Settings) -> Settings:
 
 
 def _tell(run: str, applied: Mapping[str, Applied]) -> None:
-    """One line for what was chosen and is not the canonical default anyway; all of it on request."""
+    """One line for what was asked for and what else is not the canonical default; all of it on request."""
     usual = canonical_defaults(
         canonical.ModelConfig, canonical.TrainingConfig, canonical.InferenceConfig, PyTorchExecutionConfig
     )
     parts, whole = [], []
     for level in Level:
         said = {n: one.value for n, one in applied.items() if one.level is level}
-        chosen = {n: value for n, value in said.items() if value != usual[n]}
+        asked = level in (Level.OVERRIDE, Level.EXECUTION)
+        chosen = {n: value for n, value in said.items() if asked or value != usual[n]}
         if chosen and level not in (Level.PYTORCH, Level.CANONICAL):
             parts.append(f"{level.value}: {_listed(chosen)}")
         whole.append(f"{level.value}: {_listed(said)}")

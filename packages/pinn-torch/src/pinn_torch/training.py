@@ -32,6 +32,7 @@ from pinn_torch.checkpoints import (
 from pinn_torch.datamodule import ScanDataModule
 from pinn_torch.devices import device_of, prepare_cpu, resolved_precision
 from pinn_torch.errors import TorchRunError
+from pinn_torch.interruption import interrupts_reach_the_caller
 from pinn_torch.loggers import experiment_logger
 from pinn_torch.module import PtychoPINN_Lightning
 from pinn_torch.objective import Objective
@@ -133,7 +134,8 @@ def run_training(
         warnings.filterwarnings("ignore", category=UserWarning, module=r"lightning\.")
         # How it uses torch is not for the user to mend.
         warnings.filterwarnings("ignore", category=FutureWarning, module=r"lightning\.")
-        trainer.fit(module, datamodule=data, **fit_options(resume.path if unfinished else None))
+        with interrupts_reach_the_caller(trainer):
+            trainer.fit(module, datamodule=data, **fit_options(resume.path if unfinished else None))
     seconds = history.seconds
     archive = save_model(
         config.output_dir,
