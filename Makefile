@@ -2,10 +2,10 @@
 .DEFAULT_GOAL := help
 PACKAGES := $(notdir $(wildcard packages/pinn-*))
 
-.PHONY: help setup check lint format test alone bench demo
+.PHONY: help setup check lint format test alone ptychodus bench demo
 
 help:  ## this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
 
 setup:  ## the environment with all packages and tools, in .venv
 	uv sync
@@ -27,6 +27,13 @@ test:  ## all tests, in one environment
 alone:  ## each package's tests in an environment that holds only what it declares
 	@for package in $(PACKAGES); do echo "== $$package"; \
 	uv run --isolated --package $$package --with pytest --with pytest-timeout --with hypothesis pytest packages/$$package || exit 1; done
+
+# The client is not part of this repository; it lies beside the checkout.
+CLIENT := uv run --locked --isolated --package pinn-torch --with ptychodus==1.7.0 python ../shared/clients/ptychodus_client.py --library torch
+
+ptychodus:  ## stock ptychodus 1.7.0 with pinn-torch: every name, then train, save, open and reconstruct
+	$(CLIENT) --surface > /dev/null
+	$(CLIENT) --epochs 1 --scan 12 --n-filters-scale 1 --reload saved --cli > /dev/null
 
 bench:  ## speed and memory, as ratios within one run; leave the machine alone meanwhile
 	uv run python -m benchmarks
