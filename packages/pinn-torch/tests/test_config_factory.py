@@ -360,6 +360,16 @@ def test_a_flag_typed_with_its_default_beats_the_command_lines_default(scan_file
     assert typed.overrides_applied["accelerator"] == Applied("cpu", Level.EXECUTION)
 
 
+def test_the_record_has_the_values_that_the_configs_hold(scan_file, tmp_path):
+    given_ = {"n_groups": 4, "test_data_file": str(scan_file), "logger_backend": None}
+    payload = create_training_payload(str(scan_file), str(tmp_path), given_)
+    record = payload.overrides_applied
+    assert record["test_data_file"] == Applied(scan_file, Level.OVERRIDE)
+    assert record["train_data_file"] == Applied(scan_file, Level.OVERRIDE)
+    assert record["logger_backend"] == Applied("mlflow", Level.OVERRIDE)
+    assert payload.execution_config.logger_backend == "mlflow"
+
+
 def test_the_choices_are_logged_once(tmp_path, caplog):
     path = _write(tmp_path / "scan.npz", 128)
     with caplog.at_level(logging.INFO, logger="pinn_torch"):

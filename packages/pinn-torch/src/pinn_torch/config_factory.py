@@ -181,6 +181,7 @@ def create_training_payload(
     network = to_model_config(data, model, {name: values[name] for name in _MODEL})
     config = to_training_config(network, data, model, training, {name: values[name] for name in _TRAINING})
     update_legacy_dict(legacy.cfg, config)
+    applied = _as_held(applied, config, network, execution)
     _tell("training", applied)
     return TrainingPayload(config, data, model, training, inference, execution, applied)
 
@@ -238,6 +239,7 @@ def create_inference_payload(
     data, inference = data_config(values), inference_config(values)
     config = to_inference_config(trained.model, data, inference, {name: values[name] for name in _INFERENCE})
     update_legacy_dict(legacy.cfg, config)
+    applied = _as_held(applied, config, trained.model, execution)
     _tell("reconstruction", applied)
     return InferencePayload(config, data, model_config(values), inference, execution, applied)
 
@@ -314,6 +316,14 @@ def _pytorch_defaults(*above: Settings) -> Settings:
             if source is not None and name not in silent and getattr(source, name) is not None:
                 found[name] = getattr(source, name)
     return found
+
+
+def _as_held(applied: Mapping[str, Applied], *configs: Any) -> dict[str, Applied]:
+    """The record with the values as the configs hold them: text that became a path, None a default."""
+    return {
+        name: Applied(next(getattr(config, name) for config in configs if hasattr(config, name)), one.level)
+        for name, one in applied.items()
+    }
 
 
 def _tell(run: str, applied: Mapping[str, Applied]) -> None:

@@ -8,7 +8,8 @@ import logging
 import sys
 import traceback
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NoReturn
 
 from pinn_config.exit_codes import INTERRUPTED, explained
@@ -16,7 +17,7 @@ from pinn_config.flags import kebab
 
 from pinn_torch.errors import UsageError
 
-__all__ = ["FlagParser", "finished", "listen", "show_results", "told"]
+__all__ = ["FlagParser", "finished", "listen", "show_results", "warnings_told"]
 
 _PACKAGES = ("pinn_archive", "pinn_config", "pinn_data", "pinn_torch")
 _SMALLER = "a smaller batch, or fewer patterns with --n_subsample"
@@ -80,21 +81,17 @@ def listen(*, quiet: bool, debug: bool) -> None:
         logging.getLogger(name).setLevel(level)
 
 
-class told:
-    """A block whose warnings, deprecated flags included, are lines on the error stream."""
+@contextmanager
+def warnings_told() -> Iterator[None]:
+    """A block whose warnings, of deprecated flags too, are lines on the error stream."""
 
-    def __enter__(self) -> None:
-        self._caught = warnings.catch_warnings()
-        self._caught.__enter__()
+    def tell(message: Warning | str, *_: Any, **__: Any) -> None:
+        print(f"warning: {message}", file=sys.stderr)
+
+    with warnings.catch_warnings():
         warnings.simplefilter("default", DeprecationWarning)
-        warnings.showwarning = _tell
-
-    def __exit__(self, *reason: Any) -> None:
-        self._caught.__exit__(*reason)
-
-
-def _tell(message: Warning | str, *_: Any, **__: Any) -> None:
-    print(f"warning: {message}", file=sys.stderr)
+        warnings.showwarning = tell
+        yield
 
 
 def show_results(rows: dict[str, object]) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from pinn_config.configs import InferenceConfig
 
-from pinn_torch.cli.command import FlagParser, finished, listen, show_results, told
+from pinn_torch.cli.command import FlagParser, finished, listen, show_results, warnings_told
 from pinn_torch.cli.flags import add_common_flags, add_execution_flags, add_settings
 from pinn_torch.cli.settings import run_settings
 from pinn_torch.cli.shared import INFERENCE_FIELDS, validate_paths
@@ -79,7 +79,7 @@ def run(args: argparse.Namespace) -> None:
     listen(quiet=args.quiet, debug=args.debug)
     if args.seed < 0:
         raise UsageError(f"--seed is {args.seed}, but a whole number not below 0 is needed")
-    with told():
+    with warnings_told():
         settings = run_settings(args, "inference", DEFAULTS | {"debug": args.debug})
     model = settings.path("model_path", "model")
     source = settings.path("test_data_file", "scan to reconstruct")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from pinn_config.configs import ModelConfig, TrainingConfig
 
-from pinn_torch.cli.command import FlagParser, finished, listen, show_results, told
+from pinn_torch.cli.command import FlagParser, finished, listen, show_results, warnings_told
 from pinn_torch.cli.flags import add_common_flags, add_execution_flags, add_settings
 from pinn_torch.cli.settings import run_settings
 from pinn_torch.cli.shared import EXECUTION_DEFAULTS, validate_paths
@@ -103,11 +103,10 @@ def run(args: argparse.Namespace) -> None:
         raise UsageError(f"--max-seconds is {args.max_seconds:g}, but a time above 0 is needed")
     if args.seed < 0:
         raise UsageError(f"--seed is {args.seed}, but a whole number not below 0 is needed")
-    with told():
+    with warnings_told():
         settings = run_settings(args, "training", DEFAULTS)
     source, folder = settings.path("train_data_file", "scan to learn"), settings.path("output_dir", "folder")
     validation_source = settings.paths.get("test_data_file")
-    validate_paths(source, validation_source, folder)
 
     from pinn_data.npz import read_scan
 
@@ -119,13 +118,17 @@ def run(args: argparse.Namespace) -> None:
     if validation_source is not None:
         given["test_data_file"] = validation_source
     payload = create_training_payload(source, folder, **settings.levels() | {"overrides": given})
+    validate_paths(source, validation_source, folder)
     config, execution = payload.tf_training_config, payload.execution_config
     scan = read_scan(source)
     validation = None if validation_source is None else read_scan(validation_source)
     if not args.quiet:
+        gridsize = config.model.gridsize
+        # A group of one pattern is that pattern, however often it is drawn.
+        groups = config.n_groups if gridsize > 1 else min(config.n_groups or len(scan), len(scan))
         print(
             f"learning {len(scan)} patterns of {scan.N} x {scan.N}: {config.model.architecture}, gridsize "
-            f"{config.model.gridsize}, {config.n_groups} groups, {config.nepochs} epochs",
+            f"{gridsize}, {groups} groups, {config.nepochs} epochs",
             flush=True,
         )
     result = train(
