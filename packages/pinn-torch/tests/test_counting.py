@@ -12,6 +12,7 @@ from pinn_data.scan import split_subpixel
 from pinn_data.stitching import stitch
 from pinn_torch.archive import load_model
 from pinn_torch.errors import TorchRunError
+from pinn_torch.module import PtychoPINN_Lightning
 from pinn_torch.network import PtychoNetwork
 from pinn_torch.stitching import Counting, Window
 from pinn_torch.workflows import reconstruct
@@ -119,25 +120,26 @@ def test_an_image_is_the_numpy_stitch_of_its_patches(monkeypatch, trained, weigh
 
 
 @pytest.mark.parametrize("weighting", ["probe", "uniform"])
-@pytest.mark.parametrize(("gridsize", "size"), [(1, N), (1, 24), (2, 33)])
+@pytest.mark.parametrize(("gridsize", "size"), [(1, N), (1, 24), (1, 4), (2, 33)])
 def test_the_patches_of_an_object_give_it_back_where_covered(monkeypatch, trained, weighting, gridsize, size):
+    """Though each comes with a phase of its own: they agree by their light, also where what counts of them
+    does not overlap."""
     scan, archive = small_scan(), trained("cnn", gridsize)
     truth = np.pad(scan.object, 100)
-    corners = {"next": None}
-    forward = load_model(archive).module.__class__.forward
+    rng, origins = np.random.default_rng(0), []
+    forward = PtychoPINN_Lightning.forward
 
     def remember(self, batch, canvas, start=None):
-        corners["next"] = self.corners(batch, slice(0, None))[1]
+        origins[:] = self.corners(batch)[1].tolist()
         return forward(self, batch, canvas, start)
 
     def own(self, amplitude, optics, start=None):
-        cuts = [
-            truth[100 + y : 100 + y + optics.canvas, 100 + x : 100 + x + optics.canvas]
-            for y, x in corners["next"].tolist()
-        ]
-        return torch.from_numpy(np.stack(cuts))
+        side = optics.canvas
+        cuts = [truth[100 + y : 100 + y + side, 100 + x : 100 + x + side] for y, x in origins]
+        phases = rng.uniform(-3, 3, (len(cuts), 1, 1)).astype(np.float32)
+        return torch.from_numpy(np.stack(cuts) * np.exp(1j * phases))
 
-    monkeypatch.setattr("pinn_torch.module.PtychoPINN_Lightning.forward", remember)
+    monkeypatch.setattr(PtychoPINN_Lightning, "forward", remember)
     monkeypatch.setattr(PtychoNetwork, "forward", own)
     result = _run(archive, execution={"middle_trim": size}, patch_weighting=weighting)
     (y, x), (rows, columns) = result.canvas.origin, result.canvas.shape

@@ -180,6 +180,17 @@ def test_groups_together_are_the_mean_of_groups_one_by_one(seed):
         torch.testing.assert_close(error(objects, labels, light[:, None]), alone)
 
 
+def test_what_is_dark_has_the_phase_0_and_no_phase_to_learn():
+    """The derivative of a phase by its object is 1 / abs(object): at the edge of darkness it must end."""
+    objects = torch.tensor([0, 1e-6j, 1e-3j, 1j], dtype=torch.complex64).reshape(4, 1, 1, 1).requires_grad_()
+    labels = torch.full((1, 1, 1), np.exp(2j), dtype=torch.complex64)
+    light = torch.ones(1, 1, 1)
+    errors = torch.stack([phase_error(o[None], labels[None], light[None]) for o in objects])
+    torch.testing.assert_close(errors, torch.tensor([2.0, 2.0, 2 - np.pi / 2, 2 - np.pi / 2]))
+    (gradient,) = torch.autograd.grad(errors.sum(), objects)
+    torch.testing.assert_close(gradient.abs().flatten(), torch.tensor([0.0, 0.0, 1e3, 1.0]))
+
+
 def test_gradients_are_finite_where_an_object_or_a_label_is_dark():
     values = [0, 0, 1e-30, 1 + 1j, 1e-20j, -1]
     canvas = torch.tensor(values, dtype=torch.complex64).reshape(1, 2, 3).requires_grad_()
