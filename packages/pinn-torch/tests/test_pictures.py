@@ -59,6 +59,16 @@ def test_what_was_not_seen_has_a_colour_of_its_own_and_no_say_in_the_range(tmp_p
     assert (drawn[0, 19 * side] == 255).all() and (drawn[0, 0] == 0).all()
 
 
+def test_what_is_not_trusted_is_drawn_but_has_no_say_in_the_range(tmp_path):
+    values = np.tile(np.linspace(0, 1, 20), (20, 1))
+    values[3] = 1e9
+    trusted = values < 2
+    drawn = _pixels(write_picture(tmp_path / "a.png", values, trusted=trusted))
+    side = drawn.shape[0] // 20
+    assert (drawn[3 * side, : 20 * side] == 255).all()
+    assert (drawn[0, 19 * side] == 255).all() and (drawn[0, 0] == 0).all()
+
+
 @pytest.mark.parametrize("value", [0.0, 5.0, -2.0])
 def test_an_image_without_structure_is_drawn_too(tmp_path, value):
     assert write_picture(tmp_path / "a.png", np.full((4, 9), value)).is_file()

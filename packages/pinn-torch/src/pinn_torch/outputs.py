@@ -19,6 +19,8 @@ __all__ = ["ARRAYS", "save_outputs"]
 
 ARRAYS = "reconstruction.npz"
 
+_TRUSTED = 0.04  # of the best-covered pixel: below it an image is mostly noise, which would set the colours
+
 
 def save_outputs(
     amplitude: ArrayLike | None,
@@ -44,8 +46,11 @@ def save_outputs(
         return []
     pair = [_image(amplitude), _image(phase)]
     coverage = results.get("coverage")
-    known = None if coverage is None else np.asarray(coverage) > 0
-    written = list(write_pictures(folder, *pair, known))
+    known = trusted = None
+    if coverage is not None:
+        known = np.asarray(coverage) > 0
+        trusted = np.asarray(coverage) >= _TRUSTED * np.max(coverage)
+    written = list(write_pictures(folder, *pair, known, trusted))
     arrays = {"amplitude": pair[0], "phase": pair[1], **_entries(results)}
     with atomic_write(folder / ARRAYS) as temporary, NpzWriter(temporary) as file:
         for name, array in arrays.items():

@@ -35,16 +35,22 @@ _GAP, _BAR, _LABELS = 8, 14, 64
 
 
 def write_pictures(
-    folder: Path, amplitude: ArrayLike, phase: ArrayLike, known: ArrayLike | None = None
+    folder: Path,
+    amplitude: ArrayLike,
+    phase: ArrayLike,
+    known: ArrayLike | None = None,
+    trusted: ArrayLike | None = None,
 ) -> tuple[Path, Path]:
     """Write ``reconstructed_amplitude.png`` and ``reconstructed_phase.png`` into `folder`; their paths.
 
     amplitude, phase : (row, column) real; phase in rad
     known : (row, column) bool, pixels that were seen; the others are drawn in a dull colour of their own
+    trusted : (row, column) bool, pixels that say how far the colours reach; by default all that are known
     """
+    masks = {"known": known, "trusted": trusted}
     return (
-        write_picture(folder / AMPLITUDE_PICTURE, amplitude, known=known),
-        write_picture(folder / PHASE_PICTURE, phase, colours="viridis", unit="rad", known=known),
+        write_picture(folder / AMPLITUDE_PICTURE, amplitude, **masks),
+        write_picture(folder / PHASE_PICTURE, phase, colours="viridis", unit="rad", **masks),
     )
 
 
@@ -63,11 +69,13 @@ def write_picture(
     colours: str = "gray",
     unit: str = "",
     known: ArrayLike | None = None,
+    trusted: ArrayLike | None = None,
 ) -> Path:
     """Write real `values` (row, column) as a PNG, row 0 at the top, with a bar that tells the colours' range.
 
     A pixel becomes a square of whole pixels, so small images are enlarged and nothing is smoothed. The range
-    is that of all known and finite values but the lowest and the highest 0.5 %, which take the end's colour.
+    is that of all trusted and finite values but the lowest and the highest 0.5 %; what lies beyond takes the
+    end's colour.
 
     Raises
     ------
@@ -84,7 +92,7 @@ def write_picture(
         )
     image = image.astype(np.float64)
     seen = np.isfinite(image) if known is None else np.isfinite(image) & np.asarray(known, bool)
-    low, high = _range(image[seen])
+    low, high = _range(image[seen if trusted is None else seen & np.asarray(trusted, bool)])
     enlarged = min(_LARGEST_ENLARGEMENT, max(1, math.ceil(_SMALLEST_SIDE / min(image.shape))))
     share = np.where(seen, (image - low) / (high - low), 0.0)
     pixels = np.where(seen[..., None], _coloured(share, colours), _UNKNOWN).astype(np.uint8)
