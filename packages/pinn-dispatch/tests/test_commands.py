@@ -25,6 +25,24 @@ def trained(pinn, backend, scan_file, tmp_path):
     return tmp_path / "run"
 
 
+@pytest.mark.parametrize(("rank", "writes"), [("0", True), ("1", False)])
+def test_of_processes_that_were_started_together_the_first_writes(
+    pinn, trained, backend, scan_file, tmp_path, monkeypatch, rank, writes
+):
+    """torchrun and srun start the same command several times; every process takes part in the run."""
+    monkeypatch.setenv("RANK", rank)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    calls = len(backend.CALLS)
+    code, out, _ = pinn("train", "--data", scan_file, "--output", tmp_path / "a", "--devices", "auto")
+    assert code == 0 and (out != "") == writes
+    assert (tmp_path / "a" / "losses.csv").exists() == writes
+    images = ("--data", scan_file, "--output", tmp_path / "b", "--devices", "auto")
+    code, out, _ = pinn("infer", "--model", trained, *images)
+    assert code == 0 and (out != "") == writes
+    assert (tmp_path / "b" / "reconstruction.npz").exists() == writes
+    assert len(backend.CALLS) == calls + 2
+
+
 def test_train_leaves_what_it_says(pinn, backend, scan_file, tmp_path):
     code, out, _ = pinn(
         "train",

@@ -42,6 +42,16 @@ def test_values_keep_their_underscores(arguments):
     assert kebab(kebab(arguments)) == kebab(arguments)
 
 
+def test_a_flag_takes_a_number_or_a_word():
+    assert training_settings(_train("--devices", "auto")).execution.devices == "auto"
+    assert training_settings(_train("--devices", "4")).execution.devices == 4
+
+
+def test_a_flag_that_is_neither_says_what_is_allowed():
+    with pytest.raises(UsageError, match="invalid int or auto value: 'all'"):
+        _train("--devices", "all")
+
+
 def _train(*arguments):
     return build_parser().parse_args(kebab(["train", "--output", "o", *arguments]))
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pinn_torch.activations import ACTIVATIONS
+from pinn_torch.batch_statistics import SharedStatistics
 
 __all__ = ["BatchNorm", "ChannelAttention", "EfficientChannelAttention", "SpatialAttention"]
 
@@ -31,8 +32,17 @@ class BatchNorm(nn.Module):
         self.register_buffer("mean", torch.zeros(a["channels"]))
         self.register_buffer("variance", torch.ones(a["channels"]))
         self.activation, self.epsilon = ACTIVATIONS[a["activation"]], a["epsilon"]
+        # In a training of several processes: the batch is all of theirs.
+        self.shared_statistics: SharedStatistics | None = None
 
     def forward(self, x: Tensor) -> Tensor:
+        if self.training and self.shared_statistics is not None:
+            mean, variance, pixels = self.shared_statistics.of(x.float())
+            with torch.no_grad():
+                self.mean.lerp_(mean, _NEWEST)
+                self.variance.lerp_(variance * (pixels / max(1.0, pixels - 1)), _NEWEST)
+            x = (x - mean[:, None, None]) * torch.rsqrt(variance + self.epsilon)[:, None, None]
+            return self.activation(x * self.scale[:, None, None] + self.offset[:, None, None])
         x = functional.batch_norm(
             x, self.mean, self.variance, self.scale, self.offset, self.training, _NEWEST, self.epsilon
         )

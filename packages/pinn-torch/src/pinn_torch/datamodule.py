@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Sequence
 from typing import Any
 
 import lightning
@@ -17,12 +17,14 @@ from pinn_data.grouping import group
 from pinn_data.npz import Scan
 from pinn_data.overlap import nearby_frames
 from pinn_data.scan import split_subpixel
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset
 
 from pinn_torch.errors import TorchRunError
 from pinn_torch.labels import ObjectLabels
 from pinn_torch.module import Batch
 from pinn_torch.objective import Objective
+from pinn_torch.sharing import Share, SharedBatches, shares
+from pinn_torch.team import ALONE, Team
 
 __all__ = [
     "GroupedPatterns",
@@ -96,22 +98,8 @@ class GroupedPatterns(Dataset):
     def __getitem__(self, index: int) -> Batch:
         return self.stack.batch(self.rows[[index]])
 
-    def __getitems__(self, indices: list[int]) -> Batch:
-        return self.stack.batch(self.rows[indices])
-
-
-class _Shuffled(Sampler):
-    """The same random order however often it is asked for: Lightning starts a resumed epoch twice."""
-
-    def __init__(self, length: int, seed: int) -> None:
-        self.length, self.seed = length, seed
-
-    def __len__(self) -> int:
-        return self.length
-
-    def __iter__(self) -> Iterator[int]:
-        generator = torch.Generator().manual_seed(self.seed)
-        return iter(torch.randperm(self.length, generator=generator).tolist())
+    def __getitems__(self, indices: Sequence[int]) -> Batch:
+        return self.stack.batch(self.rows[list(indices)])
 
 
 def _report_photons(scan: Scan, configured: float) -> None:
@@ -187,7 +175,10 @@ def without_far_members(
 class ScanDataModule(lightning.LightningDataModule):
     """Training and validation groups of one scan each; the training's are drawn anew for every epoch.
 
+    `config.batch_size` groups make one batch however many processes share it.
+
     canvas : pixels along one side of every group's canvas
+    shares : `Share` of each batch of the running epoch; validation_shares : of the validation
     """
 
     def __init__(
@@ -198,9 +189,10 @@ class ScanDataModule(lightning.LightningDataModule):
         *,
         validation: Scan | None = None,
         seed: int = 0,
+        team: Team = ALONE,
     ) -> None:
         super().__init__()
-        self.config, self.execution, self.seed = config, execution, seed
+        self.config, self.execution, self.seed, self.team = config, execution, seed, team
         # Lightning asks for the data of a resumed training before it counts up the epoch that was finished.
         self.first_epoch = 0
         self.stack = self._stack(scan)
@@ -218,6 +210,8 @@ class ScanDataModule(lightning.LightningDataModule):
             self.canvas = max(
                 self.canvas, canvas_size(self.validation_stack.centres, self._validation, self.stack.N)
             )
+        self.shares = self._shares(self._first, execution.accum_steps)
+        self.validation_shares = self._shares(self._validation, 1) if self._validation is not None else []
 
     def _stack(self, scan: Scan) -> PatternStack:
         objective, model = Objective.of(self.config), self.config.model
@@ -259,24 +253,25 @@ class ScanDataModule(lightning.LightningDataModule):
         epoch = max(self.first_epoch, self.trainer.current_epoch if self.trainer is not None else 0)
         rows = self._first if epoch == 0 else self._rows(self._positions, self.seed + epoch, "training")
         self.canvas = max(self.canvas, canvas_size(self.stack.centres, rows, self.stack.N))
-        return self._loader(
-            GroupedPatterns(self.stack, rows), sampler=_Shuffled(len(rows), self.seed + epoch)
-        )
+        self.shares = self._shares(rows, self.execution.accum_steps)
+        return self._loader(self.stack, rows, self.seed + epoch)
 
     def val_dataloader(self) -> DataLoader | list[DataLoader]:
         if self.validation_stack is None or self._validation is None:
             return []
-        return self._loader(GroupedPatterns(self.validation_stack, self._validation))
+        return self._loader(self.validation_stack, self._validation, None)
 
-    def _loader(self, patterns: GroupedPatterns, **options: object) -> DataLoader:
+    def _shares(self, rows: NDArray[np.int64], accum_steps: int) -> list[Share]:
+        return shares(len(rows), self.config.batch_size, accum_steps, self.team)
+
+    def _loader(self, stack: PatternStack, rows: NDArray[np.int64], order: int | None) -> DataLoader:
         e = self.execution
         return DataLoader(
-            patterns,
-            batch_size=self.config.batch_size,
+            GroupedPatterns(stack, rows),
+            batch_sampler=SharedBatches(len(rows), self.config.batch_size, self.team, order),
             collate_fn=_as_it_is,
             num_workers=e.num_workers,
             pin_memory=e.pin_memory,
             persistent_workers=e.persistent_workers and e.num_workers > 0,
             prefetch_factor=e.prefetch_factor if e.num_workers > 0 else None,
-            **options,
         )

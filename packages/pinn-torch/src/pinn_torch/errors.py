@@ -11,6 +11,7 @@ __all__ = [
     "TorchMissingError",
     "TorchRunError",
     "UsageError",
+    "WorkerError",
 ]
 
 
@@ -47,3 +48,7 @@ class PathNotFoundError(FileNotFoundError):
 
 class UsageError(ValueError):
     """The command line does not say what to do, or contradicts itself."""
+
+
+class WorkerError(RuntimeError):
+    """One of several processes of a run failed; its notes hold what that process said last."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import lightning
@@ -12,6 +13,7 @@ from pinn_config.configs import ModelConfig
 from pinn_config.execution import PyTorchExecutionConfig
 from torch import Tensor, nn
 
+from pinn_torch.batch_statistics import SharedStatistics, share_statistics
 from pinn_torch.checkpoints import monitored
 from pinn_torch.errors import NotFiniteError, TorchRunError
 from pinn_torch.losses import (
@@ -31,6 +33,8 @@ from pinn_torch.network import PtychoNetwork
 from pinn_torch.objective import Objective
 from pinn_torch.physics import GroupOptics, fourier_shift
 from pinn_torch.schedule import Schedule
+from pinn_torch.sharing import Share
+from pinn_torch.team import Team
 
 __all__ = ["BACKGROUND", "Batch", "PtychoPINN_Lightning", "normalised_probe", "probe_disk"]
 
@@ -106,8 +110,8 @@ class PtychoPINN_Lightning(lightning.LightningModule):
         )
         self.training_intensity_scale = float(intensity_scale)
         self.channels = model.gridsize**2
-        # How far the training is, 0 to 1; the training replaces it where seconds are limited too.
-        self.progress: Any = lambda step: step / max(1, self.trainer.estimated_stepping_batches)
+        # How far the training is at a step, 0 to 1; None goes by the steps alone.
+        self.progress: Callable[[int], float] | None = None
         # In place of the execution's scheduler, where a client brought its own (`pinn_torch.api`).
         self.schedule: Schedule | None = None
 
@@ -248,28 +252,29 @@ class PtychoPINN_Lightning(lightning.LightningModule):
         return {name: value.detach() for name, value in terms.items()} | {"loss": loss}
 
     def training_step(self, batch: Batch, index: int) -> Tensor:
-        terms = self.loss(batch, self.trainer.datamodule.canvas)
-        if not torch.isfinite(terms["loss"]):
+        data = self.trainer.datamodule
+        share = data.shares[index]
+        if data.team.size > 1:
+            share_statistics(self.network, SharedStatistics(data.team, share.fraction > 0))
+        terms = self.loss(batch, data.canvas)
+        means = _over_all(terms, share, data.team)
+        if not torch.isfinite(means["loss"]):
             raise NotFiniteError(
-                f"the loss became {float(terms['loss'].detach())} at step {self.global_step}: "
+                f"the loss became {float(means['loss'])} at step {self.global_step}: "
                 "lower the learning rate "
                 f"(it is {self.execution.learning_rate:g}) or clip gradients with gradient_clip_val"
             )
-        self.log_dict({f"train_{k}": v.detach() for k, v in terms.items()}, on_step=True, on_epoch=False)
+        self.log_dict({f"train_{k}": v for k, v in means.items()}, on_step=True, on_epoch=False)
         # The mean over the epoch, which schedulers, checkpoints and early stopping follow.
-        self.log(
-            self.loss_name,
-            terms["loss"].detach(),
-            on_step=False,
-            on_epoch=True,
-            batch_size=len(batch["amplitude"]),
-        )
-        return terms["loss"]
+        self.log(self.loss_name, means["loss"], on_step=False, on_epoch=True, batch_size=share.groups)
+        return terms["loss"] if share.weight == 1 else terms["loss"] * share.weight
 
     def validation_step(self, batch: Batch, index: int) -> None:
-        terms = self.loss(batch, self.trainer.datamodule.canvas)
+        data = self.trainer.datamodule
+        share = data.validation_shares[index]
+        terms = _over_all(self.loss(batch, data.canvas), share, data.team)
         names = {f"val_{k}": v for k, v in terms.items()} | {self.val_loss_name: terms["loss"]}
-        self.log_dict(names, on_epoch=True, batch_size=len(batch["amplitude"]))
+        self.log_dict(names, on_epoch=True, batch_size=share.groups)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """What `pinn_torch.checkpoints.find_best_checkpoint` compares: the monitored metric's value."""
@@ -300,15 +305,32 @@ class PtychoPINN_Lightning(lightning.LightningModule):
 
     def _factor(self, step: int) -> float:
         if self.schedule is not None:
-            return self.schedule.factor(self.progress(step) if step else 0.0)
+            return self.schedule.factor(self._done(step))
         if self.execution.scheduler == "Default":
             return 1.0
         # A short warm-up: Adam's first steps are full steps whatever the gradient.
         warm = min(1.0, (step + 1) / _WARM_UP_STEPS)
-        done = self.progress(step) if step else 0.0
+        done = self._done(step)
         if self.execution.scheduler == "Exponential":
             return warm * _EXPONENTIAL_TOTAL ** min(1.0, done)
         return warm * _STAGE_FACTOR ** sum(done >= milestone for milestone in _MILESTONES)
+
+    def _done(self, step: int) -> float:
+        if not step:
+            return 0.0
+        if self.progress is not None:
+            return self.progress(step)
+        return step / max(1, self.trainer.estimated_stepping_batches)
+
+
+def _over_all(terms: dict[str, Tensor], share: Share, team: Team) -> dict[str, Tensor]:
+    """Means over the whole batch of what each process has as means over its share; without gradients."""
+    if team.size == 1:
+        return {name: value.detach() for name, value in terms.items()}
+    own = torch.stack([value.detach() for value in terms.values()])
+    # A share of 0 has computed what belongs to another process.
+    own = own * share.fraction if share.fraction else torch.zeros_like(own)
+    return dict(zip(terms, team.sum(own).unbind(), strict=True))
 
 
 def probe_disk(size: int, device: torch.device) -> Tensor:

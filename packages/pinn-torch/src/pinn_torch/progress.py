@@ -9,6 +9,8 @@ from typing import Any
 import lightning
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from pinn_torch.team import ALONE, Team
+
 __all__ = ["History", "ProgressBar", "progress_bar"]
 
 _ROWS = 400
@@ -40,9 +42,9 @@ class History(lightning.Callback):
     and of seconds.
     """
 
-    def __init__(self, max_seconds: float | None) -> None:
+    def __init__(self, max_seconds: float | None, team: Team = ALONE) -> None:
         self.rows: list[dict[str, Any]] = []
-        self.max_seconds = max_seconds
+        self.max_seconds, self.team = max_seconds, team
         self.started = time.perf_counter()
         self._sums: dict[str, float] = {}
         self._count = 0
@@ -53,6 +55,11 @@ class History(lightning.Callback):
     def done(self, step: int) -> float:
         share = step / self._steps
         return max(share, self.seconds / self.max_seconds) if self.max_seconds else share
+
+    def agreed(self, step: int) -> float:
+        """`done` by the clock of the first process: a schedule must be the same in all."""
+        share = self.done(step)
+        return self.team.first(share) if self.max_seconds else share
 
     @property
     def seconds(self) -> float:

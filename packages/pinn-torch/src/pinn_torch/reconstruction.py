@@ -26,12 +26,15 @@ from pinn_torch.archive import TrainedModel, load_model
 from pinn_torch.datamodule import PatternStack, canvas_size, neighbour_options, without_far_members
 from pinn_torch.devices import autocast, device_of, prepare_cpu, resolved_precision
 from pinn_torch.errors import TorchRunError
+from pinn_torch.launch import together
 from pinn_torch.module import BACKGROUND, Batch, PtychoPINN_Lightning, normalised_probe, probe_disk
 from pinn_torch.physics import fourier_shift
 from pinn_torch.progress import progress_bar
 from pinn_torch.smoothing import smoothed
 from pinn_torch.stitching import Counting, Mosaic, Window, agreeing_phases
+from pinn_torch.strategies import processes_for
 from pinn_torch.supported import refuse_unsupported
+from pinn_torch.team import Team
 from pinn_torch.workflows import Reconstruction
 
 __all__ = ["DEFAULT_PASSES", "run_reconstruction"]
@@ -60,13 +63,11 @@ def run_reconstruction(
     progress: Callable[[float], None] | None,
 ) -> Reconstruction:
     """See `pinn_torch.workflows.reconstruct`. `model`: an archive, or a model that was loaded already."""
-    began = time.perf_counter()
     trained = model if isinstance(model, TrainedModel) else load_model(model)
     execution = execution or PyTorchExecutionConfig()
     config = config or InferenceConfig(model=trained.config.model)
     validate(config)
     refuse_unsupported(config, execution)
-    module, gridsize = trained.module, trained.config.model.gridsize
     if scan.N != trained.config.model.N:
         raise TorchRunError(
             f"the patterns are {scan.N} x {scan.N}, but the model was trained for "
@@ -74,11 +75,40 @@ def run_reconstruction(
             "crop or pad the patterns, or train a model for their size"
         )
     _refuse_other_network(config.model, trained.config.model)
-    passes = _passes(config.overlap_passes, module)
-    counting = Counting.of(scan.N, config.patch_weighting, execution.middle_trim, execution.pad_eval)
     canvas = canvas_for(scan.positions, scan.N)
-    inner = _without_border(canvas, config.border_px)
     device = device_of(execution.accelerator)
+    shared = {
+        "trained": trained,
+        "scan": scan,
+        "config": config,
+        "execution": execution,
+        "passes": _passes(config.overlap_passes, trained.module),
+        "counting": Counting.of(scan.N, config.patch_weighting, execution.middle_trim, execution.pad_eval),
+        "canvas": canvas,
+        "inner": _without_border(canvas, config.border_px),
+        "seed": seed,
+    }
+    processes = processes_for(execution, device)
+    return together(_reconstruct, shared, {"progress": progress}, processes=processes, device=device)
+
+
+def _reconstruct(
+    team: Team,
+    trained: TrainedModel,
+    scan: Scan,
+    config: InferenceConfig,
+    execution: PyTorchExecutionConfig,
+    passes: int,
+    counting: Counting,
+    canvas: Canvas,
+    inner: Canvas,
+    seed: int,
+    progress: Callable[[float], None] | None = None,
+) -> Reconstruction:
+    """The share of one process; all of them have the whole image in the end."""
+    began = time.perf_counter()
+    module, gridsize = trained.module, trained.config.model.gridsize
+    device = team.device(device_of(execution.accelerator))
     if device.type == "cpu":
         prepare_cpu()
     module.to(device)
@@ -114,7 +144,7 @@ def run_reconstruction(
     )
     batch_size = execution.inference_batch_size or trained.config.batch_size
     clock = _Clock()
-    with torch.inference_mode(), progress_bar(execution.enable_progress_bar) as bar:
+    with torch.inference_mode(), progress_bar(execution.enable_progress_bar and team.is_first) as bar:
         task = bar.add_task("reconstruction", total=1.0, note="")
 
         def report(share: float) -> None:
@@ -123,7 +153,7 @@ def run_reconstruction(
                 progress(share)
 
         precision = resolved_precision(device, execution.precision)
-        runner = _Runner(module, stack, rows, batch_size, counting, device, precision, clock, report)
+        runner = _Runner(module, stack, rows, batch_size, counting, device, precision, clock, report, team)
         for index in range(passes):
             runner.run(index, passes)
     mosaic = runner.mosaic
@@ -133,7 +163,7 @@ def run_reconstruction(
     result = np.ascontiguousarray(image * np.float32(scale)).astype(np.complex64)
     probe = _file_probe(module, scan, trained)
     sigma = module.model.gaussian_smoothing_sigma
-    residual = _residual(torch.from_numpy(result).to(device), probe, scan, canvas, sigma, device)
+    residual = _residual(torch.from_numpy(result).to(device), probe, scan, canvas, sigma, device, team)
     return Reconstruction(
         object=_cut(result, canvas, inner),
         coverage=_cut(coverage, canvas, inner),
@@ -228,7 +258,7 @@ _Kept = tuple[NDArray[Any], ...]
 
 
 class _Runner:
-    """The passes of a network over a scan."""
+    """The passes of a network over a scan, of whose groups every process of the team takes its part."""
 
     def __init__(
         self,
@@ -241,14 +271,17 @@ class _Runner:
         precision: str,
         clock: _Clock,
         report: Callable[[float], None],
+        team: Team,
     ) -> None:
-        self.module, self.stack, self.rows, self.batch_size = module, stack, rows, batch_size
+        self.module, self.stack, self.batch_size, self.team = module, stack, batch_size, team
         self.device, self.precision, self.clock, self.report = device, precision, clock, report
         self.counting = counting
         self.size = canvas_size(stack.centres, rows, stack.N)
         self.window = Window.of(module.probe, self.size, counting)
-        self.corners = stack.centres[rows].min(1) - stack.N // 2
-        self.origin, self.shape = _frame_of(self.corners, self.size)
+        self.all_corners = stack.centres[rows].min(1) - stack.N // 2
+        self.origin, self.shape = _frame_of(self.all_corners, self.size)
+        self.part = team.part(len(rows))
+        self.rows, self.corners = rows[self.part], self.all_corners[self.part]
         self.mosaic = Mosaic(self.origin, self.shape, device)
 
     def run(self, index: int, passes: int) -> None:
@@ -282,13 +315,17 @@ class _Runner:
             began = time.perf_counter()
             self._join(kept, fresh)
             self.clock.stitching += time.perf_counter() - began
+        fresh.add_up(self.team)
         self.mosaic = fresh
 
     def _join(self, kept: list[_Kept], mosaic: Mosaic) -> None:
+        if not kept:  # the process has no group
+            none = np.empty((0, self.window.size, self.window.size))
+            kept.append((none.astype(np.complex64), none.astype(np.float32)))
         windows, light, *asked = (np.concatenate(arrays) for arrays in zip(*kept, strict=True))
         kept.clear()
+        windows *= self._factors(windows, light)[:, None, None]
         corners = self.corners + self.window.first
-        windows *= agreeing_phases(windows, light, corners)[:, None, None]
         weights = asked[0] if asked else light
         for start in range(0, len(windows), self.batch_size):
             part = slice(start, start + self.batch_size)
@@ -297,6 +334,16 @@ class _Runner:
                 torch.from_numpy(weights[part]).to(self.device),
                 torch.from_numpy(corners[part]).to(self.device),
             )
+
+    def _factors(self, windows: NDArray[np.complex64], weights: NDArray[np.float32]) -> NDArray[np.complex64]:
+        """Of this process' windows: the first process has all of them before it and finds what agrees."""
+        count = len(self.all_corners)
+        every = [self.team.gather(torch.from_numpy(array), count) for array in (windows, weights)]
+        factors = None
+        if every[0] is not None and every[1] is not None:
+            corners = self.all_corners + self.window.first
+            factors = agreeing_phases(every[0].numpy(), every[1].numpy(), corners)
+        return self.team.first(factors)[self.part]
 
     def _batches(self) -> Iterator[tuple[float, tuple[Batch, Tensor]]]:
         for start in range(0, len(self.rows), self.batch_size):
@@ -359,15 +406,17 @@ def _residual(
     canvas: Canvas,
     smoothing_sigma: float,
     device: torch.device,
+    team: Team,
 ) -> float:
     """R over all frames, by the torch forward model."""
     stack = PatternStack(scan)
     modes = torch.from_numpy(probe_modes(probe)).to(device)
     mosaic = Mosaic(np.asarray(canvas.origin), canvas.shape, device)
     misfit = energy = 0.0
+    own = np.arange(len(stack))[team.part(len(stack))]
     with torch.inference_mode():
-        for start in range(0, len(stack), 64):
-            rows = np.arange(start, min(start + 64, len(stack)))
+        for start in range(0, len(own), 64):
+            rows = own[start : start + 64]
             batch = {k: v.to(device) for k, v in stack.batch(rows).items()}
             patches = mosaic.cut(image, batch["centres"] - scan.N // 2, scan.N)
             waves = smoothed(fourier_shift(modes, batch["fractions"]) * patches[:, None], smoothing_sigma)
@@ -376,4 +425,5 @@ def _residual(
             measured = batch["amplitude"] / stack.scale
             misfit += float(((predicted - measured) ** 2).sum(dtype=torch.float64))
             energy += float((measured**2).sum(dtype=torch.float64))
+    misfit, energy = team.sum(torch.tensor([misfit, energy], dtype=torch.float64)).tolist()
     return float(np.sqrt(misfit / energy))

@@ -18,6 +18,7 @@ from torch import Tensor
 from pinn_torch.errors import TorchRunError
 from pinn_torch.patches import place
 from pinn_torch.physics import GroupOptics
+from pinn_torch.team import Team
 
 __all__ = ["Counting", "Mosaic", "Window", "agreeing_phases"]
 
@@ -137,6 +138,11 @@ class Mosaic:
         indices = self._indices(corners, windows.shape[-1])
         self._total.scatter_add_(0, indices, (windows * weights).flatten())
         self._weight.scatter_add_(0, indices, weights.flatten())
+
+    def add_up(self, team: Team) -> None:
+        """Take in what the other processes have in mosaics of the same origin and shape."""
+        team.sum(self._total)
+        team.sum(self._weight)
 
     def image(self, empty: complex = 0.0) -> Tensor:
         """(rows, columns) complex64; `empty` where nothing was added."""

@@ -21,6 +21,7 @@ from pinn_data.npz import Scan
 from pinn_data.probe import probe_modes
 
 from pinn_torch.archive import save_model
+from pinn_torch.batch_statistics import share_statistics
 from pinn_torch.checkpoints import (
     FOLDER,
     ResumePoint,
@@ -33,11 +34,14 @@ from pinn_torch.datamodule import ScanDataModule
 from pinn_torch.devices import device_of, prepare_cpu, resolved_precision
 from pinn_torch.errors import TorchRunError
 from pinn_torch.interruption import interrupts_reach_the_caller
+from pinn_torch.launch import together
 from pinn_torch.loggers import experiment_logger
 from pinn_torch.module import PtychoPINN_Lightning
 from pinn_torch.objective import Objective
 from pinn_torch.progress import History, ProgressBar
+from pinn_torch.strategies import Meeting, processes_for, strategy_for
 from pinn_torch.supported import refuse_unsupported
+from pinn_torch.team import Team
 from pinn_torch.workflows import TrainingResult
 
 __all__ = ["run_training"]
@@ -58,7 +62,7 @@ def run_training(
     """See `pinn_torch.workflows.train`.
 
     module : trained in place of a new one; it adopts the scan's probe and intensity scale
-    callbacks : called after our own
+    callbacks : called after our own, in this process only
     provenance : added to what the archive says of its origin
     """
     execution = execution or PyTorchExecutionConfig()
@@ -83,11 +87,39 @@ def run_training(
         draw = seed if config.subsample_seed is None else config.subsample_seed
         scan = scan.select(scan.subsample(config.n_subsample, draw))
     device = device_of(execution.accelerator)
+    processes = processes_for(execution, device)
     execution = dataclasses.replace(execution, precision=resolved_precision(device, execution.precision))
+    shared = {
+        "scan": scan,
+        "config": config,
+        "execution": execution,
+        "validation": validation,
+        "seed": seed,
+        "max_seconds": max_seconds,
+        "module": module,
+        "provenance": dict(provenance or {}),
+    }
+    return together(_train, shared, {"callbacks": callbacks}, processes=processes, device=device)
+
+
+def _train(
+    team: Team,
+    scan: Scan,
+    config: TrainingConfig,
+    execution: PyTorchExecutionConfig,
+    validation: Scan | None,
+    seed: int,
+    max_seconds: float | None,
+    module: PtychoPINN_Lightning | None,
+    provenance: Mapping[str, Any],
+    callbacks: Sequence[lightning.Callback] = (),
+) -> TrainingResult:
+    """The share of one process; the first one writes the files and has the result that counts."""
+    device = team.device(device_of(execution.accelerator))
     if device.type == "cpu":
         prepare_cpu()
     lightning.seed_everything(seed, workers=True, verbose=False)
-    data = ScanDataModule(scan, config, execution, validation=validation, seed=seed)
+    data = ScanDataModule(scan, config, execution, validation=validation, seed=seed, team=team)
     probe = torch.from_numpy(probe_modes(scan.probe))
     if module is None:
         module = PtychoPINN_Lightning(
@@ -102,10 +134,10 @@ def run_training(
     else:
         module.execution, module.objective = execution, Objective.of(config)
         module.adopt(probe, data.stack.intensity_scale)
-    history = History(max_seconds)
-    module.progress = history.done
+    history = History(max_seconds, team)
+    module.progress = history.agreed
     own: list[Any] = [history]
-    if execution.enable_progress_bar:
+    if execution.enable_progress_bar and team.is_first:
         own.append(ProgressBar(history))
     folder = Path(config.output_dir) / FOLDER
     metric = monitored(execution, module, validation is not None)
@@ -125,38 +157,48 @@ def run_training(
         resume = ResumePoint(
             folder, fingerprint(scan, config, execution, seed, validation, repr(module.schedule))
         )
-        unfinished = resume.found()
+        unfinished = _agreed(team, resume)
         data.first_epoch = unfinished["epoch"] + 1 if unfinished else 0
         own.append(resume)
-    trainer = _trainer(config, execution, device, [*own, *callbacks], max_seconds)
+    trainer = _trainer(config, execution, device, [*own, *callbacks], max_seconds, team)
     with warnings.catch_warnings():
         # Lightning advises on workers and on missing validation; both are choices here.
         warnings.filterwarnings("ignore", category=UserWarning, module=r"lightning\.")
         # How it uses torch is not for the user to mend.
         warnings.filterwarnings("ignore", category=FutureWarning, module=r"lightning\.")
-        with interrupts_reach_the_caller(trainer):
-            trainer.fit(module, datamodule=data, **fit_options(resume.path if unfinished else None))
+        # The kernels lie in memory as the convolutions want them, not as DDP's buckets do.
+        warnings.filterwarnings("ignore", message="Grad strides do not match bucket view strides")
+        try:
+            with interrupts_reach_the_caller(trainer):
+                trainer.fit(module, datamodule=data, **fit_options(resume.path if unfinished else None))
+        finally:
+            module.progress = None  # the module may outlast this training and its history
+            share_statistics(module.network, None)
     seconds = history.seconds
-    archive = save_model(
-        config.output_dir,
-        module,
-        config,
-        _checkpoint(trainer),
-        {
-            "seed": seed,
-            "steps": trainer.global_step,
-            "epochs": trainer.current_epoch,
-            "training_seconds": round(seconds, 3),
-            "training_frames": len(scan),
-            "training_photons_per_frame": data.stack.nphotons,
-            "training_data": str(scan.source.name) if scan.source is not None else None,
-            **(provenance or {}),
-        },
-    )
-    if resume is not None:
-        resume.finished()
+    checkpoint = _checkpoint(trainer)
+    archive = None
+    if team.is_first:
+        archive = save_model(
+            config.output_dir,
+            module,
+            config,
+            checkpoint,
+            {
+                "seed": seed,
+                "steps": trainer.global_step,
+                "epochs": trainer.current_epoch,
+                "training_seconds": round(seconds, 3),
+                "training_processes": team.size,
+                "training_frames": len(scan),
+                "training_photons_per_frame": data.stack.nphotons,
+                "training_data": str(scan.source.name) if scan.source is not None else None,
+                **provenance,
+            },
+        )
+        if resume is not None:
+            resume.finished()
     return TrainingResult(
-        archive,
+        team.first(archive),
         history.rows,
         seconds,
         sum(p.numel() for p in module.network.parameters()),
@@ -170,13 +212,17 @@ def _trainer(
     device: torch.device,
     callbacks: list[Any],
     max_seconds: float | None,
+    team: Team,
 ) -> lightning.Trainer:
+    folder = Path(config.output_dir)
     # Lightning tells of devices and tips on every run; the command line shows what matters.
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     return lightning.Trainer(
         accelerator={"mps": "mps", "cuda": "gpu"}.get(device.type, "cpu"),
-        devices=execution.devices,
-        strategy=execution.strategy,
+        devices=team.local_size,
+        num_nodes=team.nodes,
+        strategy=strategy_for(team, execution.strategy, device),
+        plugins=[Meeting(team)],
         precision=execution.precision,
         deterministic=execution.deterministic,
         max_epochs=config.nepochs,
@@ -184,7 +230,9 @@ def _trainer(
         accumulate_grad_batches=execution.accum_steps,
         gradient_clip_val=execution.gradient_clip_val,
         gradient_clip_algorithm=execution.gradient_clip_algorithm if execution.gradient_clip_val else None,
-        logger=experiment_logger(execution.logger_backend, Path(config.output_dir)),
+        logger=experiment_logger(execution.logger_backend, folder) if team.is_first else False,
+        # Lightning looks here, and by default in the working directory, for checkpoints of its own.
+        default_root_dir=folder,
         callbacks=callbacks,
         enable_checkpointing=execution.enable_checkpointing,
         enable_progress_bar=False,
@@ -196,10 +244,30 @@ def _trainer(
     )
 
 
-def _checkpoint(trainer: lightning.Trainer) -> bytes:
+def _agreed(team: Team, resume: ResumePoint) -> Mapping[str, Any] | None:
+    """What is found to resume, by all processes alike.
+
+    Raises TorchRunError where they see other files or have other data.
+    """
+    unfinished = resume.found()
+    seen = team.all((resume.fingerprint, unfinished["epoch"] if unfinished else None))
+    if any(fingerprint != seen[0][0] for fingerprint, _ in seen):
+        raise TorchRunError(
+            "the processes of this training were given different data or settings: start all of them with "
+            "the same arguments"
+        )
+    if any(epoch != seen[0][1] for _, epoch in seen):
+        raise TorchRunError(
+            f"not every process sees the same checkpoints in {resume.path.parent}: choose an output "
+            "folder that all machines share"
+        )
+    return unfinished
+
+
+def _checkpoint(trainer: lightning.Trainer) -> bytes | None:
     """Bytes of a Lightning checkpoint without optimiser state, which `torch.load(weights_only=True)`
-    reads."""
+    reads; None but for the first process."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.ckpt"
-        trainer.save_checkpoint(path, weights_only=True)
-        return path.read_bytes()
+        trainer.save_checkpoint(path, weights_only=True)  # every process takes part in collecting the state
+        return path.read_bytes() if trainer.is_global_zero else None

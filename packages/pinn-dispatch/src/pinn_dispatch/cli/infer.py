@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pinn_config import InferenceConfig, ModelConfig, PyTorchExecutionConfig
+from pinn_config.processes import is_first_process
 
 from pinn_dispatch.cli.flag_values import explaining
 from pinn_dispatch.cli.output import output_folder, write_json
@@ -52,7 +53,9 @@ def add(commands: Any) -> argparse.ArgumentParser:
         "--seed", type=int, default=0, metavar="N", help="of everything that is drawn (default: 0)"
     )
     add_flags(
-        how, PyTorchExecutionConfig, ("inference_batch_size", "accelerator", "precision", "num_workers")
+        how,
+        PyTorchExecutionConfig,
+        ("inference_batch_size", "accelerator", "devices", "precision", "num_workers"),
     )
     return parser
 
@@ -68,7 +71,7 @@ def run(args: argparse.Namespace) -> None:
     from pinn_dispatch.figures import reconstruction_figure
     from pinn_dispatch.reconstruction import Reconstruction, write_reconstruction
 
-    report = Report(args.quiet)
+    report = Report(args.quiet or not is_first_process())
     with output_folder(args.output) as folder:
         archive = find_archive(args.model)
         backend_of(archive)  # a foreign or truncated archive is told before a long read of the data
@@ -79,6 +82,8 @@ def run(args: argparse.Namespace) -> None:
             ModelConfig(N=scan.N), model_path=archive, test_data_file=args.data, output_dir=folder
         )
         result = reconstruct(archive, scan, config, execution, seed=args.seed)
+        if not is_first_process():
+            return
         about = {
             "model": str(archive),
             "data": str(args.data),

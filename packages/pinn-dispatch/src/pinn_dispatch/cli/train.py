@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pinn_config import ModelConfig, PyTorchExecutionConfig, TrainingConfig
+from pinn_config.processes import is_first_process
 
 from pinn_dispatch.cli.flag_values import explaining
 from pinn_dispatch.cli.output import output_folder, write_table
@@ -96,7 +97,7 @@ def run(args: argparse.Namespace) -> None:
 
     from pinn_dispatch.dispatch import train
 
-    report = Report(args.quiet)
+    report = Report(args.quiet or not is_first_process())
     with output_folder(args.output) as folder:
         scan = select(read_scan(source), args.region)
         config = settings.for_scan(scan.N, len(scan))
@@ -120,6 +121,8 @@ def run(args: argparse.Namespace) -> None:
             seed=args.seed,
             max_seconds=args.max_seconds,
         )
+        if not is_first_process():
+            return
         written = save_training(folder, result, config, settings.execution)
     report.result(
         {
