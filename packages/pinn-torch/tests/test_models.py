@@ -24,6 +24,7 @@ from pinn_torch.datamodule import PatternStack, neighbour_options
 from pinn_torch.errors import ModelArchiveError
 from pinn_torch.models import Autoencoder, DiffractionToObject, load_models, models_of
 from pinn_torch.module import PtychoPINN_Lightning
+from pinn_torch.network import read_weights, write_weights
 from pinn_torch.workflows import reconstruct
 from torch_scans import ARCHITECTURES, options_of, small_network, small_scan, two_modes
 
@@ -264,6 +265,51 @@ def test_they_compute_what_a_reconstruction_computes(tmp_path, architecture, gri
             expected = made.predict_amplitude(frame)
             misfit = np.linalg.norm(prediction.pred_amp[i, j].numpy() - expected)
             assert misfit < 0.05 * np.linalg.norm(expected)
+
+
+# The settings of the network
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        {"object_big": False},
+        {"probe_big": False},
+        {"pad_object": False},
+        {"probe_mask": True},
+        {"probe_scale": 3.0},
+        {"n_filters_scale": 2},
+        {"amp_activation": "swish"},
+        {"amp_activation": "softplus"},
+        {"amp_activation": "relu"},
+        {"gaussian_smoothing_sigma": 0.6},
+    ],
+    ids=lambda setting: "{}={}".format(*next(iter(setting.items()))),
+)
+def test_every_setting_changes_what_the_cnn_predicts(setting):
+    """With the same weights, wherever both networks have them."""
+    plain, other = (
+        PtychoPINN_Lightning(
+            ModelConfig(**{"gridsize": 2, "n_filters_scale": 1} | changed),
+            torch.from_numpy(two_modes(64)).to(torch.complex64),
+            11.0,
+        ).eval()
+        for changed in ({}, setting)
+    )
+    rng = np.random.default_rng(0)
+    weights = {
+        name: rng.normal(0, 0.08, shape).astype(np.float32)
+        for name, shape in plain.network.description.parameters().items()
+    }
+    read_weights(plain.network, weights)
+    own = write_weights(other.network)
+    known = {name: w for name, w in weights.items() if name in own and own[name].shape == w.shape}
+    assert ("encoder0/conv1/kernel" in known) == ("n_filters_scale" not in setting)
+    read_weights(other.network, own | known)
+    inputs = _inputs(2, 4, modes=2)
+    with torch.inference_mode():
+        one, two = (models_of(module)["autoencoder"](**inputs).pred_amp for module in (plain, other))
+    assert (one - two).norm() > 0.01 * one.norm()
 
 
 # The archive
