@@ -449,3 +449,24 @@ def test_a_ring_of_all_features_and_maps_for_no_pattern_are_refused() -> None:
         network(ModelConfig(gridsize=2, decoder_last_amp_channels=4, object_big=False))
     for architecture in ARCHITECTURES:  # what an architecture does anyway may be said
         network(ModelConfig(architecture=architecture, decoder_last_amp_channels=1))
+
+
+@given(known_models)
+def test_a_convolution_makes_up_for_what_attention_before_it_starts_by_halving(model) -> None:
+    described = network(model)
+    by_name = {layer.name: layer for layer in described.layers}
+
+    def gates(name: str) -> int:
+        layer = by_name.get(name)
+        if layer is None or layer.kind == "conv":
+            return 0
+        own = layer.kind in ("channel_attention", "spatial_attention", "eca")
+        return own + max((gates(i) for i in layer.inputs), default=0)
+
+    for layer in described.layers:
+        if layer.kind == "conv" and layer.attributes["start"] != "zero":
+            assert layer.attributes.get("gain", 1) == 2 ** gates(layer.inputs[0])
+        else:
+            assert "gain" not in layer.attributes
+    with_none = not {"channel_attention", "spatial_attention", "eca"} & {x.kind for x in described.layers}
+    assert with_none == (not any("gain" in layer.attributes for layer in described.layers))

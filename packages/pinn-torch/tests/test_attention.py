@@ -101,6 +101,22 @@ def test_no_hidden_unit_of_channel_attention_starts_dead():
         assert (module.squeeze.grad.abs().amax(1) > 0).all()
 
 
+@pytest.mark.parametrize("architecture", ["cnn", "unet"])
+def test_attention_leaves_the_features_of_a_new_network_as_strong_as_they_were(architecture):
+    """Its gates start near one half, and three blocks of CBAM would leave a 64th."""
+    s = scene(0, groups=2, patterns=1, modes=1, size=64, canvas=64)
+    strengths = []
+    for options in ({}, {"cbam_encoder": True, "cbam_decoder": True, "eca_encoder": True}):
+        torch.manual_seed(0)
+        built = PtychoNetwork(network(ModelConfig(architecture=architecture, n_filters_scale=1, **options)))
+        last = built.trained["phase/centre" if architecture == "cnn" else "correction"]
+        found = []
+        last.register_forward_pre_hook(lambda module, x, found=found: found.append(x[0].std().item()))
+        built(s.amplitude, s.optics)
+        strengths.append(found[0] * (last.kernel.abs().max().item() if architecture == "cnn" else 1))
+    assert 0.2 < strengths[1] / strengths[0] < 5
+
+
 def test_swish_is_the_silu_of_the_public_implementation():
     x = torch.linspace(-5, 5, 101)
     torch.testing.assert_close(ACTIVATIONS["swish"](x), torch.nn.SiLU()(x), rtol=0, atol=0)

