@@ -526,6 +526,21 @@ def test_an_interrupt_and_a_failure_have_their_codes(datasets, monkeypatch, caps
     assert "Traceback" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(("rank", "writes"), [("0", True), ("1", False)])
+def test_of_processes_that_were_started_together_the_first_writes(
+    datasets, monkeypatch, capsys, rank, writes
+):
+    """torchrun and srun start the same command several times; every process takes part in the run."""
+    monkeypatch.setenv("RANK", rank)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    row = {"step": 1, "epoch": 0, "seconds": 1.0, "train_loss": 2.0, "val_loss": None}
+    result = pinn_torch.workflows.TrainingResult(Path("training_outputs/wts.h5.zip"), [row], 1.0, 5)
+    monkeypatch.setattr(pinn_torch.workflows, "train", lambda *_, **__: result)
+    assert main(["train", "--train_data_file", "datasets/train.npz", "--devices", "auto"]) == 0
+    assert (capsys.readouterr().out != "") == writes
+    assert Path("training_outputs/config.yaml").exists() == writes
+
+
 def test_deprecated_flags_are_told_on_the_error_stream(datasets, monkeypatch, capsys):
     def train_(*_, **__):
         raise _Stop

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from pinn_config.configs import InferenceConfig
+from pinn_config.processes import is_first_process
 
 from pinn_torch.cli.command import FlagParser, finished, listen, show_results, warnings_told
 from pinn_torch.cli.flags import add_common_flags, add_execution_flags, add_settings
@@ -76,7 +77,8 @@ def add_arguments(parser: FlagParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Reconstructs and saves."""
-    listen(quiet=args.quiet, debug=args.debug)
+    quiet = args.quiet or not is_first_process()
+    listen(quiet=quiet, debug=args.debug)
     if args.seed < 0:
         raise UsageError(f"--seed is {args.seed}, but a whole number not below 0 is needed")
     with warnings_told():
@@ -97,11 +99,13 @@ def run(args: argparse.Namespace) -> None:
     validate_paths(None, source, folder)
     config = payload.tf_inference_config
     scan = read_scan(source)
-    if not args.quiet:
+    if not quiet:
         print(f"reconstructing {len(scan)} patterns of {scan.N} x {scan.N} with {model}", flush=True)
     amplitude, _, results = reassemble_cdi_image(
         scan, config, M=None, execution_config=payload.execution_config, seed=args.seed
     )
+    if not is_first_process():
+        return
     phase = flat_phase(results["object"], results["coverage"] > 0)
     pictures = save_outputs(amplitude, phase, results, folder)
     y, x = results["canvas_origin"]

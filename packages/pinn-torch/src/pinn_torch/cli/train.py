@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pinn_config.configs import ModelConfig, TrainingConfig
+from pinn_config.processes import is_first_process
 
 from pinn_torch.cli.command import FlagParser, finished, listen, show_results, warnings_told
 from pinn_torch.cli.flags import add_common_flags, add_execution_flags, add_settings
@@ -98,7 +99,8 @@ def add_arguments(parser: FlagParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Trains and saves."""
-    listen(quiet=args.quiet, debug=args.debug)
+    quiet = args.quiet or not is_first_process()
+    listen(quiet=quiet, debug=args.debug)
     if args.max_seconds is not None and not args.max_seconds > 0:
         raise UsageError(f"--max-seconds is {args.max_seconds:g}, but a time above 0 is needed")
     if args.seed < 0:
@@ -122,7 +124,7 @@ def run(args: argparse.Namespace) -> None:
     config, execution = payload.tf_training_config, payload.execution_config
     scan = read_scan(source)
     validation = None if validation_source is None else read_scan(validation_source)
-    if not args.quiet:
+    if not quiet:
         gridsize = config.model.gridsize
         # A group of one pattern is that pattern, however often it is drawn.
         groups = config.n_groups if gridsize > 1 else min(config.n_groups or len(scan), len(scan))
@@ -134,6 +136,8 @@ def run(args: argparse.Namespace) -> None:
     result = train(
         scan, config, execution, validation=validation, seed=args.seed, max_seconds=args.max_seconds
     )
+    if not is_first_process():
+        return
     written = _save(folder, result, config, execution)
     last = result.history[-1] if result.history else {}
     show_results(
