@@ -86,7 +86,7 @@ def test_a_training_alone_gives_the_same_table_without_an_image(ran, scan_file, 
     assert trained.keys() == results.keys() and trained["object"] is None
 
 
-def test_an_archive_of_another_backend_is_refused_by_the_dispatcher_with_both_names(tmp_path, scan_file):
+def test_an_archive_of_another_backend_is_refused_by_the_dispatcher_with_both_names(tmp_path):
     payload = ModelPayload({"dense/kernel": np.ones((3, 2), np.float32)}, "model.keras", b"keras")
     write_archive(
         tmp_path / "wts.h5.zip",

@@ -14,12 +14,15 @@ from torch_scans import small_scan
 
 def test_debug_tells_the_details_of_a_reconstruction(trained, caplog):
     archive = trained("cnn", 1)
+    # A command that ran in this process before may have chosen another level.
+    caplog.set_level(logging.WARNING, logger="pinn_torch")
+    caplog.handler.setLevel(logging.NOTSET)
     model = load_model(archive).config.model
     reconstruct(archive, small_scan(), InferenceConfig(model))
     assert caplog.records == []
     reconstruct(archive, small_scan(), InferenceConfig(model, debug=True))
     assert "12 of 12 frames of 64 x 64 in 12 groups of 1; 1 passes on cpu" in caplog.text
-    assert logging.getLogger("pinn_torch").level == logging.NOTSET
+    assert logging.getLogger("pinn_torch").level == logging.WARNING
 
 
 def test_a_program_without_handlers_sees_them_on_standard_error(monkeypatch, capsys):
