@@ -14,29 +14,32 @@ _LOG = logging.getLogger(__name__)
 
 
 def experiment_logger(backend: str, output_dir: Path) -> Any:
-    """A Lightning logger that writes under `output_dir`, or False for 'none'.
+    """A Lightning logger, or False for 'none'.
 
-    MLflow is optional: where it is not installed, metrics go to CSV and one line says so. A server is named
-    by the environment variable ``MLFLOW_TRACKING_URI``; without it, files go to ``mlruns``.
+    csv : ``output_dir/lightning_logs/version_N/metrics.csv``, a new N for every run
+    tensorboard : event files in ``output_dir/lightning_logs/version_N``
+    mlflow : the server or database that ``MLFLOW_TRACKING_URI`` (or ``mlflow.set_tracking_uri``) names, else
+        files in ``output_dir/mlruns``. MLflow is optional: where it is not installed, metrics go to CSV and
+        one line says so.
 
     Raises
     ------
     RuntimeError
         'tensorboard' without the package tensorboard.
     """
-    from lightning.pytorch.loggers import CSVLogger, MLFlowLogger, TensorBoardLogger
+    from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
     if backend == "none":
         return False
     if backend == "mlflow":
-        if find_spec("mlflow") is not None or find_spec("mlflow_skinny") is not None:
-            return MLFlowLogger(experiment_name="pinn-torch", tracking_uri=_mlflow_address(output_dir))
+        if _is_installed("mlflow"):
+            return _mlflow_logger(output_dir)
         _LOG.info(
             "mlflow is not installed, so metrics are logged as CSV; `pip install mlflow` or "
             "logger_backend='csv' ends this line"
         )
     if backend == "tensorboard":
-        if find_spec("tensorboard") is None and find_spec("tensorboardX") is None:
+        if not _is_installed("tensorboard") and not _is_installed("tensorboardX"):
             raise RuntimeError(
                 "logger_backend='tensorboard' needs the package tensorboard: `pip install "
                 "tensorboard`, or choose 'csv'"
@@ -45,11 +48,31 @@ def experiment_logger(backend: str, output_dir: Path) -> Any:
     return CSVLogger(save_dir=output_dir, name="lightning_logs")
 
 
-def _mlflow_address(output_dir: Path) -> str:
-    server = os.environ.get("MLFLOW_TRACKING_URI")
-    if server:
-        return server
-    # MLflow 3 writes plain files only if it is told that this is meant; the alternative, a database, asks for
-    # a package that mlflow-skinny does not bring.
-    os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")
-    return (output_dir / "mlruns").absolute().as_uri()
+def _is_installed(package: str) -> bool:
+    """A folder of that name in the working directory is no package."""
+    found = find_spec(package)
+    return found is not None and found.origin is not None
+
+
+def _mlflow_logger(output_dir: Path) -> Any:
+    import mlflow
+    from lightning.pytorch.loggers import MLFlowLogger
+
+    named = mlflow.is_tracking_uri_set()
+    if not named:
+        # Files need no server and bear a network file system, which a database does not. MLflow 3 writes them
+        # only for those who say that they want them.
+        os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")
+    # Lightning warns of every experiment that it makes.
+    logging.getLogger("lightning.pytorch.loggers.mlflow").setLevel(logging.ERROR)
+    logger = MLFlowLogger(
+        experiment_name="pinn-torch",
+        run_name=output_dir.absolute().name,
+        tracking_uri=mlflow.get_tracking_uri() if named else (output_dir / "mlruns").absolute().as_uri(),
+    )
+    if not named:
+        # Begun here, Lightning names these files to the whole process, and to its children; this run's are
+        # no place for the next.
+        _ = logger.experiment
+        mlflow.set_tracking_uri(None)
+    return logger
