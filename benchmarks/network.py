@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,6 +11,7 @@ import torch
 from pinn_config.architecture import network
 from pinn_data.npz import read_scan
 from pinn_data.probe import probe_modes
+from pinn_torch.compilation import compile_network
 from pinn_torch.datamodule import ScanDataModule
 from pinn_torch.devices import autocast
 from pinn_torch.module import PtychoPINN_Lightning
@@ -19,7 +21,7 @@ from benchmarks.line import Line
 from benchmarks.peaks import Peaks, prepare
 from benchmarks.scans import BATCH, SCAN, configs
 
-__all__ = ["inference", "step"]
+__all__ = ["compiled", "inference", "step"]
 
 _CPU = torch.device("cpu")
 _WANTED = (">=", 0.75)
@@ -86,6 +88,40 @@ def step(folder: Path, architecture: str, gridsize: int, precision: str) -> list
     wanted = _asked_for(architecture, gridsize, precision)
     named = _named("training step", architecture, gridsize, precision)
     return [_line(named, {"canvas": data.canvas}, flops, times["step"], peaks.rates(times), wanted)]
+
+
+def compiled(folder: Path, architecture: str, gridsize: int, precision: str) -> list[Line]:
+    """The same step with the network compiled, against the step as it is, in turn."""
+    prepare()
+    module, data = _module(folder, architecture, gridsize)
+    batch = next(iter(data.train_dataloader()))
+
+    def one() -> None:
+        with autocast(_CPU, precision):
+            module.loss(batch, data.canvas)["loss"].backward()
+
+    def plain() -> None:
+        # What torch.compile puts in place of a module's call; without it the module runs as it is.
+        made, module.network._compiled_call_impl = module.network._compiled_call_impl, None
+        one()
+        module.network._compiled_call_impl = made
+
+    compile_network(module.network, _CPU)
+    began = time.perf_counter()
+    one()
+    first = time.perf_counter() - began
+    times = medians({"compiled": one, "plain": plain}, _ROUNDS)
+    return [
+        Line(
+            _named("forward and backward, compiled", architecture, gridsize, precision),
+            f"{BATCH / times['compiled']:.1f} groups/s",
+            times["plain"] / times["compiled"],
+            "not compiled",
+            None,
+            f"{first:.0f} s for the first batch",
+            numbers={"seconds": times["compiled"], "plain": times["plain"], "first": first},
+        )
+    ]
 
 
 def inference(folder: Path, architecture: str, gridsize: int, precision: str) -> list[Line]:

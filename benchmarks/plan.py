@@ -36,6 +36,8 @@ ROWS = (
     _network("step", "unrolled", 1),
     _network("step", "unrolled", 2),
     _network("step", "unrolled", 2, "bf16-mixed"),
+    _network("compiled", "cnn", 1),
+    _network("compiled", "unrolled", 1),
     Row("loop-cnn-1", "pipeline:loop", {"architecture": "cnn", "gridsize": 1}),
     Row("loop-unrolled-2", "pipeline:loop", {"architecture": "unrolled", "gridsize": 2}),
     _network("inference", "cnn", 1),

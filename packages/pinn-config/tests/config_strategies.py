@@ -115,6 +115,7 @@ executions = st.builds(
     devices=st.just("auto") | st.integers(1, 8),
     strategy=st.text(max_size=8).filter(lambda text: text.isprintable()),
     deterministic=st.booleans() | st.just("warn"),
+    compile=st.booleans(),
     precision=st.sampled_from(["32-true", "bf16-mixed", "16-mixed", "auto"]),
     gradient_clip_val=st.none() | positive,
     num_workers=st.integers(1, 8),

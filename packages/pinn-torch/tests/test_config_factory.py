@@ -60,6 +60,7 @@ _EXECUTION = {
     "devices": (2, 3, 4),
     "deterministic": (False, "warn", True),
     "precision": ("auto", "bf16-mixed", "16-mixed"),
+    "compile": (True, False, True),
     "gradient_clip_val": (0.5, 1.0, 2.0),
     "accum_steps": (2, 3, 4),
     "num_workers": (1, 2, 3),

@@ -164,6 +164,7 @@ _WITHOUT_INFLUENCE: dict[type, dict[str, str]] = {
         "devices": _A_DEVICE,
         "strategy": _A_DEVICE,
         "deterministic": "whether the same run gives the same bits again, which here it does in any case",
+        "compile": "other code for the same numbers (test_compilation)",
         "num_workers": _A_LOADER,
         "pin_memory": _A_LOADER,
         "persistent_workers": _A_LOADER,

@@ -37,6 +37,10 @@ class PyTorchExecutionConfig:
     precision: Literal["32-true", "bf16-mixed", "16-mixed", "auto"] = setting(
         "32-true", "arithmetic of the network; auto: bf16-mixed where the processor has it, else 32-true"
     )
+    compile: bool = setting(
+        False,
+        "code is made for the network first (torch.compile): minutes, and a C++ compiler",
+    )
     gradient_clip_val: float | None = setting(None, "gradients are clipped to this; none: not at all")
     gradient_clip_algorithm: Literal["norm", "value"] = setting("norm", "clip the norm of all, or each value")
     accum_steps: int = setting(1, "batches whose gradients are added before one optimiser step")

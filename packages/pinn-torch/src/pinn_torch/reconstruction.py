@@ -23,6 +23,7 @@ from pinn_data.scan import Canvas, canvas_for
 from torch import Tensor
 
 from pinn_torch.archive import TrainedModel, load_model
+from pinn_torch.compilation import compile_network
 from pinn_torch.datamodule import PatternStack, canvas_size, neighbour_options, without_far_members
 from pinn_torch.devices import autocast, device_of, prepare_cpu, resolved_precision
 from pinn_torch.errors import TorchRunError
@@ -112,6 +113,8 @@ def _reconstruct(
     if device.type == "cpu":
         prepare_cpu()
     module.to(device)
+    if execution.compile:
+        compile_network(module.network, device)
     stack = PatternStack(scan)
     if not trained.probe_trained:
         _use_probe(module, scan)

@@ -30,6 +30,7 @@ from pinn_torch.checkpoints import (
     fit_options,
     monitored,
 )
+from pinn_torch.compilation import compile_network
 from pinn_torch.datamodule import ScanDataModule
 from pinn_torch.devices import device_of, prepare_cpu, resolved_precision
 from pinn_torch.errors import TorchRunError
@@ -134,6 +135,8 @@ def _train(
     else:
         module.execution, module.objective = execution, Objective.of(config)
         module.adopt(probe, data.stack.intensity_scale)
+    if execution.compile:
+        compile_network(module.network, device)
     history = History(max_seconds, team)
     module.progress = history.agreed
     own: list[Any] = [history]

@@ -49,6 +49,7 @@ INFERENCE_FIELDS = (
     "accelerator",
     "devices",
     "precision",
+    "compile",
     "num_workers",
     "enable_progress_bar",
     "inference_batch_size",
