@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import inspect
 import platform
+import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
@@ -40,7 +41,15 @@ def device_of(accelerator: str) -> torch.device:
 
 def resolved_precision(device: torch.device, precision: str) -> str:
     """The precision itself; for 'auto' bf16-mixed where the device multiplies bfloat16 in hardware, else
-    32-true."""
+    32-true.
+
+    Raises TorchRunError for 16-mixed on a CPU with a PyTorch that would compute in float32 in its place.
+    """
+    if precision == "16-mixed" and device.type == "cpu" and not _has_half_on_cpu():
+        raise TorchRunError(
+            f"precision='16-mixed' was given, but PyTorch {torch.__version__} has no float16 on "
+            "a CPU: choose 'bf16-mixed' or '32-true', or a newer PyTorch"
+        )
     if precision != "auto":
         return precision
     if device.type == "cuda":
@@ -52,6 +61,14 @@ def resolved_precision(device: torch.device, precision: str) -> str:
         )
         has = device.type == "cpu" and any(probe() for probe in probes if probe is not None)
     return "bf16-mixed" if has else "32-true"
+
+
+def _has_half_on_cpu() -> bool:
+    a = torch.ones((2, 2))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # where it has not, it warns and computes in float32
+        with torch.autocast("cpu", dtype=torch.float16):
+            return (a @ a).dtype == torch.float16
 
 
 def _tells_emulation() -> bool:

@@ -26,7 +26,7 @@ from pinn_torch.archive import TrainedModel, load_model
 from pinn_torch.compilation import compile_network
 from pinn_torch.datamodule import PatternStack, canvas_size, neighbour_options, without_far_members
 from pinn_torch.devices import autocast, device_of, prepare_cpu, resolved_precision
-from pinn_torch.errors import TorchRunError
+from pinn_torch.errors import NotFiniteError, TorchRunError
 from pinn_torch.launch import together
 from pinn_torch.module import BACKGROUND, Batch, PtychoPINN_Lightning, normalised_probe, probe_disk
 from pinn_torch.physics import fourier_shift
@@ -319,6 +319,7 @@ class _Runner:
             self._join(kept, fresh)
             self.clock.stitching += time.perf_counter() - began
         fresh.add_up(self.team)
+        _check_finite(fresh.image().cpu().numpy(), self.precision)
         self.mosaic = fresh
 
     def _join(self, kept: list[_Kept], mosaic: Mosaic) -> None:
@@ -344,6 +345,7 @@ class _Runner:
         every = [self.team.gather(torch.from_numpy(array), count) for array in (windows, weights)]
         factors = None
         if every[0] is not None and every[1] is not None:
+            _check_finite(every[0].numpy(), self.precision)
             corners = self.all_corners + self.window.first
             factors = agreeing_phases(every[0].numpy(), every[1].numpy(), corners)
         return self.team.first(factors)[self.part]
@@ -357,6 +359,18 @@ class _Runner:
     def _wait(self) -> None:
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
+
+
+def _check_finite(image: NDArray[np.complex64], precision: str) -> None:
+    if not np.isfinite(image).all():
+        raise NotFiniteError(
+            f"the network made numbers that are not finite, in precision {precision!r}: "
+            + (
+                "float16 holds none above 65504, so choose 'bf16-mixed' or '32-true'"
+                if precision == "16-mixed"
+                else "its weights may have diverged, so train it again with a lower learning rate"
+            )
+        )
 
 
 def _on_canvas(mosaic: Mosaic, canvas: Canvas) -> tuple[NDArray[np.complex64], NDArray[np.float32]]:

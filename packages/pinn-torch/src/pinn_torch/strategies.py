@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from inspect import signature
 from typing import Any
 
 import torch
 from lightning.fabric.plugins import ClusterEnvironment
+from lightning.pytorch.plugins import MixedPrecision
 from lightning.pytorch.strategies import DDPStrategy, Strategy
 from pinn_config.execution import PyTorchExecutionConfig
 from pinn_config.processes import launched_process
@@ -13,8 +15,9 @@ from pinn_config.processes import launched_process
 from pinn_torch.errors import TorchRunError
 from pinn_torch.team import Team, backend_for
 
-__all__ = ["STRATEGIES", "Meeting", "processes_for", "strategy_for"]
+__all__ = ["STRATEGIES", "Meeting", "precision_options", "processes_for", "strategy_for"]
 
+_FIRST_LOSS_SCALE = 2.0**8
 _UNUSED = "_find_unused_parameters_true"
 STRATEGIES = (
     "auto",
@@ -65,6 +68,21 @@ def strategy_for(team: Team, name: str, device: torch.device) -> Strategy | str:
     if team.size == 1:
         return "auto"
     return _Joined(process_group_backend=backend_for(device), find_unused_parameters=name.endswith(_UNUSED))
+
+
+def precision_options(precision: str, device: torch.device) -> dict[str, Any]:
+    """Arguments of a Trainer for a precision that `pinn_torch.devices.resolved_precision` gave.
+
+    On a CPU Lightning would put bfloat16 in float16's place. And it scales the loss by 65536 to begin with,
+    where gradients of this network overflow float16 and the first steps are lost.
+    """
+    if precision != "16-mixed" or device.type == "mps":
+        return {"precision": precision}
+    # PyTorch 2.2 has the scaler of CUDA only, and no float16 on a CPU.
+    made = getattr(torch.amp, "GradScaler", None) or torch.cuda.amp.GradScaler
+    about = {"device": device.type} if "device" in signature(made).parameters else {}
+    scaler = made(init_scale=_FIRST_LOSS_SCALE, **about)
+    return {"plugins": [MixedPrecision("16-mixed", device.type, scaler)]}
 
 
 class _Joined(DDPStrategy):

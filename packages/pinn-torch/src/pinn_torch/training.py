@@ -40,7 +40,7 @@ from pinn_torch.loggers import experiment_logger
 from pinn_torch.module import PtychoPINN_Lightning
 from pinn_torch.objective import Objective
 from pinn_torch.progress import History, ProgressBar
-from pinn_torch.strategies import Meeting, processes_for, strategy_for
+from pinn_torch.strategies import Meeting, precision_options, processes_for, strategy_for
 from pinn_torch.supported import refuse_unsupported
 from pinn_torch.team import Team
 from pinn_torch.workflows import TrainingResult
@@ -218,6 +218,7 @@ def _trainer(
     team: Team,
 ) -> lightning.Trainer:
     folder = Path(config.output_dir)
+    precision = precision_options(execution.precision, device)
     # Lightning tells of devices and tips on every run; the command line shows what matters.
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     return lightning.Trainer(
@@ -225,8 +226,7 @@ def _trainer(
         devices=team.local_size,
         num_nodes=team.nodes,
         strategy=strategy_for(team, execution.strategy, device),
-        plugins=[Meeting(team)],
-        precision=execution.precision,
+        **precision | {"plugins": [Meeting(team), *precision.get("plugins", [])]},
         deterministic=execution.deterministic,
         max_epochs=config.nepochs,
         max_time=timedelta(seconds=max_seconds) if max_seconds else None,
