@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import shlex
 import subprocess
@@ -539,6 +540,12 @@ def test_of_processes_that_were_started_together_the_first_writes(
     assert main(["train", "--train_data_file", "datasets/train.npz", "--devices", "auto"]) == 0
     assert (capsys.readouterr().out != "") == writes
     assert Path("training_outputs/config.yaml").exists() == writes
+
+
+def test_a_program_that_calls_the_command_keeps_its_logging(datasets):
+    before = {name: logging.getLogger(name).level for name in ("pinn_torch", "pinn_data")}
+    assert main(["train", "--train_data_file", "nowhere.npz", "--debug"]) == 2
+    assert {name: logging.getLogger(name).level for name in before} == before
 
 
 def test_deprecated_flags_are_told_on_the_error_stream(datasets, monkeypatch, capsys):

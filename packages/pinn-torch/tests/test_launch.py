@@ -86,8 +86,10 @@ def test_a_helper_that_cannot_start_is_told(monkeypatch):
         together(team_functions.exchange, {"numbers": _numbers()}, processes=2, device=_CPU)
 
 
+# Tests that were started in the background ignore SIGINT, and so would what they start.
 _WAITS = """
-import sys
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
 sys.path[:] = {path!r}
 import team_functions, torch
 from pinn_torch.launch import together

@@ -56,6 +56,7 @@ def finished(
     What went wrong is one sentence on the error stream; the traceback only with ``--debug``.
     """
     arguments = kebab(sys.argv[1:] if argv is None else argv)
+    levels = {name: logging.getLogger(name).level for name in _PACKAGES}
     try:
         run(parser.parse_args(arguments))
     except KeyboardInterrupt:
@@ -70,6 +71,9 @@ def finished(
         code, sentence = explained(error, parser.prog, smaller=_SMALLER)
         print(f"{parser.prog}: error: {sentence}", file=sys.stderr)
         return code
+    finally:  # a program that calls the command keeps its own logging
+        for name, level in levels.items():
+            logging.getLogger(name).setLevel(level)
     return 0
 
 
