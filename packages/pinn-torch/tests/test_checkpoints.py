@@ -3,6 +3,7 @@ improves."""
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import subprocess
@@ -11,9 +12,11 @@ import time
 from pathlib import Path
 
 import lightning
+import numpy as np
 import pytest
 import torch
 from pinn_torch.archive import load_model
+from pinn_torch.checkpoints import WholeFiles
 from pinn_torch.errors import TorchRunError
 from torch_scans import ARCHITECTURES, options_of, small_scan, small_training
 
@@ -158,25 +161,115 @@ def _run(folder):
 
 
 def test_kill_9_loses_at_most_the_current_epoch(tmp_path):
-    resume = tmp_path / "checkpoints" / "resume.ckpt"
-    process = _run(tmp_path)
-    try:
-        deadline = time.monotonic() + 120
-        while not resume.exists() and time.monotonic() < deadline:
-            time.sleep(0.01)
-        written = torch.load(resume, weights_only=True)["epoch"] + 1
-        time.sleep(0.3)
-    finally:
-        process.send_signal(signal.SIGKILL)
-        process.communicate()
-    kept = torch.load(resume, weights_only=True)["epoch"] + 1
-    assert kept >= written and not (tmp_path / "wts.h5.zip").exists()
+    """Three times in a row, at moments that are as good as random; the end is that of a quiet training."""
+    resume = tmp_path / "cut" / "checkpoints" / "resume.ckpt"
+    moments, kept = np.random.default_rng(0), 0
+    for _ in range(3):
+        process = _run(tmp_path / "cut")
+        try:
+            deadline = time.monotonic() + 120
+            while _finished(resume) <= kept and time.monotonic() < deadline:
+                time.sleep(0.01)
+            time.sleep(moments.uniform(0, 0.3))
+        finally:
+            process.send_signal(signal.SIGKILL)
+            process.communicate()
+        before, kept = kept, _finished(resume)
+        assert kept > before and not (tmp_path / "cut" / "wts.h5.zip").exists()
     # As a kill in the midst of writing leaves it.
-    resume.with_suffix(".part").write_bytes(resume.read_bytes()[:99])
-    again = _run(tmp_path)
-    assert f"resumed {kept}" in again.communicate()[0].decode()
-    assert (tmp_path / "wts.h5.zip").exists()
-    assert [p.name for p in resume.parent.iterdir() if not p.name.startswith("epoch=")] == []
+    (resume.parent / "resume.ckpt.part").write_bytes(resume.read_bytes()[:99])
+    assert f"resumed {kept}" in _run(tmp_path / "cut").communicate()[0].decode()
+    assert "resumed None" in _run(tmp_path / "whole").communicate()[0].decode()
+    assert _equal(*(_state(tmp_path / name / "wts.h5.zip") for name in ("cut", "whole")))
+    assert _names(tmp_path / "cut") == _names(tmp_path / "whole")
+
+
+def _finished(resume):
+    """Epochs in a file that another process replaces now and then."""
+    return torch.load(resume, weights_only=True)["epoch"] + 1 if resume.exists() else 0
+
+
+def _names(folder):
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
+
+
+class _Deaths:
+    """A process that dies at one of the moments at which files are written, renamed or removed.
+
+    As after a kill, nobody mends anything: half a file stays half a file.
+    """
+
+    def __init__(self, monkeypatch, moment):
+        self.moment, self.count, self.epochs = moment, 0, 0
+        save, replace, unlink, remove = torch.save, os.replace, Path.unlink, WholeFiles.remove_checkpoint
+
+        def half_saved(content, file, *arguments, **options):
+            whole = io.BytesIO()
+            save(content, whole, *arguments, **options)
+            file.write(whole.getvalue()[: len(whole.getvalue()) // 2])
+            file.flush()
+            self.pass_by()
+            file.write(whole.getvalue()[len(whole.getvalue()) // 2 :])
+
+        def replaced(source, target):
+            self.pass_by()
+            replace(source, target)
+            self.epochs += Path(target).name == "resume.ckpt"
+            self.pass_by()
+
+        def unlinked(path, missing_ok=False):
+            watched = path.name == "resume.ckpt"
+            if watched:
+                self.pass_by()
+            unlink(path, missing_ok=missing_ok)
+            if watched:
+                self.pass_by()
+
+        def removed(files, path):
+            self.pass_by()
+            remove(files, path)
+            self.pass_by()
+
+        monkeypatch.setattr(torch, "save", half_saved)
+        monkeypatch.setattr(os, "replace", replaced)
+        monkeypatch.setattr(Path, "unlink", unlinked)
+        monkeypatch.setattr(WholeFiles, "remove_checkpoint", removed)
+
+    def pass_by(self):
+        self.count += 1
+        if self.count == self.moment:
+            raise _Interrupted
+
+
+def test_a_death_at_any_moment_of_writing_loses_at_most_the_current_epoch(tmp_path, monkeypatch):
+    settings = {"architecture": "unrolled", "nepochs": 3, "batch_size": 12, "execution": _KEEP}
+    whole = small_training(tmp_path / "whole", small_scan(), **settings)
+    moment, ended = 0, False
+    while not ended:
+        moment += 1
+        folder = tmp_path / str(moment)
+        with monkeypatch.context() as patch:
+            deaths = _Deaths(patch, moment)
+            try:
+                small_training(folder, small_scan(), **settings)
+                ended = True
+            except _Interrupted:
+                pass
+        unfinished = (folder / "checkpoints" / "resume.ckpt").exists()
+        again = small_training(folder, small_scan(), **settings)
+        assert again.resumed_after == (deaths.epochs or None if unfinished else None)
+        assert unfinished or deaths.epochs in (0, 3)
+        assert _equal(_state(whole.archive), _state(again.archive)), f"moment {moment}"
+        assert _names(folder) == _names(tmp_path / "whole"), f"moment {moment}"
+    assert moment > 18  # three epochs with two files each, three moments a file; the archive, and the end
+
+
+def test_another_number_of_processes_goes_on_where_one_was_stopped(tmp_path, monkeypatch):
+    with monkeypatch.context() as patch, pytest.raises(_Interrupted):
+        _interrupt(patch, 2, "on_train_epoch_start")
+        small_training(tmp_path, small_scan(), execution=_KEEP, **_SETTINGS)
+    result = small_training(tmp_path, small_scan(), execution=_KEEP | {"devices": 2}, **_SETTINGS)
+    assert result.resumed_after == 2 and result.history[-1]["epoch"] == 3
 
 
 def _kept(folder):

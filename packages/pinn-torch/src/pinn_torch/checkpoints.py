@@ -15,6 +15,7 @@ from typing import Any
 import lightning
 import numpy as np
 import torch
+from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint
 from pinn_config.configs import TrainingConfig
 from pinn_config.execution import PyTorchExecutionConfig
@@ -27,6 +28,7 @@ from pinn_torch.objective import Objective
 __all__ = [
     "FOLDER",
     "ResumePoint",
+    "WholeFiles",
     "best_checkpoints",
     "find_best_checkpoint",
     "fingerprint",
@@ -39,7 +41,11 @@ FOLDER = "checkpoints"
 
 _LOG = logging.getLogger(__name__)
 _SAMPLED_FRAMES = 64
+_PART = ".part"
+# How many processes share the work changes a result within float32 only; after a kill there may be others.
 _WITHOUT_INFLUENCE = (
+    "devices",
+    "strategy",
     "enable_progress_bar",
     "logger_backend",
     "num_workers",
@@ -86,6 +92,8 @@ def best_checkpoints(execution: PyTorchExecutionConfig, metric: str, folder: Pat
         save_top_k=execution.checkpoint_save_top_k,
         save_weights_only=True,
         save_on_train_epoch_end=True,
+        # An epoch that a kill made to be done again is the same epoch.
+        enable_version_counter=False,
     )
 
 
@@ -135,8 +143,26 @@ def fingerprint(
     return digest.hexdigest()
 
 
+class WholeFiles(TorchCheckpointIO):
+    """Writes checkpoints that are whole or not there: beside their place, flushed to disk, then renamed.
+
+    What a kill in the midst of it leaves has the ending ``.part``, and the next checkpoint of that name
+    writes over it.
+    """
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        target = Path(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        part = target.with_name(target.name + _PART)
+        with part.open("wb") as file:
+            torch.save(checkpoint, file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, target)
+
+
 class ResumePoint(Checkpoint):
-    """Writes ``resume.ckpt`` at the end of every epoch, whole or not at all, and takes it away at the end.
+    """Writes ``resume.ckpt`` at the end of every epoch, and takes it away at the end of the training.
 
     It holds weights, optimiser, schedule, history and the number of the epoch, so that a training that was
     killed goes on as if it had not been. Lightning calls it after the callback that keeps the best epochs,
@@ -172,20 +198,13 @@ class ResumePoint(Checkpoint):
         checkpoint["pinn_torch_fingerprint"] = self.fingerprint
 
     def on_train_epoch_end(self, trainer: Any, module: Any) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        trainer.save_checkpoint(self._part)  # every rank takes part in collecting the state
-        if trainer.is_global_zero:
-            os.replace(self._part, self.path)
+        trainer.save_checkpoint(self.path)  # every process takes part in collecting the state
 
     def finished(self) -> None:
-        """Take the file away, and what a kill in the midst of writing it left: nothing is left to resume."""
+        """Take the file away, and what kills in the midst of writing left: nothing is left to resume."""
         self.path.unlink(missing_ok=True)
-        self._part.unlink(missing_ok=True)
-
-    @property
-    def _part(self) -> Path:
-        # One name, so that the next epoch writes over what a kill left.
-        return self.path.with_suffix(".part")
+        for part in self.path.parent.glob(f"*{_PART}"):
+            part.unlink(missing_ok=True)
 
 
 def fit_options(path: Path | None) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from pinn_torch.batch_statistics import share_statistics
 from pinn_torch.checkpoints import (
     FOLDER,
     ResumePoint,
+    WholeFiles,
     best_checkpoints,
     fingerprint,
     fit_options,
@@ -226,7 +227,7 @@ def _trainer(
         devices=team.local_size,
         num_nodes=team.nodes,
         strategy=strategy_for(team, execution.strategy, device),
-        **precision | {"plugins": [Meeting(team), *precision.get("plugins", [])]},
+        **precision | {"plugins": [Meeting(team), WholeFiles(), *precision.get("plugins", [])]},
         deterministic=execution.deterministic,
         max_epochs=config.nepochs,
         max_time=timedelta(seconds=max_seconds) if max_seconds else None,
