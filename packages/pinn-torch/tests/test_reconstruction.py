@@ -331,3 +331,13 @@ def test_the_rule_about_neighbours_is_honoured_and_frames_in_no_group_are_report
         reconstruct(
             archive, scan, _config(archive, neighbor_function="4_quadrant", max_neighbor_distance=3.0)
         )
+
+
+def test_threads_that_gather_batches_ahead_change_nothing(tmp_path):
+    scan = small_scan()
+    archive = small_training(tmp_path, scan, architecture="unrolled").archive
+    images = [
+        reconstruct(archive, scan, execution=quiet(num_workers=workers, inference_batch_size=2)).object
+        for workers in (0, 3)
+    ]
+    np.testing.assert_array_equal(*images)

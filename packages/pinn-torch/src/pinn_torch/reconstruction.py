@@ -30,6 +30,7 @@ from pinn_torch.errors import NotFiniteError, TorchRunError
 from pinn_torch.launch import together
 from pinn_torch.module import BACKGROUND, Batch, PtychoPINN_Lightning, normalised_probe, probe_disk
 from pinn_torch.physics import fourier_shift
+from pinn_torch.prefetch import prefetched
 from pinn_torch.progress import progress_bar
 from pinn_torch.smoothing import smoothed
 from pinn_torch.stitching import Counting, Mosaic, Window, agreeing_phases
@@ -156,7 +157,19 @@ def _reconstruct(
                 progress(share)
 
         precision = resolved_precision(device, execution.precision)
-        runner = _Runner(module, stack, rows, batch_size, counting, device, precision, clock, report, team)
+        runner = _Runner(
+            module,
+            stack,
+            rows,
+            batch_size,
+            counting,
+            device,
+            precision,
+            clock,
+            report,
+            team,
+            execution.num_workers,
+        )
         for index in range(passes):
             runner.run(index, passes)
     mosaic = runner.mosaic
@@ -275,7 +288,9 @@ class _Runner:
         clock: _Clock,
         report: Callable[[float], None],
         team: Team,
+        workers: int,
     ) -> None:
+        self.workers = workers
         self.module, self.stack, self.batch_size, self.team = module, stack, batch_size, team
         self.device, self.precision, self.clock, self.report = device, precision, clock, report
         self.counting = counting
@@ -351,9 +366,11 @@ class _Runner:
         return self.team.first(factors)[self.part]
 
     def _batches(self) -> Iterator[tuple[float, tuple[Batch, Tensor]]]:
-        for start in range(0, len(self.rows), self.batch_size):
-            part = slice(start, min(start + self.batch_size, len(self.rows)))
-            batch = {k: v.to(self.device) for k, v in self.stack.batch(self.rows[part]).items()}
+        starts = range(0, len(self.rows), self.batch_size)
+        parts = [slice(start, min(start + self.batch_size, len(self.rows))) for start in starts]
+        gathered = prefetched(lambda part: self.stack.batch(self.rows[part]), parts, self.workers)
+        for part, patterns in zip(parts, gathered, strict=True):
+            batch = {k: v.to(self.device) for k, v in patterns.items()}
             yield part.stop / len(self.rows), (batch, torch.from_numpy(self.corners[part]).to(self.device))
 
     def _wait(self) -> None:

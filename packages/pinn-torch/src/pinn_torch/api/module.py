@@ -44,7 +44,7 @@ class ConfiguredModule(PtychoPINN_Lightning):
             torch.manual_seed(self_configs.seed)
             super().__init__(
                 training.model,
-                _placeholder(training.model.N),
+                _plain_disk(training.model.N),
                 1.0,
                 execution=self_configs.execution(),
                 objective=Objective.of(training),
@@ -135,5 +135,5 @@ def configs_of(checkpoint: dict[str, Any]) -> ConfigManager:
     return ConfigManager(stored["data"], stored["model"], stored["training"], stored["inference"])
 
 
-def _placeholder(size: int) -> Tensor:
+def _plain_disk(size: int) -> Tensor:
     return probe_disk(size, torch.device("cpu")).to(torch.complex64)[None]

@@ -49,7 +49,7 @@ _OTHER_NAMES = {
     "test_data_file": ("test_data", "test_data_file"),
 }
 # The specification has this flag here too; batches of a reconstruction are one gather each from memory.
-_DESCRIBED = {"num_workers": "processes that load data; a reconstruction gathers its batches without any"}
+_DESCRIBED = {"num_workers": "threads that gather batches ahead; 0: none, each is gathered when it is needed"}
 
 
 def build_parser(prog: str = "python -m ptycho_torch.inference") -> FlagParser:
