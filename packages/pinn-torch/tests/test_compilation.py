@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,19 +14,24 @@ import torch
 from pinn_config.architecture import network
 from pinn_config.configs import ModelConfig
 from pinn_torch.archive import load_model
-from pinn_torch.compilation import compile_network
+from pinn_torch.compilation import compiled
+from pinn_torch.devices import same_arithmetic_afterwards
 from pinn_torch.errors import TorchRunError
 from pinn_torch.network import PtychoNetwork, write_weights
-from torch_scans import small_scan, small_training
+from pinn_torch.reconstruction import run_reconstruction
+from torch_scans import quiet, small_scan, small_training
 
 _CPU = torch.device("cpu")
 
 
-@pytest.mark.skipif(shutil.which("g++") is None, reason="there is no C++ compiler")
+_needs_compiler = pytest.mark.skipif(shutil.which("g++") is None, reason="there is no C++ compiler")
+
+
+@_needs_compiler
 @pytest.mark.timeout(900)
 def test_a_compiled_training_gives_the_weights_of_a_plain_one(tmp_path: Path) -> None:
     scan = small_scan()
-    plain, compiled = (
+    plain, made = (
         write_weights(
             load_model(
                 small_training(
@@ -33,20 +41,76 @@ def test_a_compiled_training_gives_the_weights_of_a_plain_one(tmp_path: Path) ->
         )
         for wanted in (False, True)
     )
-    assert plain.keys() == compiled.keys()
+    assert plain.keys() == made.keys()
     for name in plain:
         # Adam's first step is a full step in the direction of the gradient, however small that is.
-        np.testing.assert_allclose(compiled[name], plain[name], rtol=0, atol=2e-4, err_msg=name)
+        np.testing.assert_allclose(made[name], plain[name], rtol=0, atol=2e-4, err_msg=name)
 
 
+@_needs_compiler
+@pytest.mark.timeout(900)
+def test_a_compiled_reconstruction_gives_the_image_of_a_plain_one(trained, monkeypatch, recwarn) -> None:
+    compiled_networks = []
+    original = torch.nn.Module.compile
+    monkeypatch.setattr(
+        torch.nn.Module, "compile", lambda self, *a, **o: (compiled_networks.append(self), original(self))
+    )
+    # Opened once, so that what is left of the compilation afterwards can be seen.
+    model = load_model(trained("cnn", 1))
+    with same_arithmetic_afterwards():
+        plain, made, again = (
+            run_reconstruction(model, small_scan(), None, quiet(compile=wanted), seed=0, progress=None).object
+            for wanted in (False, True, False)
+        )
+    scale = np.abs(plain).max()
+    np.testing.assert_allclose(made, plain, atol=1e-4 * scale)
+    np.testing.assert_array_equal(again, plain)
+    assert compiled_networks == [model.module.network]
+    assert [str(w.message) for w in recwarn if "complex" in str(w.message)] == []
+
+
+@_needs_compiler
 def test_a_network_keeps_the_names_of_its_parameters() -> None:
     built = PtychoNetwork(network(ModelConfig(n_filters_scale=1)))
     before = list(built.state_dict())
-    compile_network(built, _CPU) if shutil.which("g++") else None
-    assert list(built.state_dict()) == before
+    with compiled(built, _CPU, True):
+        assert list(built.state_dict()) == before and built._compiled_call_impl is not None
+    assert list(built.state_dict()) == before and built._compiled_call_impl is None
 
 
-def test_without_a_compiler_one_sentence_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_compiler_one_sentence_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("CXX", "no-such-compiler")
     with pytest.raises(TorchRunError, match=r"no C\+\+ compiler \(no-such-compiler\)"):
-        compile_network(torch.nn.Linear(1, 1), _CPU)
+        small_training(tmp_path / "out", small_scan(), execution={"compile": True})
+    assert not (tmp_path / "out").exists()
+
+
+@_needs_compiler
+def test_a_compiler_that_fails_is_told_in_one_sentence(tmp_path: Path) -> None:
+    """In a process of its own, whose compiler does nothing but fail and who has compiled nothing before."""
+    broken = tmp_path / "g++"
+    broken.write_text("#!/bin/sh\nexit 1\n")
+    broken.chmod(0o755)
+    code = (
+        "from pathlib import Path; from torch_scans import quiet, small_scan, small_training\n"
+        "try: small_training(Path('out'), small_scan(), execution={'compile': True})\n"
+        "except ValueError as error: print(type(error).__name__, error)"
+    )
+    environment = os.environ | {
+        "CXX": str(broken),
+        "TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "cache"),
+        "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path]),
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    (said,) = done.stdout.splitlines()
+    assert said.startswith(
+        "TorchRunError compile=True was given, but no code can be made for the network here ("
+    )
+    assert said.endswith("or leave compile at False")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 
 import torch
@@ -12,7 +14,41 @@ from torch import nn
 
 from pinn_torch.errors import TorchRunError
 
-__all__ = ["compile_network"]
+__all__ = ["compile_network", "compiled"]
+
+# Whose exceptions say that no code could be made.
+_MAKERS = ("torch._dynamo", "torch._inductor", "triton")
+
+
+@contextmanager
+def compiled(network: nn.Module, device: torch.device, wanted: bool) -> Iterator[None]:
+    """A block in which the network runs compiled, if that is wanted; afterwards it runs as before.
+
+    Raises
+    ------
+    TorchRunError
+        This machine lacks what makes the code, or the code could not be made.
+    """
+    if not wanted:
+        yield
+        return
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Torchinductor does not support code generation for")
+        compile_network(network, device)
+        try:
+            yield
+        except Exception as error:
+            if not type(error).__module__.startswith(_MAKERS):
+                raise
+            first = next(
+                (line for line in map(str.strip, str(error).splitlines()) if line), "no reason given"
+            )
+            raise TorchRunError(
+                f"compile=True was given, but no code can be made for the network here ({first[:200]}): mend "
+                "the compiler (it needs the headers of Python too), or leave compile at False"
+            ) from error
+        finally:
+            network._compiled_call_impl = None
 
 
 def compile_network(network: nn.Module, device: torch.device) -> None:
@@ -38,5 +74,4 @@ def compile_network(network: nn.Module, device: torch.device) -> None:
             f"compile=True was given, but there is no C++ compiler ({named or 'g++, clang++'}) here: "
             "install one, or leave compile at False"
         )
-    warnings.filterwarnings("ignore", message="Torchinductor does not support code generation for complex")
     network.compile()

@@ -23,7 +23,7 @@ from pinn_data.scan import Canvas, canvas_for
 from torch import Tensor
 
 from pinn_torch.archive import TrainedModel, load_model
-from pinn_torch.compilation import compile_network
+from pinn_torch.compilation import compiled
 from pinn_torch.datamodule import PatternStack, canvas_size, neighbour_options, without_far_members
 from pinn_torch.devices import autocast, device_of, prepare_cpu, resolved_precision
 from pinn_torch.errors import NotFiniteError, TorchRunError
@@ -114,8 +114,6 @@ def _reconstruct(
     if device.type == "cpu":
         prepare_cpu()
     module.to(device)
-    if execution.compile:
-        compile_network(module.network, device)
     stack = PatternStack(scan)
     if not trained.probe_trained:
         _use_probe(module, scan)
@@ -170,8 +168,9 @@ def _reconstruct(
             team,
             execution.num_workers,
         )
-        for index in range(passes):
-            runner.run(index, passes)
+        with compiled(module.network, device, execution.compile):
+            for index in range(passes):
+                runner.run(index, passes)
     mosaic = runner.mosaic
     scale = _object_scale(module, scan, stack, trained)
     image, coverage = (_within(array, canvas, inner) for array in _on_canvas(mosaic, canvas))

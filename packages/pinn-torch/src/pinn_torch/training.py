@@ -31,7 +31,7 @@ from pinn_torch.checkpoints import (
     fit_options,
     monitored,
 )
-from pinn_torch.compilation import compile_network
+from pinn_torch.compilation import compiled
 from pinn_torch.datamodule import ScanDataModule
 from pinn_torch.devices import device_of, prepare_cpu, resolved_precision
 from pinn_torch.errors import TorchRunError
@@ -136,8 +136,6 @@ def _train(
     else:
         module.execution, module.objective = execution, Objective.of(config)
         module.adopt(probe, data.stack.intensity_scale)
-    if execution.compile:
-        compile_network(module.network, device)
     history = History(max_seconds, team)
     module.progress = history.agreed
     own: list[Any] = [history]
@@ -173,7 +171,10 @@ def _train(
         # The kernels lie in memory as the convolutions want them, not as DDP's buckets do.
         warnings.filterwarnings("ignore", message="Grad strides do not match bucket view strides")
         try:
-            with interrupts_reach_the_caller(trainer):
+            with (
+                interrupts_reach_the_caller(trainer),
+                compiled(module.network, device, execution.compile),
+            ):
                 trainer.fit(module, datamodule=data, **fit_options(resume.path if unfinished else None))
         finally:
             module.progress = None  # the module may outlast this training and its history
