@@ -160,6 +160,7 @@ def _run(folder):
     )
 
 
+@pytest.mark.processes
 def test_kill_9_loses_at_most_the_current_epoch(tmp_path):
     """Three times in a row, at moments that are as good as random; the end is that of a quiet training."""
     resume = tmp_path / "cut" / "checkpoints" / "resume.ckpt"

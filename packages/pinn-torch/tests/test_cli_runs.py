@@ -21,6 +21,8 @@ from pinn_data.npz import read_scan, write_scan
 from pinn_torch.workflows import reconstruct
 from torch_scans import small_scan
 
+pytestmark = pytest.mark.processes
+
 _TRAIN = _words("--train_data_file train.npz --n_images 24 --max_epochs 1 --batch_size 6 --gridsize 2")
 _TRAIN += _words("--n_filters_scale 1 --accelerator cpu --logger csv --seed 3")
 

@@ -24,6 +24,8 @@ from pinn_torch.training import run_training
 from pinn_torch.workflows import reconstruct
 from torch_scans import quiet, small_scan, small_training
 
+pytestmark = pytest.mark.processes
+
 # Batches of 5, 5 and 1: one process has nothing of the last.
 _LEFT_OVER = {"batch_size": 5, "n_groups": 11}
 

@@ -19,6 +19,8 @@ from pinn_torch.errors import TorchRunError, WorkerError
 from pinn_torch.launch import together
 from pinn_torch.team import Team
 
+pytestmark = pytest.mark.processes
+
 _CPU = torch.device("cpu")
 
 
