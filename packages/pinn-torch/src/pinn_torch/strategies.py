@@ -58,7 +58,8 @@ def processes_for(execution: PyTorchExecutionConfig, device: torch.device) -> in
     if there is not None and wanted > there():
         raise TorchRunError(
             f"devices={wanted} was asked for, but this machine has {there()} {device.type.upper()} "
-            f"device(s): give at most {there()}, or auto"
+            f"device(s) that this process sees: give at most {there()}, or auto"
+            + ("; srun must hide none of them (no --gpus-per-task, no --gpu-bind)" if launched else "")
         )
     return wanted
 
