@@ -265,6 +265,7 @@ def test_a_death_at_any_moment_of_writing_loses_at_most_the_current_epoch(tmp_pa
     assert moment > 18  # three epochs with two files each, three moments a file; the archive, and the end
 
 
+@pytest.mark.processes
 def test_another_number_of_processes_goes_on_where_one_was_stopped(tmp_path, monkeypatch):
     with monkeypatch.context() as patch, pytest.raises(_Interrupted):
         _interrupt(patch, 2, "on_train_epoch_start")

@@ -28,6 +28,7 @@ _needs_compiler = pytest.mark.skipif(shutil.which("g++") is None, reason="there 
 
 
 @_needs_compiler
+@pytest.mark.processes
 @pytest.mark.timeout(900)
 def test_a_compiled_training_gives_the_weights_of_a_plain_one(tmp_path: Path) -> None:
     scan = small_scan()
@@ -48,6 +49,7 @@ def test_a_compiled_training_gives_the_weights_of_a_plain_one(tmp_path: Path) ->
 
 
 @_needs_compiler
+@pytest.mark.processes
 @pytest.mark.timeout(900)
 def test_a_compiled_reconstruction_gives_the_image_of_a_plain_one(trained, monkeypatch, recwarn) -> None:
     compiled_networks = []
@@ -86,6 +88,7 @@ def test_without_a_compiler_one_sentence_says_so(monkeypatch: pytest.MonkeyPatch
 
 
 @_needs_compiler
+@pytest.mark.processes
 def test_a_compiler_that_fails_is_told_in_one_sentence(tmp_path: Path) -> None:
     """In a process of its own, whose compiler does nothing but fail and who has compiled nothing before."""
     broken = tmp_path / "g++"

@@ -106,6 +106,7 @@ def test_float16_on_a_cpu_without_it_is_refused_in_one_sentence(tmp_path, monkey
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.processes
 def test_two_processes_train_in_mixed_precision(tmp_path):
     settings = {"architecture": "unrolled", "batch_size": 5, "nepochs": 2}
     one, two = (
