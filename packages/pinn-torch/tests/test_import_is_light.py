@@ -26,7 +26,6 @@ def _run(code: str) -> str:
         "pinn_torch.errors",
         "pinn_torch.bundles",
         "pinn_torch.components",
-        "pinn_torch.outputs",
         "ptycho_torch.workflows.components",
     ],
 )

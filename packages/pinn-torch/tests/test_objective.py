@@ -6,15 +6,16 @@ import attrs
 import numpy as np
 import pytest
 import torch
-from pinn_config.configs import ModelConfig, TrainingConfig
+from pinn_config.configs import ModelConfig
+from pinn_config.objective import Objective
+from pinn_data.errors import LabelError
+from pinn_data.labels import ObjectLabels
 from pinn_data.probe import probe_modes
 from pinn_torch import losses
 from pinn_torch.archive import load_model
 from pinn_torch.datamodule import PatternStack
 from pinn_torch.errors import TorchRunError
-from pinn_torch.labels import ObjectLabels
 from pinn_torch.module import BACKGROUND, PtychoPINN_Lightning
-from pinn_torch.objective import Objective
 from torch_scans import small_scan, small_training
 
 # Frames 0, 1, 3, 4 are seen, 6 is predicted; 64 + 14 pixels hold them all.
@@ -145,24 +146,6 @@ def test_the_loss_has_the_name_of_its_kind(settings, name):
     assert (module.loss_name, module.val_loss_name) == (name, name.replace("train", "val"))
 
 
-def test_an_objective_is_that_of_the_configuration():
-    model = ModelConfig(model_type="supervised")
-    settings = {
-        "nll_weight": 0.5,
-        "mae_weight": 0.25,
-        "realspace_weight": 2.0,
-        "realspace_mae_weight": 3.0,
-        "amp_loss": "Total_Variation",
-        "phase_loss": "Mean_Deviation",
-        "amp_loss_coeff": 4.0,
-        "phase_loss_coeff": 5.0,
-        "phase_subtraction": False,
-    }
-    assert Objective.of(TrainingConfig(model, **settings)) == Objective(supervised=True, **settings)
-    assert Objective.of(TrainingConfig(ModelConfig())) == Objective()
-    assert {item.name for item in attrs.fields(Objective)} == {"supervised", *settings}
-
-
 _CHANGES = [
     {"nll_weight": 0.5, "mae_weight": 0.1},
     {"nll_weight": 1.0, "mae_weight": 5.0},
@@ -218,7 +201,7 @@ def test_a_scan_without_an_object_is_refused_before_anything_is_written(tmp_path
     scan = small_scan()
     without = attrs.evolve(scan, object=None)
     for training, validation in ((without, None), (scan, without)):
-        with pytest.raises(TorchRunError, match=why):
+        with pytest.raises(LabelError, match=why):
             small_training(tmp_path / "out", training, validation=validation, **settings)
     assert not (tmp_path / "out").exists()
     assert small_training(tmp_path / "tv", without, realspace_weight=1.0).archive.is_file()

@@ -6,9 +6,10 @@ import lightning
 import numpy as np
 import pytest
 import torch
+from pinn_data.group_rows import canvas_size
 from pinn_torch import devices
 from pinn_torch.archive import load_model
-from pinn_torch.datamodule import PatternStack, canvas_size
+from pinn_torch.datamodule import PatternStack
 from pinn_torch.devices import autocast
 from pinn_torch.errors import NotFiniteError, TorchRunError
 from pinn_torch.workflows import reconstruct

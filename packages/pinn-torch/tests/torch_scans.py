@@ -12,13 +12,28 @@ from numpy.typing import NDArray
 from pinn_config.architecture import network
 from pinn_config.configs import ModelConfig, TrainingConfig
 from pinn_config.execution import PyTorchExecutionConfig
-from pinn_data.forward_model import diffraction_intensity
 from pinn_data.npz import Scan
 from pinn_data.probe import defocused_probe
-from pinn_data.simulate import picture_object, simulate_scan
+from pinn_data.testing import noise_free, small_positions, small_scan, transposed, two_modes
 from pinn_torch.network import PtychoNetwork
 from pinn_torch.physics import GroupOptics, fourier_shift
 from pinn_torch.workflows import TrainingResult, train
+
+__all__ = [
+    "ARCHITECTURES",
+    "EVERY_OPTION",
+    "Scene",
+    "noise_free",
+    "options_of",
+    "quiet",
+    "scene",
+    "small_network",
+    "small_positions",
+    "small_scan",
+    "small_training",
+    "transposed",
+    "two_modes",
+]
 
 ARCHITECTURES = ("cnn", "unet", "refined", "unrolled")
 
@@ -45,45 +60,6 @@ def options_of(architecture: str) -> dict[str, Any]:
     if architecture == "unrolled":
         return {}
     return {name: v for name, v in EVERY_OPTION.items() if architecture != "unet" or name not in heads}
-
-
-def small_positions(rows: int = 4, columns: int = 3, N: int = 64) -> NDArray[np.float64]:
-    """A sheared raster, other steps in y than in x; fractions are quarters, so whole shifts are exact."""
-    r, c = (a.ravel() for a in np.mgrid[:rows, :columns])
-    return np.stack([N / 2 + 8.25 + 7 * r + 0.5 * c, N / 2 + 6.5 + 9 * c + 0.25 * r], axis=1)
-
-
-def two_modes(N: int) -> NDArray[np.complex128]:
-    """A probe of two incoherent modes, neither symmetric nor alike."""
-    first = defocused_probe(N)
-    return np.stack([first, 0.4j * np.roll(first.T, 3, axis=0)])
-
-
-def small_scan(N: int = 64, *, rows: int = 4, columns: int = 3, modes: int = 1, photons: float = 1e5) -> Scan:
-    """Twelve frames of counts of an object with structure in amplitude and phase."""
-    positions = small_positions(rows, columns, N)
-    side = int(np.ceil(positions.max())) + N // 2 + 2
-    probe = defocused_probe(N) if modes == 1 else two_modes(N)
-    return simulate_scan(picture_object("camera", "moon", side), probe, positions, photons=photons, rng=3)
-
-
-def noise_free(scan: Scan, smoothing_sigma: float = 0.0) -> Scan:
-    """The same scan with the intensities that its own object and probe predict."""
-    assert scan.object is not None
-    intensity = diffraction_intensity(
-        scan.object, scan.probe, scan.positions, smoothing_sigma=smoothing_sigma
-    )
-    return attrs.evolve(scan, diffraction=intensity, unit="intensity")
-
-
-def transposed(scan: Scan) -> Scan:
-    """The scan with x and y exchanged."""
-    return Scan(
-        diffraction=np.ascontiguousarray(scan.diffraction.swapaxes(-1, -2)),
-        unit=scan.unit,
-        positions=np.ascontiguousarray(scan.positions[:, ::-1]),
-        probe=np.ascontiguousarray(scan.probe.swapaxes(-1, -2)),
-    )
 
 
 def quiet(**settings: Any) -> PyTorchExecutionConfig:

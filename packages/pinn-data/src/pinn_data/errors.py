@@ -56,6 +56,10 @@ class EmptyScanError(ShapeError):
     """There is no frame, or no position, to work on."""
 
 
+class LabelError(PinnDataError):
+    """A scan comes without an object that can be learned from."""
+
+
 class PositionError(PinnDataError):
     """Scan positions are unusable, or lie where they cannot be served."""
 

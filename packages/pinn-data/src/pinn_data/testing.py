@@ -1,4 +1,4 @@
-"""Hypothesis strategies for this field, for the tests of any package (install ``pinn-data[testing]``).
+"""Hypothesis strategies and small scans for the tests of any package (install ``pinn-data[testing]``).
 
 Everything drawn is complex and without symmetry: a real or symmetric probe cannot tell a forgotten conjugate,
 a swap of x and y, or a wrong sign.
@@ -8,11 +8,15 @@ from __future__ import annotations
 
 from typing import Any
 
+import attrs
 import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from pinn_data.forward_model import diffraction_intensity
 from pinn_data.npz import Scan
+from pinn_data.probe import defocused_probe
+from pinn_data.simulate import picture_object, simulate_scan
 
 _SEEDS = st.integers(0, 2**32 - 1)
 
@@ -119,3 +123,42 @@ _METADATA = st.dictionaries(
     ),
     max_size=3,
 )
+
+
+def small_positions(rows: int = 4, columns: int = 3, N: int = 64) -> NDArray[np.float64]:
+    """A sheared raster, other steps in y than in x; fractions are quarters, so whole shifts are exact."""
+    r, c = (a.ravel() for a in np.mgrid[:rows, :columns])
+    return np.stack([N / 2 + 8.25 + 7 * r + 0.5 * c, N / 2 + 6.5 + 9 * c + 0.25 * r], axis=1)
+
+
+def two_modes(N: int) -> NDArray[np.complex128]:
+    """A probe of two incoherent modes, neither symmetric nor alike."""
+    first = defocused_probe(N)
+    return np.stack([first, 0.4j * np.roll(first.T, 3, axis=0)])
+
+
+def small_scan(N: int = 64, *, rows: int = 4, columns: int = 3, modes: int = 1, photons: float = 1e5) -> Scan:
+    """Twelve frames of counts of an object with structure in amplitude and phase."""
+    positions = small_positions(rows, columns, N)
+    side = int(np.ceil(positions.max())) + N // 2 + 2
+    probe = defocused_probe(N) if modes == 1 else two_modes(N)
+    return simulate_scan(picture_object("camera", "moon", side), probe, positions, photons=photons, rng=3)
+
+
+def noise_free(scan: Scan, smoothing_sigma: float = 0.0) -> Scan:
+    """The same scan with the intensities that its own object and probe predict."""
+    assert scan.object is not None
+    intensity = diffraction_intensity(
+        scan.object, scan.probe, scan.positions, smoothing_sigma=smoothing_sigma
+    )
+    return attrs.evolve(scan, diffraction=intensity, unit="intensity")
+
+
+def transposed(scan: Scan) -> Scan:
+    """The scan with x and y exchanged."""
+    return Scan(
+        diffraction=np.ascontiguousarray(scan.diffraction.swapaxes(-1, -2)),
+        unit=scan.unit,
+        positions=np.ascontiguousarray(scan.positions[:, ::-1]),
+        probe=np.ascontiguousarray(scan.probe.swapaxes(-1, -2)),
+    )

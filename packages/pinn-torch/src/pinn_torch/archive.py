@@ -14,6 +14,7 @@ import torch
 from pinn_archive.contents import Archive, ModelPayload
 from pinn_archive.writer import write_archive
 from pinn_config.configs import TrainingConfig
+from pinn_config.objective import Objective
 
 from pinn_torch import __version__
 from pinn_torch.archive_backend import BACKEND, opened
@@ -21,7 +22,6 @@ from pinn_torch.archived_configs import archived_configs
 from pinn_torch.errors import ModelArchiveError
 from pinn_torch.module import PtychoPINN_Lightning
 from pinn_torch.network import read_weights, write_weights
-from pinn_torch.objective import Objective
 
 __all__ = ["TrainedModel", "load_model", "save_model"]
 

@@ -20,10 +20,10 @@ from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint
 from pinn_config.configs import TrainingConfig
 from pinn_config.execution import PyTorchExecutionConfig
 from pinn_config.files import to_yaml
+from pinn_config.objective import Objective
 from pinn_data.npz import Scan
 
 from pinn_torch.errors import TorchRunError
-from pinn_torch.objective import Objective
 
 __all__ = [
     "FOLDER",

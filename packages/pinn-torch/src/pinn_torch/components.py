@@ -124,8 +124,9 @@ def run_cdi_example(
 
     Raises
     ------
-    DataTypeError (a TypeError and a ValueError)
-        `train_data` or `test_data` is no scan.
+    PinnDataError (a ValueError)
+        A scan cannot be used, or lacks what the settings need; `train_data` or `test_data` is no scan (then
+        a TypeError, too).
     TorchRunError (a ValueError)
         There is no scan to train on or to stitch; M is out of range; what `workflows.train` and
         `workflows.reconstruct` refuse.

@@ -1,4 +1,4 @@
-"""The terms of `pinn_torch.objective`.
+"""The terms of `pinn_config.objective`.
 
 Between predicted and measured patterns: means over all pixels, the same numbers as in every other backend.
 Of objects: means over pixels by how brightly they are lit, one for each group, and then over the groups, so

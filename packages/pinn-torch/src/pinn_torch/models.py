@@ -28,10 +28,10 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from pinn_archive.reader import read_archive
+from pinn_data.group_rows import canvas_side
 from torch import Tensor, nn
 
 from pinn_torch.archive import load_model
-from pinn_torch.datamodule import canvas_side
 from pinn_torch.errors import ModelArchiveError, TorchRunError
 from pinn_torch.module import BACKGROUND, PtychoPINN_Lightning, probe_disk
 from pinn_torch.physics import GroupOptics, fourier_shift

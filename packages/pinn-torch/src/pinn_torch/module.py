@@ -11,6 +11,7 @@ import torch
 from pinn_config.architecture import BACKGROUND, network
 from pinn_config.configs import ModelConfig
 from pinn_config.execution import PyTorchExecutionConfig
+from pinn_config.objective import Objective
 from torch import Tensor, nn
 
 from pinn_torch.batch_statistics import SharedStatistics, share_statistics
@@ -30,7 +31,6 @@ from pinn_torch.losses import (
     without_mean_phase,
 )
 from pinn_torch.network import PtychoNetwork
-from pinn_torch.objective import Objective
 from pinn_torch.physics import GroupOptics, fourier_shift
 from pinn_torch.schedule import Schedule
 from pinn_torch.sharing import Share
@@ -41,7 +41,7 @@ __all__ = ["BACKGROUND", "Batch", "PtychoPINN_Lightning", "normalised_probe", "p
 Batch = dict[str, Tensor]
 """``amplitude`` (group, pattern, N, N) float32 with mean energy (N/2)**2, ``centres`` (group, pattern, 2)
 int64 whole-pixel positions and ``fractions`` (group, pattern, 2) float32; where the objective needs them also
-``labels`` (group, pattern, N, N) complex64, see `pinn_torch.labels`. The first `channels` patterns are the
+``labels`` (group, pattern, N, N) complex64, see `pinn_data.labels`. The first `channels` patterns are the
 network's input; those that follow it must predict without having seen them."""
 
 # Milestones of MultiStage as fractions of the whole training, and the factor at each; Exponential's factor
@@ -183,7 +183,7 @@ class PtychoPINN_Lightning(lightning.LightningModule):
         return self.network(batch["amplitude"][:, given], optics, start), optics
 
     def loss(self, batch: Batch, canvas: int) -> dict[str, Tensor]:
-        """``loss`` to minimise, see `pinn_torch.objective`, and for reading the terms that it is made of.
+        """``loss`` to minimise, see `pinn_config.objective`, and for reading the terms that it is made of.
 
         Always there are the Poisson ``nll`` and ``deviance`` of the patterns that the network saw, and
         ``predicted_deviance`` of those that it did not see.

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from pinn_config.configs import InferenceConfig, ModelConfig
 from pinn_config.execution import PyTorchExecutionConfig
 from pinn_config.validation import validate
+from pinn_data.group_rows import canvas_size, neighbour_options, without_far_members
 from pinn_data.grouping import group
 from pinn_data.npz import Scan
 from pinn_data.probe import probe_modes
@@ -24,7 +25,7 @@ from torch import Tensor
 
 from pinn_torch.archive import TrainedModel, load_model
 from pinn_torch.compilation import compiled
-from pinn_torch.datamodule import PatternStack, canvas_size, neighbour_options, without_far_members
+from pinn_torch.datamodule import PatternStack
 from pinn_torch.devices import autocast, device_of, prepare_cpu, resolved_precision
 from pinn_torch.errors import NotFiniteError, TorchRunError
 from pinn_torch.launch import together

@@ -16,6 +16,7 @@ import torch
 from lightning.pytorch.callbacks import EarlyStopping
 from pinn_config.configs import TrainingConfig
 from pinn_config.execution import PyTorchExecutionConfig
+from pinn_config.objective import Objective
 from pinn_config.validation import validate
 from pinn_data.npz import Scan
 from pinn_data.probe import probe_modes
@@ -39,7 +40,6 @@ from pinn_torch.interruption import interrupts_reach_the_caller
 from pinn_torch.launch import together
 from pinn_torch.loggers import experiment_logger
 from pinn_torch.module import PtychoPINN_Lightning
-from pinn_torch.objective import Objective
 from pinn_torch.progress import History, ProgressBar
 from pinn_torch.strategies import Meeting, precision_options, processes_for, strategy_for
 from pinn_torch.supported import refuse_unsupported

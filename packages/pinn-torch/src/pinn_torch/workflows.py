@@ -5,12 +5,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import attrs
-import numpy as np
-from numpy.typing import NDArray
-from pinn_data.scan import Canvas, split_subpixel
+from pinn_data.results import Reconstruction, TrainingResult
 
 from pinn_torch.requirements import require_torch
 
@@ -20,71 +17,6 @@ if TYPE_CHECKING:
     from pinn_data.npz import Scan
 
 __all__ = ["Reconstruction", "TrainingResult", "reconstruct", "train"]
-
-
-@attrs.frozen(eq=False)
-class TrainingResult:
-    """A finished training.
-
-    archive : the ``wts.h5.zip``
-    history : rows of step, epoch, seconds, train_loss (Poisson negative log-likelihood a pixel),
-        train_deviance, val_loss
-    seconds : of the training alone
-    parameters : trained numbers of the network
-    resumed_after : epochs that an earlier, interrupted run of the same training had finished; None if there
-        was none
-    """
-
-    archive: Path
-    history: list[dict[str, Any]]
-    seconds: float
-    parameters: int
-    resumed_after: int | None = None
-
-
-@attrs.frozen(eq=False)
-class Reconstruction:
-    """An object, and what it was made from.
-
-    object : (row, column) complex64. ``abs(fftshift(fft2(smooth(probe * patch), norm='ortho')))`` predicts
-        sqrt(counts); 0 where uncovered
-    coverage : (row, column) float32, what each pixel counts: the probe intensity that it got, in units of the
-        probe's maximum; with ``patch_weighting='uniform'`` the number of patches
-    canvas : object pixels that the array covers
-    positions : (position, 2) float64, object pixels, as (y, x)
-    residual : R = sqrt(sum (predicted - measured)**2 / sum measured**2) of the amplitudes, over all frames;
-        what was cut off or not covered predicts nothing
-    probe : (N, N) or (mode, N, N) complex64 that the prediction uses
-    seconds : 'network', 'stitching', 'total' (from the arrays to the image, the residual not counted)
-    smoothing_sigma : width of the smoothing of exit waves that the model was trained with; 0: none
-    """
-
-    object: NDArray[np.complex64]
-    coverage: NDArray[np.float32]
-    canvas: Canvas
-    positions: NDArray[np.float64]
-    residual: float
-    probe: NDArray[np.complex64]
-    seconds: dict[str, float]
-    gridsize: int
-    smoothing_sigma: float = 0.0
-
-    def predict_amplitude(self, frame: int) -> NDArray[np.float64]:
-        """(N, N) predicted sqrt(counts) of one frame, zero frequency at N/2."""
-        from pinn_data.forward_model import diffraction_amplitude
-
-        N = self.probe.shape[-1]
-        whole, fraction = split_subpixel(self.canvas.local(self.positions[frame : frame + 1]))
-        # One more row and column, for the patch of a fractional position; zeros where the image was cut.
-        patch = np.zeros((N + 1, N + 1), np.complex64)
-        corner = whole[0] - N // 2
-        first, last = np.maximum(corner, 0), np.minimum(corner + N + 1, self.object.shape)
-        if (first < last).all():
-            (top, left), (bottom, right) = first - corner, last - corner
-            patch[top:bottom, left:right] = self.object[first[0] : last[0], first[1] : last[1]]
-        return diffraction_amplitude(
-            patch, self.probe, N // 2 + fraction, smoothing_sigma=self.smoothing_sigma
-        )[0]
 
 
 def train(
@@ -106,7 +38,8 @@ def train(
 
     Raises
     ------
-    TorchMissingError (RuntimeError), ConfigError, TorchRunError (ValueError), NotFiniteError (RuntimeError)
+    TorchMissingError (RuntimeError), ConfigError, TorchRunError (ValueError), NotFiniteError (RuntimeError),
+    PinnDataError (a ValueError: the scan cannot be used, or lacks what the settings need)
     """
     require_torch()
     from pinn_torch.devices import same_arithmetic_afterwards
@@ -134,7 +67,7 @@ def reconstruct(
     Raises
     ------
     TorchMissingError (RuntimeError), ArchiveError (ValueError), ArchiveNotFoundError (FileNotFoundError),
-    TorchRunError (ValueError)
+    TorchRunError (ValueError), PinnDataError (a ValueError: the scan cannot be used)
     """
     require_torch()
     from pinn_torch.devices import same_arithmetic_afterwards

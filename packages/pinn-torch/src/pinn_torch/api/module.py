@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pinn_config.objective import Objective
 from torch import Tensor
 
 from pinn_torch.api.configs import ConfigManager
 from pinn_torch.errors import ModelArchiveError
 from pinn_torch.module import PtychoPINN_Lightning, probe_disk
-from pinn_torch.objective import Objective
 
 __all__ = ["ConfiguredModule"]
 

@@ -88,11 +88,11 @@ def run(args: argparse.Namespace) -> None:
     folder = settings.path("output_dir", "folder")
 
     from pinn_data.npz import read_scan
+    from pinn_data.outputs import save_outputs
+    from pinn_data.pictures import flat_phase
 
     from pinn_torch.components import reassemble_cdi_image
     from pinn_torch.config_factory import create_inference_payload
-    from pinn_torch.outputs import save_outputs
-    from pinn_torch.pictures import flat_phase
 
     begun = time.perf_counter()
     payload = create_inference_payload(model, source, folder, **settings.levels())

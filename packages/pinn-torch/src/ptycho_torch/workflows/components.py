@@ -1,8 +1,9 @@
 """The workflow functions of the PyTorch backend under their historical names; all of a backend is here.
 
-See `pinn_torch.components`, `pinn_torch.bundles`, `pinn_torch.outputs` and `pinn_torch.workflows`.
+See `pinn_torch.components`, `pinn_torch.bundles`, `pinn_data.outputs` and `pinn_torch.workflows`.
 """
 
+from pinn_data.outputs import save_outputs
 from pinn_data.raw_data import load_data
 from pinn_torch.bundles import load_inference_bundle, load_inference_bundle_torch
 from pinn_torch.components import (
@@ -12,7 +13,6 @@ from pinn_torch.components import (
     train_cdi_model,
     train_cdi_model_torch,
 )
-from pinn_torch.outputs import save_outputs
 from pinn_torch.workflows import Reconstruction, TrainingResult, reconstruct, train
 
 __all__ = [

@@ -1,8 +1,7 @@
 """A reconstruction as two pictures: amplitude in grey, phase in colours, each with a scale.
 
-Pillow draws them. It is in every environment of this package already (scikit-image, which pinn-data needs,
-brings it), so pictures cost no further installation; matplotlib would bring a dozen packages for one bar of
-colours. Importing this loads no framework.
+Pillow draws them. It is in every environment of this package already (scikit-image brings it), so pictures
+cost no further installation; matplotlib would bring a dozen packages for one bar of colours.
 """
 
 from __future__ import annotations
@@ -13,9 +12,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image, ImageDraw, ImageFont
-from pinn_data.atomic_write import atomic_write
 
-from pinn_torch.errors import TorchRunError
+from pinn_data.atomic_write import atomic_write
+from pinn_data.errors import ShapeError
 
 __all__ = ["AMPLITUDE_PICTURE", "PHASE_PICTURE", "flat_phase", "write_picture", "write_pictures"]
 
@@ -79,14 +78,14 @@ def write_picture(
 
     Raises
     ------
-    TorchRunError
+    ShapeError (a ValueError)
         `values` is no image of real numbers.
-    pinn_data.errors.DataWriteError (an OSError)
+    DataWriteError (an OSError)
         It cannot be written.
     """
     image = np.asarray(values)
     if image.ndim != 2 or 0 in image.shape or image.dtype.kind not in "biuf":
-        raise TorchRunError(
+        raise ShapeError(
             f"an array of shape {image.shape} and dtype {image.dtype} was given, but a picture needs "
             "rows and columns of real numbers: give one image"
         )

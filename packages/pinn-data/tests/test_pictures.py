@@ -8,9 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image
-from pinn_data.errors import DataWriteError
-from pinn_torch.errors import TorchRunError
-from pinn_torch.pictures import flat_phase, write_picture, write_pictures
+from pinn_data.errors import DataWriteError, ShapeError
+from pinn_data.pictures import flat_phase, write_picture, write_pictures
 
 
 def _pixels(path):
@@ -94,7 +93,7 @@ def test_a_global_phase_leaves_the_flat_phase_alone(turn):
 
 @pytest.mark.parametrize("values", [np.zeros((2, 2, 2)), np.zeros((0, 3)), np.zeros((3, 3), complex)])
 def test_what_is_no_image_is_refused(tmp_path, values):
-    with pytest.raises(TorchRunError, match="rows and columns of real numbers: give one image"):
+    with pytest.raises(ShapeError, match="rows and columns of real numbers: give one image"):
         write_picture(tmp_path / "a.png", values)
 
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
 from pinn_data.atomic_write import atomic_write
 from pinn_data.npz_archive import NpzWriter
-
-from pinn_torch.pictures import write_pictures
+from pinn_data.pictures import write_pictures
 
 __all__ = ["ARRAYS", "save_outputs"]
 
@@ -38,7 +38,7 @@ def save_outputs(
 
     amplitude, phase : (row, column) or (row, column, 1) real; phase in rad
 
-    Raises TorchRunError (a ValueError) for arrays that are no image, DataWriteError (an OSError).
+    Raises ShapeError (a ValueError) for arrays that are no image, DataWriteError (an OSError).
     """
     folder = Path(output_prefix)
     folder.mkdir(parents=True, exist_ok=True)

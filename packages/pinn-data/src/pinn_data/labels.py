@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+
 from pinn_data.diffraction import frame_energies
+from pinn_data.errors import LabelError
 from pinn_data.forward_model import exit_wave
 from pinn_data.npz import Scan
 from pinn_data.patches import extract
 from pinn_data.scan import split_subpixel
-
-from pinn_torch.errors import TorchRunError
 
 __all__ = ["ObjectLabels"]
 
@@ -28,7 +28,7 @@ class ObjectLabels:
 
     Raises
     ------
-    TorchRunError
+    LabelError (a ValueError)
         The scan has no object, or one that the probe does not light.
     PositionError (a ValueError)
         A patch reaches outside the object.
@@ -36,7 +36,7 @@ class ObjectLabels:
 
     def __init__(self, scan: Scan, why: str, smoothing_sigma: float = 0.0) -> None:
         if scan.object is None:
-            raise TorchRunError(
+            raise LabelError(
                 f"{why} learns from the object of a scan, but {_name(scan)} has none: "
                 "add objectGuess to the file, or learn from the diffraction alone"
             )
@@ -62,7 +62,7 @@ def _scale(scan: Scan, smoothing_sigma: float) -> float:
         wave = exit_wave(scan.object, scan.probe, where, smoothing_sigma=smoothing_sigma)
         predicted += float(np.sum(wave.real**2 + wave.imag**2))
     if predicted == 0:
-        raise TorchRunError(
+        raise LabelError(
             f"the object of {_name(scan)} is zero wherever the probe shines, so nothing can be learned from "
             "it: check objectGuess and the positions"
         )

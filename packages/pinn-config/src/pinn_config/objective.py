@@ -11,7 +11,7 @@ For the network's object ``o`` of each group, a canvas in network units::
     sqrt(photons).
 ``amplitude_error``, ``phase_error``: the object under each pattern against the label, the same patch of the
     scan's own object. Mean absolute differences, weighted with the pattern's illumination, so that pixels
-    without light do not count; phases are compared around the circle. `pinn_torch.labels` brings labels to
+    without light do not count; phases are compared around the circle. `pinn_data.labels` brings labels to
     network units. With `phase_subtraction` the labels of a group lose their common mean phase, for patterns
     do not tell it; without, the network is asked for the phase as it stands in the file.
 ``total_variation``: mean squared difference of neighbouring pixels of the complex object.
@@ -30,6 +30,7 @@ from __future__ import annotations
 from typing import Literal
 
 import attrs
+
 from pinn_config.configs import TrainingConfig
 
 __all__ = ["AMPLITUDE_WEIGHT", "PHASE_WEIGHT", "Objective", "Regulariser"]

@@ -1,0 +1,77 @@
+"""Rows of frame numbers are drawn as the configuration says, and the canvas holds each of them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pinn_config.configs import ModelConfig, TrainingConfig
+from pinn_data.errors import PositionError
+from pinn_data.group_rows import canvas_side, canvas_size, neighbour_options, training_rows
+from pinn_data.testing import small_positions
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 5))
+def test_the_canvas_holds_every_group_and_is_no_larger_than_it_must(seed, members):
+    rng = np.random.default_rng(seed)
+    centres = rng.integers(-50, 50, size=(20, 2))
+    rows = rng.integers(0, 20, size=(7, members))
+    size = canvas_size(centres, rows, 16)
+    end = np.max(centres[rows] - centres[rows].min(1, keepdims=True)) + 16
+    assert end <= size < end + 4
+
+
+def test_a_group_of_one_needs_no_more_than_its_patch():
+    assert canvas_side(0, 64) == 64
+
+
+@pytest.mark.parametrize("gridsize", [1, 2, 3])
+def test_there_are_always_enough_neighbours_for_a_group(gridsize):
+    for K in (0, 4, 20):
+        config = TrainingConfig(ModelConfig(), neighbor_count=K)
+        assert neighbour_options(config, gridsize)["neighbor_count"] == max(K, gridsize**2 - 1)
+
+
+def _rows(positions, *, gridsize=1, seed=0, limit=None, **settings):
+    config = TrainingConfig(ModelConfig(N=64, gridsize=gridsize), **settings)
+    return training_rows(positions, config, 64, seed=seed, what="training", limit=limit)
+
+
+@pytest.mark.parametrize("gridsize", [1, 2])
+@pytest.mark.parametrize("unseen", [0, 3])
+def test_a_row_holds_a_group_and_then_frames_that_are_not_in_it(gridsize, unseen):
+    rows = _rows(small_positions(), gridsize=gridsize, predicted_neighbors=unseen, n_groups=12)
+    assert rows.shape == (12, gridsize**2 + unseen)
+    assert all(len(set(row)) == len(row) for row in rows.tolist())
+
+
+def test_the_seed_and_nothing_else_decides_what_is_drawn():
+    positions = small_positions(6, 5)
+    draw = {"gridsize": 2, "n_groups": 9}
+    assert np.array_equal(_rows(positions, **draw), _rows(positions, **draw))
+    assert not np.array_equal(_rows(positions, **draw), _rows(positions, seed=1, **draw))
+    in_order = _rows(positions, sequential_sampling=True, **draw)
+    assert np.array_equal(in_order[:, 0], np.arange(9))
+
+
+def test_more_groups_than_frames_only_where_a_group_is_more_than_a_frame():
+    positions = small_positions()
+    assert len(_rows(positions, n_groups=40)) == 12
+    assert len(_rows(positions, n_groups=40, gridsize=2)) == 40
+    assert len(_rows(positions, n_groups=40, gridsize=2, limit=256)) == 12
+    assert len(_rows(positions, n_groups=40, gridsize=2, limit=5)) == 5
+
+
+def test_groups_that_do_not_overlap_are_refused_in_one_sentence():
+    with pytest.raises(PositionError, match=r"overlap.*predicted_neighbors") as caught:
+        _rows(small_positions() * 40)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_group_with_a_far_member_is_left_out_and_said_so(caplog):
+    positions = small_positions()
+    positions[-1] += 500.0
+    with caplog.at_level("WARNING"):
+        rows = _rows(positions, n_groups=12, predicted_neighbors=2)
+    assert len(rows) == 11 and "1 of 12 training groups are left out" in caplog.text
