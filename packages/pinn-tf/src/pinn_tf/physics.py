@@ -48,13 +48,16 @@ class GroupOptics:
     canvas : pixels along one side of the canvas
     background : transmission of an object that nothing is known of
     smoothing_sigma : width of the smoothing of the exit waves, pixels; 0: none
+    sides : (group,) int, optional: pixels along one side of the canvas that each group asks for, where
+        `canvas` is the largest of them; what a network makes of a group then does not depend on its company
     probes_learn : whether a derivative by the probes will be asked for: without it `gradient_step` has one by
         the canvas alone, which takes less time and memory
 
     `relative_intensity` (group, pattern, N, N) is the probes' intensity, relative to the brightest pixel in
     the group, and `coverage` (group, M, M) its sum on the canvas; `measured` (group, pattern, N, N) is the
     amplitude with the zero frequency at index 0; `middle` (group, 1, 2) is the mean of each group's corners,
-    rounded down.
+    rounded down; `inside` (group, M, M, 1) is 1 on each group's own canvas and 0 beyond, or None without
+    `sides`.
     """
 
     def __init__(
@@ -66,6 +69,7 @@ class GroupOptics:
         background: float,
         smoothing_sigma: float = 0.0,
         *,
+        sides: tf.Tensor | None = None,
         probes_learn: bool = False,
     ) -> None:
         self.size: int = amplitude.shape[-1]
@@ -76,6 +80,7 @@ class GroupOptics:
         self.probes_learn = probes_learn
         self.middle = tf.reduce_sum(corners, 1, keepdims=True) // corners.shape[1]
         self.indices = patch_indices(corners, self.size, canvas)
+        self.inside = None if sides is None else _squares(tf.cast(sides, tf.int32), canvas)
         self.measured = tf.signal.ifftshift(amplitude, axes=(-2, -1))
         intensity = _intensity(probes)
         self._peak = tf.reduce_max(intensity, (-3, -2, -1), keepdims=True)
@@ -195,6 +200,12 @@ class GroupOptics:
     def patches(self, canvas: tf.Tensor) -> tf.Tensor:
         """The canvas under each pattern: (group, pattern, N, N)."""
         return extract(canvas, self.indices)
+
+
+def _squares(sides: tf.Tensor, canvas: Side) -> tf.Tensor:
+    """(group, M, M, 1) float32: 1 in the first rows and columns of each canvas, as many as its side."""
+    lit = tf.cast(tf.range(canvas) < sides[:, None], tf.float32)
+    return lit[:, :, None, None] * lit[:, None, :, None]
 
 
 def _intensity(waves: tf.Tensor) -> tf.Tensor:
