@@ -224,8 +224,10 @@ def test_flops_are_those_of_the_convolutions_and_matrices(model) -> None:
 
 def test_the_network_of_the_specification_does_the_work_of_the_public_one() -> None:
     """Counted on the public one: 1.605 G forward; forward and backward at gridsize 2, 4.965 G."""
-    assert network(ModelConfig(N=64, n_filters_scale=2)).flops() == pytest.approx(1.605e9, rel=0.01)
-    both = network(ModelConfig(N=64, n_filters_scale=2, gridsize=2)).flops()
+    assert network(ModelConfig(architecture="cnn", N=64, n_filters_scale=2)).flops() == pytest.approx(
+        1.605e9, rel=0.01
+    )
+    both = network(ModelConfig(architecture="cnn", N=64, n_filters_scale=2, gridsize=2)).flops()
     assert both == pytest.approx(4.965e9 / 3, rel=0.01)
 
 
@@ -239,7 +241,7 @@ def test_the_network_of_the_specification_does_the_work_of_the_public_one() -> N
 )
 @pytest.mark.parametrize("k", [1, 2])
 def test_the_layers_of_the_specification(N, encoder, decoder, k) -> None:
-    described = network(ModelConfig(N=N, n_filters_scale=k))
+    described = network(ModelConfig(architecture="cnn", N=N, n_filters_scale=k))
     parameters = described.parameters()
     width = 1
     for i, filters in enumerate(encoder):
@@ -401,7 +403,9 @@ def test_a_group_has_one_amplitude_map_or_one_a_pattern(given, maps) -> None:
 
 
 def test_a_shared_decoder_is_one_and_has_two_heads() -> None:
-    one, two = (network(ModelConfig(use_shared_decoder=shared)) for shared in (True, False))
+    one, two = (
+        network(ModelConfig(architecture="cnn", use_shared_decoder=shared)) for shared in (True, False)
+    )
     names = [{name.split("/")[0] for name in x.parameters() if "encoder" not in name} for x in (one, two)]
     assert names[0] == {"decoder0", "decoder1", "amplitude", "phase"}
     assert names[1] == {"amplitude0", "amplitude1", "phase0", "phase1", "amplitude", "phase"}

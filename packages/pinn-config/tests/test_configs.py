@@ -47,7 +47,7 @@ def test_the_defaults_of_the_public_implementation() -> None:
         "pad_object": True,
         "probe_scale": 4.0,
         "gaussian_smoothing_sigma": 0.0,
-        "architecture": "cnn",
+        "architecture": "refined",
     }
     # What the public implementation has no name for.
     own = {

@@ -33,8 +33,8 @@ __all__ = ["ARCHITECTURES", "BACKGROUND", "SIZES", "Layer", "Network", "network"
 
 ARCHITECTURES = ("cnn", "unet", "refined", "unrolled")
 """cnn: the specification's network. unet: real-space front end and skip connections. refined: the
-specification's network behind a real-space front end, then a few steps of the physics. unrolled: physics and
-corrections in turn."""
+specification's network behind a real-space front end, then a few steps of the physics; the default, for after
+few epochs it is far ahead (docs/ptychodus.md). unrolled: physics and corrections in turn."""
 
 SIZES = (64, 128, 256)
 """Pattern sizes N that have a network."""

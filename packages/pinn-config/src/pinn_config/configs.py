@@ -49,7 +49,7 @@ class ModelConfig:
     gaussian_smoothing_sigma: float = setting(
         0.0, "width of the smoothing of the illuminated object, in pixels"
     )
-    architecture: str = setting("cnn", "which network; see pinn_config.architecture")
+    architecture: str = setting("refined", "which network; see pinn_config.architecture")
     cbam_encoder: bool = setting(False, "channel and spatial attention (CBAM) in the encoder's blocks")
     cbam_bottleneck: bool = setting(False, "channel and spatial attention (CBAM) at the lowest resolution")
     cbam_decoder: bool = setting(False, "channel and spatial attention (CBAM) in the decoder's blocks")

@@ -77,7 +77,7 @@ _GROUPING = (
     "scan_pattern",
 )
 
-# What the PyTorch defaults say of the layers of the network 'cnn', the only one that they know.
+# What the PyTorch defaults say of the layers of the network 'refined', the only one that they know.
 _LAYERS = (
     "cbam_encoder",
     "cbam_bottleneck",
@@ -306,7 +306,9 @@ def _pytorch_defaults(*above: Settings) -> Settings:
     network = to_model_config(data, model)
     needed = {"nphotons": 1.0, "train_data_file": Path(), "n_groups": 1}
     config = to_training_config(network, data, model, training, needed)
-    architecture = next((level["architecture"] for level in above if "architecture" in level), "cnn")
+    architecture = next(
+        (level["architecture"] for level in above if "architecture" in level), model.architecture
+    )
     silent = {"N", *needed} | (set(_LAYERS) if architecture != model.architecture else set())
     found = {"backend": config.backend}
     for option in (o for kind in (DataConfig, ModelConfig, TrainingConfig) for o in OPTIONS[kind].values()):

@@ -64,7 +64,7 @@ class ModelConfig:
     mode: Literal["Unsupervised", "Supervised"] = setting(
         "Unsupervised", "learn from the physics, or from known objects"
     )
-    architecture: str = setting("cnn", "which network; see pinn_config.architecture")
+    architecture: str = setting("refined", "which network; see pinn_config.architecture")
     cnn_output_mode: Literal["amp_phase", "real_imag"] = setting("amp_phase", "what the network gives")
     use_shared_decoder: bool = setting(False, "amplitude and phase share the decoder but for its end")
     intensity_scale_trainable: bool = setting(False, "the intensity scale is optimised too")

@@ -10,7 +10,7 @@ From the highest to the lowest level:
 3. *CLI defaults*: what the command line takes for a flag that was not typed
 4. *PyTorch config defaults*: `DataConfig`, `ModelConfig` and `TrainingConfig` of
    `pinn_torch.config_params`, as `pinn_torch.config_bridge` translates them. They describe the network
-   ``cnn``, so for another architecture what they say of its layers does not count. They do not speak of
+   ``refined``, so for another architecture what they say of its layers does not count. They do not speak of
    execution, which has one owner, `PyTorchExecutionConfig`
 5. *canonical defaults*: those of `pinn_config`
 

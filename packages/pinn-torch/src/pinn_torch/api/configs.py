@@ -24,11 +24,6 @@ __all__ = ["ConfigManager"]
 
 C = TypeVar("C")
 
-# The client has no setting for the network, only for its encoder and decoders. `refined` has those of the
-# specification's network, so every setting acts, and with a few epochs it is far ahead (docs/ptychodus.md).
-_NETWORK = "refined"
-_NETWORK_OF_THE_SPECIFICATION = "cnn"
-
 # Activations of the encoder's and decoders' widest maps: a client's default of 1000 groups in one batch would
 # take tens of gigabytes at N = 128, and a child that is killed for memory hangs ptychodus for ever.
 _MEMORY = 2 << 30
@@ -106,8 +101,6 @@ class ConfigManager:
     def model(self) -> canonical.ModelConfig:
         """The canonical network."""
         overrides: dict[str, Any] = {}
-        if self.model_config.architecture == _NETWORK_OF_THE_SPECIFICATION:
-            overrides["architecture"] = _NETWORK
         if not self.model_config.object_big:  # the client sends the number of patterns, but there is one map
             overrides["decoder_last_amp_channels"] = None
         return to_model_config(self._grouped, self.model_config, overrides)
