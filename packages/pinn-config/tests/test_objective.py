@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pinn_config.configs import ModelConfig, TrainingConfig
+from pinn_config.errors import ConfigError
 from pinn_config.objective import AMPLITUDE_WEIGHT, PHASE_WEIGHT, Objective
 
 _WEIGHTS = st.sampled_from([0.0, 0.5, 2.0])
@@ -64,3 +65,20 @@ def test_what_a_training_looks_at_follows_from_its_weights(weights, terms):
 def test_the_loss_has_the_name_of_its_kind(settings, name):
     objective = Objective(**settings)
     assert (objective.loss_name("train"), objective.loss_name("val")) == (name, name.replace("train", "val"))
+
+
+def test_the_metric_that_is_followed_is_one_that_is_measured():
+    objective = Objective(phase_loss="Mean_Deviation")
+    train, val = "poisson_train_Phase_loss", "poisson_val_Phase_loss"
+    for asked, with_validation, without in (
+        ("val_loss", val, train),
+        (val, val, train),
+        ("train_loss", train, train),
+        (train, train, train),
+    ):
+        assert objective.monitored(asked, validates=True) == with_validation
+        assert objective.monitored(asked, validates=False) == without
+    assert objective.monitored("val_deviance", validates=True) == "val_deviance"
+    for asked, validates in (("val_deviance", False), ("colour", True)):
+        with pytest.raises(ConfigError, match=f"checkpoint_monitor_metric='{asked}' is not measured"):
+            objective.monitored(asked, validates)

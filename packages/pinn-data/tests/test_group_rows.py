@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pinn_config.configs import ModelConfig, TrainingConfig
 from pinn_data.errors import PositionError
-from pinn_data.group_rows import canvas_side, canvas_size, neighbour_options, training_rows
+from pinn_data.group_rows import canvas_side, canvas_size, neighbour_options, shuffled, training_rows
 from pinn_data.testing import small_positions
 
 
@@ -75,3 +75,16 @@ def test_a_group_with_a_far_member_is_left_out_and_said_so(caplog):
     with caplog.at_level("WARNING"):
         rows = _rows(positions, n_groups=12, predicted_neighbors=2)
     assert len(rows) == 11 and "1 of 12 training groups are left out" in caplog.text
+
+
+@given(st.integers(0, 200), st.integers(0, 2**40))
+def test_an_order_holds_every_number_once_and_follows_from_the_seed(length, seed):
+    order = shuffled(length, seed)
+    assert sorted(order) == list(range(length))
+    assert shuffled(length, seed) == order
+    assert length < 20 or shuffled(length, seed + 1) != order
+
+
+def test_the_order_is_that_of_trainings_so_far():
+    """PyTorch 2.13: ``torch.randperm(9, generator=torch.Generator().manual_seed(3)).tolist()``."""
+    assert shuffled(9, 3) == [4, 1, 5, 6, 0, 2, 3, 8, 7]

@@ -15,9 +15,9 @@ import lightning
 import numpy as np
 import pytest
 import torch
+from pinn_config.errors import ConfigError
 from pinn_torch.archive import load_model
 from pinn_torch.checkpoints import WholeFiles
-from pinn_torch.errors import TorchRunError
 from torch_scans import ARCHITECTURES, options_of, small_scan, small_training
 
 _KEEP = {"enable_checkpointing": True}
@@ -342,7 +342,7 @@ def test_training_stops_when_nothing_improves(tmp_path, validates):
     ("metric", "validates"), [("val_accuracy", True), ("val_nll", False), ("nothing", False)]
 )
 def test_a_metric_that_is_not_measured_is_refused_before_the_training(tmp_path, metric, validates):
-    with pytest.raises(TorchRunError, match=f"checkpoint_monitor_metric='{metric}' is not measured"):
+    with pytest.raises(ConfigError, match=f"checkpoint_monitor_metric='{metric}' is not measured"):
         small_training(
             tmp_path,
             small_scan(),

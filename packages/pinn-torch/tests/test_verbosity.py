@@ -6,8 +6,8 @@ import logging
 
 import pytest
 from pinn_config.configs import InferenceConfig
+from pinn_data.verbosity import detailed_logs
 from pinn_torch.archive import load_model
-from pinn_torch.verbosity import detailed_logs
 from pinn_torch.workflows import reconstruct
 from torch_scans import small_scan
 
@@ -27,7 +27,7 @@ def test_debug_tells_the_details_of_a_reconstruction(trained, caplog):
 
 def test_a_program_without_handlers_sees_them_on_standard_error(monkeypatch, capsys):
     monkeypatch.setattr(logging.getLogger(), "handlers", [])
-    with detailed_logs(True):
+    with detailed_logs(True, "pinn_torch"):
         logging.getLogger("pinn_torch.x").debug("a detail")
     logging.getLogger("pinn_torch.x").debug("no more")
     assert capsys.readouterr().err == "a detail\n"
@@ -36,7 +36,7 @@ def test_a_program_without_handlers_sees_them_on_standard_error(monkeypatch, cap
 def test_levels_come_back_after_an_error():
     logging.getLogger("pinn_data").setLevel(logging.ERROR)
     try:
-        with pytest.raises(KeyError), detailed_logs(True):
+        with pytest.raises(KeyError), detailed_logs(True, "pinn_torch"):
             assert logging.getLogger("pinn_data").level == logging.DEBUG
             raise KeyError
         assert logging.getLogger("pinn_data").level == logging.ERROR

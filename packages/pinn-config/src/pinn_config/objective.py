@@ -32,6 +32,7 @@ from typing import Literal
 import attrs
 
 from pinn_config.configs import TrainingConfig
+from pinn_config.errors import ConfigError
 
 __all__ = ["AMPLITUDE_WEIGHT", "PHASE_WEIGHT", "Objective", "Regulariser"]
 
@@ -92,6 +93,29 @@ class Objective:
         poisson = not self.supervised and self.nll_weight > 0
         extra = ("_Amp" if self.amp_loss else "") + ("_Phase" if self.phase_loss else "")
         return f"{'poisson' if poisson else 'mae'}_{stage}{extra}_loss"
+
+    def monitored(self, metric: str, validates: bool) -> str:
+        """The logged name of the metric that checkpoints, early stopping and 'Adaptive' follow.
+
+        metric : as configured (``checkpoint_monitor_metric``); ``val_loss`` and ``train_loss`` stand for
+            `loss_name`
+        validates : whether there is a validation scan; without one the training loss takes the validation
+            loss' place (specification, section 4.9)
+
+        Raises ConfigError for a metric that such a training does not measure.
+        """
+        train, val = self.loss_name("train"), self.loss_name("val")
+        own = {"val_loss": val, "train_loss": train}.get(metric, metric)
+        if own == val and not validates:
+            return train
+        measured = [train, *((val, "val_nll", "val_deviance") if validates else ())]
+        if own not in measured:
+            raise ConfigError(
+                f"checkpoint_monitor_metric={metric!r} is not measured in this training: choose val_loss, "
+                f"train_loss or one of {', '.join(measured)}"
+                + ("" if validates else "; with a validation scan there are more")
+            )
+        return own
 
 
 _OWN = "supervised"

@@ -15,7 +15,14 @@ from pinn_data.grouping import group
 from pinn_data.overlap import nearby_frames
 from pinn_data.scan import split_subpixel, validate_positions
 
-__all__ = ["canvas_side", "canvas_size", "neighbour_options", "training_rows", "without_far_members"]
+__all__ = [
+    "canvas_side",
+    "canvas_size",
+    "neighbour_options",
+    "shuffled",
+    "training_rows",
+    "without_far_members",
+]
 
 _LOG = logging.getLogger(__name__)
 _CANVAS_STEP = 4  # canvases come in few sizes, because a compiler makes new code for each
@@ -77,6 +84,24 @@ def training_rows(
     )
     rows = nearby_frames(points, groups, config.predicted_neighbors, seed=seed)
     return without_far_members(split_subpixel(points)[0], rows, N, what)
+
+
+def shuffled(length: int, seed: int) -> list[int]:
+    """0 to length - 1 in an order that the seed decides: Fisher's and Yates' shuffle with the numbers of the
+    Mersenne Twister, which is what ``torch.randperm`` gives.
+
+    >>> shuffled(5, 0)
+    [4, 0, 1, 3, 2]
+    """
+    bits = np.random.MT19937()
+    bits.state = np.random.RandomState(seed % 2**32).get_state(
+        legacy=False
+    )  # Nishimura's and Matsumoto's seeding
+    numbers = list(range(length))
+    for i, draw in enumerate(bits.random_raw(max(0, length - 1)).tolist()):
+        j = i + draw % (length - i)
+        numbers[i], numbers[j] = numbers[j], numbers[i]
+    return numbers
 
 
 def without_far_members(

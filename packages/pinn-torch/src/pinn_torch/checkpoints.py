@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import hashlib
 import inspect
 import logging
 import math
@@ -13,17 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import lightning
-import numpy as np
 import torch
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint
-from pinn_config.configs import TrainingConfig
 from pinn_config.execution import PyTorchExecutionConfig
-from pinn_config.files import to_yaml
-from pinn_config.objective import Objective
-from pinn_data.npz import Scan
-
-from pinn_torch.errors import TorchRunError
 
 __all__ = [
     "FOLDER",
@@ -31,7 +22,6 @@ __all__ = [
     "WholeFiles",
     "best_checkpoints",
     "find_best_checkpoint",
-    "fingerprint",
     "fit_options",
     "monitored",
 ]
@@ -40,44 +30,12 @@ FOLDER = "checkpoints"
 """Under a training's output folder."""
 
 _LOG = logging.getLogger(__name__)
-_SAMPLED_FRAMES = 64
 _PART = ".part"
-# How many processes share the work changes a result within float32 only; after a kill there may be others.
-_WITHOUT_INFLUENCE = (
-    "devices",
-    "strategy",
-    "enable_progress_bar",
-    "logger_backend",
-    "num_workers",
-    "pin_memory",
-    "persistent_workers",
-    "prefetch_factor",
-    "inference_batch_size",
-)
 
 
 def monitored(execution: PyTorchExecutionConfig, module: Any, validates: bool) -> str:
-    """The logged name of the metric that checkpoints and early stopping follow.
-
-    ``val_loss`` and ``train_loss`` stand for the module's own names; without a validation scan the training
-    loss takes the validation loss' place (specification, section 4.9).
-
-    Raises TorchRunError for a metric that this training does not measure.
-    """
-    name = execution.checkpoint_monitor_metric
-    own = {"val_loss": module.val_loss_name, "train_loss": module.loss_name}.get(name, name)
-    if own == module.val_loss_name and not validates:
-        return module.loss_name
-    measured = [module.loss_name]
-    if validates:
-        measured += [module.val_loss_name, "val_nll", "val_deviance"]
-    if own not in measured:
-        raise TorchRunError(
-            f"checkpoint_monitor_metric={name!r} is not measured in this training: choose val_loss, "
-            f"train_loss or one of {', '.join(measured)}"
-            + ("" if validates else "; with a validation scan there are more")
-        )
-    return own
+    """`pinn_config.objective.Objective.monitored` of a module; raises ConfigError as that does."""
+    return module.objective.monitored(execution.checkpoint_monitor_metric, validates)
 
 
 def best_checkpoints(execution: PyTorchExecutionConfig, metric: str, folder: Path) -> ModelCheckpoint | None:
@@ -112,35 +70,6 @@ def find_best_checkpoint(run_dir: Path) -> Path | None:
         value = tells["value"] if tells["mode"] == "min" else -tells["value"]
         found.append((value, -path.stat().st_mtime, path))
     return min(found)[2] if found else None
-
-
-def fingerprint(
-    scan: Scan,
-    config: TrainingConfig,
-    execution: PyTorchExecutionConfig,
-    seed: int,
-    validation: Scan | None = None,
-    extra: str = "",
-) -> str:
-    """A text that two trainings share only if one may go on where the other was stopped.
-
-    It covers the seed, every setting that changes the result (paths, bars, loggers and loading do not), and
-    what was measured: all positions, the probe, and a sample of the frames; the object, where it is learned.
-    """
-    defaults = {item.name: item.default for item in dataclasses.fields(PyTorchExecutionConfig)}
-    execution = dataclasses.replace(execution, **{name: defaults[name] for name in _WITHOUT_INFLUENCE})
-    config = dataclasses.replace(config, output_dir=Path(), train_data_file=None, test_data_file=None)
-    digest = hashlib.sha256(f"{seed}\n{to_yaml(config, execution)}{extra}".encode())
-    for data in (scan, validation):
-        if data is None:
-            continue
-        digest.update(f"{data.unit} {data.diffraction.shape} {data.diffraction.dtype}".encode())
-        frames = np.unique(np.linspace(0, len(data) - 1, _SAMPLED_FRAMES).astype(int))
-        for array in (data.positions, data.probe, data.diffraction[frames]):
-            digest.update(np.ascontiguousarray(array).tobytes())
-        if data.object is not None and Objective.of(config).needs_labels:
-            digest.update(np.ascontiguousarray(data.object).tobytes())
-    return digest.hexdigest()
 
 
 class WholeFiles(TorchCheckpointIO):

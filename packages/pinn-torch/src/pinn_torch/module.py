@@ -11,6 +11,7 @@ import torch
 from pinn_config.architecture import BACKGROUND, network
 from pinn_config.configs import ModelConfig
 from pinn_config.execution import PyTorchExecutionConfig
+from pinn_config.learning_rate import learning_rate_factor
 from pinn_config.objective import Objective
 from torch import Tensor, nn
 
@@ -43,11 +44,6 @@ Batch = dict[str, Tensor]
 int64 whole-pixel positions and ``fractions`` (group, pattern, 2) float32; where the objective needs them also
 ``labels`` (group, pattern, N, N) complex64, see `pinn_data.labels`. The first `channels` patterns are the
 network's input; those that follow it must predict without having seen them."""
-
-# Milestones of MultiStage as fractions of the whole training, and the factor at each; Exponential's factor
-# over the whole.
-_MILESTONES, _STAGE_FACTOR, _EXPONENTIAL_TOTAL = (0.5, 0.75, 0.9), 0.4, 0.03
-_WARM_UP_STEPS = 30
 
 _REGULARISERS = {
     "Total_Variation": (amplitude_variation, phase_variation),
@@ -308,12 +304,7 @@ class PtychoPINN_Lightning(lightning.LightningModule):
             return self.schedule.factor(self._done(step))
         if self.execution.scheduler == "Default":
             return 1.0
-        # A short warm-up: Adam's first steps are full steps whatever the gradient.
-        warm = min(1.0, (step + 1) / _WARM_UP_STEPS)
-        done = self._done(step)
-        if self.execution.scheduler == "Exponential":
-            return warm * _EXPONENTIAL_TOTAL ** min(1.0, done)
-        return warm * _STAGE_FACTOR ** sum(done >= milestone for milestone in _MILESTONES)
+        return learning_rate_factor(self.execution.scheduler, step, self._done(step))
 
     def _done(self, step: int) -> float:
         if not step:

@@ -19,6 +19,7 @@ from pinn_config.validation import validate
 from pinn_data.group_rows import canvas_size, neighbour_options, without_far_members
 from pinn_data.grouping import group
 from pinn_data.npz import Scan
+from pinn_data.prefetch import prefetched
 from pinn_data.probe import probe_modes
 from pinn_data.scan import Canvas, canvas_for
 from torch import Tensor
@@ -31,7 +32,6 @@ from pinn_torch.errors import NotFiniteError, TorchRunError
 from pinn_torch.launch import together
 from pinn_torch.module import BACKGROUND, Batch, PtychoPINN_Lightning, normalised_probe, probe_disk
 from pinn_torch.physics import fourier_shift
-from pinn_torch.prefetch import prefetched
 from pinn_torch.progress import progress_bar
 from pinn_torch.smoothing import smoothed
 from pinn_torch.stitching import Counting, Mosaic, Window, agreeing_phases

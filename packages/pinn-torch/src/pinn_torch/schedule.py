@@ -6,10 +6,9 @@ import math
 from typing import Literal
 
 import attrs
+from pinn_config.learning_rate import EXPONENTIAL_TOTAL
 
 __all__ = ["Schedule"]
-
-_EXPONENTIAL_TOTAL = 0.03
 
 
 @attrs.frozen
@@ -40,7 +39,7 @@ class Schedule:
         warm = 1.0 if done >= self.warm_up else max(1e-3, done / self.warm_up)
         course = min(1.0, max(0.0, (done - self.warm_up) / max(1e-9, main - self.warm_up)))
         if self.kind == "Exponential":
-            value = _EXPONENTIAL_TOTAL**course
+            value = EXPONENTIAL_TOTAL**course
         elif self.kind == "Cosine":
             value = self.floor + (1 - self.floor) * (1 + math.cos(math.pi * course)) / 2
         else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import attrs
-import torch
+from pinn_data.group_rows import shuffled
 from torch.utils.data import Sampler
 
 from pinn_torch.team import Team
@@ -66,8 +66,7 @@ class SharedBatches(Sampler):
     def __iter__(self) -> Iterator[Sequence[int]]:
         numbers: Sequence[int] = range(self.length)
         if self.order is not None:
-            generator = torch.Generator().manual_seed(self.order)
-            numbers = torch.randperm(self.length, generator=generator).tolist()
+            numbers = shuffled(self.length, self.order)
         for start in range(0, self.length, self.batch_size):
             batch = numbers[start : start + self.batch_size]
             yield batch[self.team.part(len(batch))] or batch[:1]

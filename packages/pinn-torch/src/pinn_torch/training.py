@@ -18,6 +18,7 @@ from pinn_config.configs import TrainingConfig
 from pinn_config.execution import PyTorchExecutionConfig
 from pinn_config.objective import Objective
 from pinn_config.validation import validate
+from pinn_data.fingerprint import fingerprint
 from pinn_data.npz import Scan
 from pinn_data.probe import probe_modes
 
@@ -28,7 +29,6 @@ from pinn_torch.checkpoints import (
     ResumePoint,
     WholeFiles,
     best_checkpoints,
-    fingerprint,
     fit_options,
     monitored,
 )

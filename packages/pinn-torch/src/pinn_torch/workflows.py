@@ -70,9 +70,11 @@ def reconstruct(
     TorchRunError (ValueError), PinnDataError (a ValueError: the scan cannot be used)
     """
     require_torch()
+    from pinn_data.verbosity import detailed_logs
+
     from pinn_torch.devices import same_arithmetic_afterwards
     from pinn_torch.reconstruction import run_reconstruction
-    from pinn_torch.verbosity import detailed_logs
 
-    with same_arithmetic_afterwards(), detailed_logs(config is not None and config.debug is True):
+    wanted = config is not None and config.debug is True
+    with same_arithmetic_afterwards(), detailed_logs(wanted, "pinn_torch"):
         return run_reconstruction(model, scan, config, execution, seed=seed, progress=progress)

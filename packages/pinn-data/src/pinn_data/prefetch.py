@@ -12,8 +12,9 @@ __all__ = ["prefetched"]
 T, R = TypeVar("T"), TypeVar("R")
 
 
-def prefetched(function: Callable[[T], R], items: Iterable[T], workers: int) -> Iterator[R]:
-    """``map(function, items)``, where so many threads work ahead of who takes the results, by as many items.
+def prefetched(function: Callable[[T], R], items: Iterable[T], workers: int, ahead: int = 1) -> Iterator[R]:
+    """``map(function, items)``, where so many threads work ahead of who takes the results, by so many items
+    each.
 
     Gathering a batch is copying in memory or reading a file, for which Python lets other threads run.
     """
@@ -21,14 +22,14 @@ def prefetched(function: Callable[[T], R], items: Iterable[T], workers: int) -> 
         yield from map(function, items)
         return
     with ThreadPoolExecutor(workers) as pool:
-        ahead: deque[Future[R]] = deque()
+        made: deque[Future[R]] = deque()
         try:
             for item in items:
-                ahead.append(pool.submit(function, item))
-                if len(ahead) > workers:
-                    yield ahead.popleft().result()
-            while ahead:
-                yield ahead.popleft().result()
+                made.append(pool.submit(function, item))
+                if len(made) > workers * ahead:
+                    yield made.popleft().result()
+            while made:
+                yield made.popleft().result()
         finally:
-            for future in ahead:  # of no use to anybody where the caller stopped
+            for future in made:  # of no use to anybody where the caller stopped
                 future.cancel()

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pinn_torch.prefetch import prefetched
+from pinn_data.prefetch import prefetched
 
 
 @given(st.lists(st.integers(), max_size=20), st.integers(0, 4))
@@ -15,8 +15,8 @@ def test_it_is_map(items: list[int], workers: int) -> None:
     assert list(prefetched(str, items, workers)) == list(map(str, items))
 
 
-@given(st.integers(0, 4), st.integers(0, 10))
-def test_no_more_than_one_item_a_worker_is_taken_ahead(workers: int, taken: int) -> None:
+@given(st.integers(0, 4), st.integers(0, 10), st.integers(1, 3))
+def test_no_more_than_asked_for_is_taken_ahead(workers: int, taken: int, ahead: int) -> None:
     seen: list[int] = []
 
     def watched() -> Iterator[int]:
@@ -24,9 +24,9 @@ def test_no_more_than_one_item_a_worker_is_taken_ahead(workers: int, taken: int)
             seen.append(number)
             yield number
 
-    results = prefetched(abs, watched(), workers)
+    results = prefetched(abs, watched(), workers, ahead)
     assert [next(results) for _ in range(taken)] == list(range(taken))
-    assert len(seen) <= (taken + workers if taken else 0)
+    assert len(seen) <= (taken + workers * ahead if taken else 0)
     results.close()
 
 

@@ -8,19 +8,17 @@ from contextlib import contextmanager
 
 __all__ = ["detailed_logs"]
 
-_LOGGERS = ("pinn_torch", "pinn_data")
-
 
 @contextmanager
-def detailed_logs(wanted: bool) -> Iterator[None]:
-    """Inside, these packages log every detail if `wanted`; afterwards as much as before.
+def detailed_logs(wanted: bool, *packages: str) -> Iterator[None]:
+    """Inside, these packages and this one log every detail if `wanted`; afterwards as much as before.
 
     Where the logs go is the program's choice; one that has chosen nothing sees them on standard error.
     """
     if not wanted:
         yield
         return
-    loggers = [logging.getLogger(name) for name in _LOGGERS]
+    loggers = [logging.getLogger(name) for name in (*packages, "pinn_data")]
     before = [logger.level for logger in loggers]
     handler = None if logging.getLogger().handlers else logging.StreamHandler()
     for logger in loggers:
