@@ -18,8 +18,9 @@ import attrs
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pinn_data.diffraction import normalisation
-from pinn_data.errors import PinnDataError, PositionError, ShapeError
+from pinn_data.diffraction import check_unit, convert_block, frame_energies
+from pinn_data.errors import DataRangeError, PinnDataError, PositionError, ShapeError
+from pinn_data.grouped_images import GroupedImages
 from pinn_data.neighbours import Candidates, NeighbourRule, quadrant_choice
 from pinn_data.patches import extract
 from pinn_data.scan import validate_positions
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["Groups", "group", "grouped_dict", "offsets"]
 
 _LOG = logging.getLogger(__name__)
+_ENERGY_BLOCK = 256  # frames whose energies are added up at once
 _BLOCK = 1 << 16  # anchors whose neighbours are held at once
 # Combinations of neighbours that are listed; beyond it they are drawn by sorting random keys.
 _LARGEST_TABLE = 100_000
@@ -310,10 +312,11 @@ def _coordinates(positions: NDArray[np.float64], groups: Groups) -> tuple[NDArra
 def grouped_dict(
     scan: Scan, groups: Groups, *, scale: float | None = None, truth: bool = True
 ) -> dict[str, Any]:
-    """The groups as the arrays that PtychoPINN's clients expect; a pattern is copied for each membership.
+    """The groups as the arrays that PtychoPINN's clients expect.
 
-    Axis 2 of the coordinates is (x, y).  Relative coordinates carry the clients' minus sign:
-    ``-(c - mean(c))``.
+    ``diffraction``, ``X_full`` and ``Y`` are `pinn_data.grouped_images.GroupedImages`: arrays for whoever
+    reads them, and made only then. Axis 2 of the coordinates is (x, y).  Relative coordinates carry the
+    clients' minus sign: ``-(c - mean(c))``.
 
     =================================  ===========  ========================================
     key                                shape        what
@@ -338,21 +341,28 @@ def grouped_dict(
     truth : bool
         Cut ``Y`` from the object where the scan has one (bilinear at fractional positions).
 
+    Raises
+    ------
+    PositionError
+        A truth patch reaches outside the object.
+    DataRangeError
+        Every pattern of the groups is zero, so there is no scale.
+
     Source: the specification, section 4.3, and PtychoPINN ``raw_data.py``.
     """
     rows = groups.indices
-    members = scan.amplitude()[rows.reshape(-1)]
-    factor = normalisation(members) if scale is None else scale
-    diffraction = np.ascontiguousarray(np.moveaxis(members.reshape(*rows.shape, scan.N, scan.N), 1, -1))
+    unit = check_unit(scan.unit)
+
+    def amplitudes(frames: NDArray[np.int64]) -> NDArray[np.float32]:
+        return convert_block(scan.diffraction[frames], unit, "amplitude").astype(np.float32, copy=False)
+
+    diffraction = GroupedImages(rows, scan.N, np.float32, amplitudes)
+    factor = _normalising(scan, rows) if scale is None else scale
     measured, start = _coordinates(scan.positions, groups), _coordinates(scan.positions_start, groups)
-    Y = None
-    if truth and scan.object is not None:
-        used, inverse = np.unique(rows, return_inverse=True)
-        patches = extract(scan.object, scan.positions[used], scan.N)
-        Y = np.moveaxis(patches[inverse.reshape(rows.shape)], 1, -1).astype(np.complex64)
+    Y = _truth(scan, rows) if truth and scan.object is not None else None
     return {
         "diffraction": diffraction,
-        "X_full": diffraction * np.float32(factor),
+        "X_full": diffraction * factor,
         "coords_nn": measured[0],
         "coords_offsets": measured[1],
         "coords_relative": measured[2],
@@ -364,3 +374,30 @@ def grouped_dict(
         "Y": Y,
         "objectGuess": scan.object,
     }
+
+
+def _normalising(scan: Scan, rows: NDArray[np.int64]) -> float:
+    """The factor that gives the patterns of these rows a mean energy of ``(N/2)**2``."""
+    times = np.bincount(rows.reshape(-1), minlength=len(scan))
+    used = np.flatnonzero(times)
+    energy = 0.0
+    for start in range(0, len(used), _ENERGY_BLOCK):
+        frames = used[start : start + _ENERGY_BLOCK]
+        energy += float(frame_energies(scan.diffraction[frames], scan.unit) @ times[frames])
+    if energy == 0:
+        raise DataRangeError(
+            "every diffraction pattern is zero, so no scale can bring it to a given energy: check the file"
+        )
+    return scan.N / 2 / math.sqrt(energy / rows.size)
+
+
+def _truth(scan: Scan, rows: NDArray[np.int64]) -> GroupedImages:
+    """Patches of the scan's object at the frames of these rows."""
+    used = scan.positions[np.unique(rows)]
+    ends = [find(used[:, axis]) for find in (np.argmin, np.argmax) for axis in (0, 1)]
+    extract(scan.object, used[ends], scan.N)  # raises now, not when somebody looks
+
+    def patches(frames: NDArray[np.int64]) -> NDArray[np.complex64]:
+        return extract(scan.object, scan.positions[frames], scan.N)
+
+    return GroupedImages(rows, scan.N, np.complex64, patches)

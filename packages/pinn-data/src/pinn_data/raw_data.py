@@ -20,6 +20,7 @@ from pinn_config import legacy
 
 from pinn_data.diffraction import check_values, detect_unit
 from pinn_data.errors import DataTypeError, PinnDataError, ShapeError, naming
+from pinn_data.grouped_images import GroupedImages
 from pinn_data.grouping import group, grouped_dict
 from pinn_data.npz import Scan, read_scan, write_scan
 from pinn_data.scan import reoriented
@@ -247,7 +248,7 @@ class RawData:
         )
         grouped = grouped_dict(scan, groups, truth=self.Y is None)
         if self.Y is not None:
-            grouped["Y"] = np.ascontiguousarray(np.moveaxis(self.Y[groups.indices], 1, -1))
+            grouped["Y"] = GroupedImages(groups.indices, scan.N, np.complex64, self.Y.__getitem__)
         if self.sample_indices is not None:
             grouped["sample_indices"] = self.sample_indices
         return grouped
