@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from pinn_data.errors import ShapeError
 from pinn_data.patch_checks import checked_patches, checked_weights
 from pinn_data.patches import place
 from pinn_data.phase_synchronisation import phase_factors
@@ -26,6 +27,7 @@ def stitch(
     positions: ArrayLike,
     *,
     weights: ArrayLike | None = None,
+    factors: ArrayLike | None = None,
     canvas: Canvas | None = None,
 ) -> tuple[NDArray[np.complex128], NDArray[np.float64]]:
     """The weighted mean of overlapping patches, and how much weight each pixel got.
@@ -42,6 +44,8 @@ def stitch(
         bilinearly.
     weights : (N, N) or (position, N, N) real >= 0, default 1
         The probe's intensity, as a rule: where nothing shone nothing is known.
+    factors : (position,) complex, default 1
+        What each patch is multiplied with first: the factors of `phase_factors`, as a rule.
     canvas : Canvas, default the smallest that holds all patches
 
     Returns
@@ -64,13 +68,18 @@ def stitch(
     weight = checked_weights(weights, stack.shape)
     frame = canvas_for(points, stack.shape[1]) if canvas is None else canvas
     local = frame.local(points)
+    turn = np.ones(len(stack)) if factors is None else np.asarray(factors)
+    if turn.shape != (len(stack),):
+        raise ShapeError(
+            f"factors of shape {turn.shape} were given, but each of the {len(stack)} patches needs one number"
+        )
     total = np.zeros(frame.shape, np.complex128)
     coverage = np.zeros(frame.shape)
     step = max(1, _BLOCK_BYTES // (16 * stack[0].size))
     for start in range(0, len(stack), step):
         block = slice(start, start + step)
         w = np.broadcast_to(weight if weight.ndim == 2 else weight[block], stack[block].shape)
-        place(w * stack[block], local[block], frame.shape, out=total)
+        place(w * turn[block, None, None] * stack[block], local[block], frame.shape, out=total)
         place(w, local[block], frame.shape, out=coverage)
     covered = coverage > _COVERED * coverage.max()
     image = np.divide(total, coverage, out=np.zeros_like(total), where=covered)
