@@ -34,8 +34,8 @@ class GroupedImages(np.lib.mixins.NDArrayOperatorsMixin):
     factor : real; ``factor * images`` has the images' dtype
 
     ``self[3]``, ``self[10:20]`` and ``self[[4, 1]]`` are arrays of those groups and hold nothing else;
-    ``self * 2.5`` and `mapped` make nothing yet. Any other arithmetic, function or method of an array
-    (``numpy.mean(self)``, ``self.max()``, ``self + 1``) makes the whole array first.
+    ``self * 2.5``, `select` and `mapped` make nothing yet. Any other arithmetic, function or method of an
+    array (``numpy.mean(self)``, ``self.max()``, ``self + 1``) makes the whole array first.
     """
 
     rows: NDArray[np.int64]
@@ -80,12 +80,12 @@ class GroupedImages(np.lib.mixins.NDArrayOperatorsMixin):
 
     def mapped(self, function: Callable[[NDArray], NDArray], dtype: DTypeLike) -> GroupedImages:
         """``function`` of every image (of many at once), still not made."""
-        images, factor, own = self.images, self.factor, self.dtype
+        return GroupedImages(self.rows, self.N, np.dtype(dtype), lambda frames: function(self.of(frames)))
 
-        def of(frames: NDArray[np.int64]) -> NDArray:
-            return function(_times(images(frames), factor, own))
-
-        return GroupedImages(self.rows, self.N, np.dtype(dtype), of)
+    def of(self, frames: NDArray[np.int64]) -> NDArray:
+        """(n, N, N) images of these frames, multiplied with the factor."""
+        images = np.asarray(self.images(frames), self.dtype)
+        return images if self.factor == 1 else images * images.real.dtype.type(self.factor)
 
     def numpy(self) -> NDArray:
         """The whole array."""
@@ -129,11 +129,6 @@ class GroupedImages(np.lib.mixins.NDArrayOperatorsMixin):
         step = max(1, _BLOCK_BYTES // max(1, array[:1].nbytes))
         for start in range(0, groups, step):
             block = rows[start : start + step]
-            images = _times(self.images(block.reshape(-1)), self.factor, self.dtype)
-            array[start : start + step] = np.moveaxis(images.reshape(*block.shape, self.N, self.N), 1, -1)
+            images = self.of(block.reshape(-1)).reshape(*block.shape, self.N, self.N)
+            array[start : start + step] = np.moveaxis(images, 1, -1)
         return array
-
-
-def _times(images: NDArray, factor: float, dtype: np.dtype) -> NDArray:
-    images = np.asarray(images, dtype)
-    return images if factor == 1 else images * images.real.dtype.type(factor)
