@@ -1,0 +1,1 @@
+"""The configurations under their historical package name."""
