@@ -175,6 +175,20 @@ def test_the_written_out_derivative_of_a_step_is_the_automatic_one(modes, sigma)
         np.testing.assert_allclose(own, automatic, rtol=1e-9, atol=1e-12)
 
 
+def test_a_step_and_its_derivative_compile():
+    s = scene(size=8, canvas=12, sigma=0.7)
+    canvas = tf.constant(s.canvas[:, ::-1], tf.complex64)
+
+    def both():
+        with tf.GradientTape() as tape:
+            tape.watch(canvas)
+            step = s.optics().gradient_step(canvas, 0.05)
+        return step, tape.gradient(step, canvas)
+
+    for ours, plain in zip(tf.function(both, jit_compile=True)(), both(), strict=True):
+        np.testing.assert_allclose(ours, plain, atol=1e-3)
+
+
 @pytest.mark.parametrize("sigma", [0.0, 0.7])
 def test_derivatives_of_the_whole_physics_are_the_numerical_ones(sigma):
     """By the canvas and by the probe, each along a direction."""

@@ -189,6 +189,18 @@ class PtychoPINN(keras.layers.Layer):
         return float(self._counted_scale.numpy())
 
     @property
+    def intensity_scale(self) -> float:
+        """What network amplitudes are multiplied with to give sqrt(photons), as learned."""
+        return float(np.exp(np.float64(self.log_intensity_scale.numpy())))
+
+    @property
+    def gain(self) -> tf.Tensor:
+        """Learned factor on the intensity scale, float32: how much brighter the network's objects are than
+        its amplitudes say."""
+        scale = tf.exp(tf.cast(tf.convert_to_tensor(self.log_intensity_scale), tf.float64))
+        return tf.cast(scale / tf.convert_to_tensor(self._counted_scale), tf.float32)
+
+    @property
     def probe(self) -> tf.Tensor:
         """(mode, N, N) complex64, in network units."""
         parts = tf.convert_to_tensor(self.probe_parts)
