@@ -124,8 +124,13 @@ def test_a_keras_model_predicts_from_it_and_the_patches_come_together(gridsize):
     np.testing.assert_allclose(streamed, predicted, rtol=1e-6)
     image = np.squeeze(reassemble_position(predicted.astype(np.complex64), container.global_offsets, M=20))
     assert image.ndim == 2 and np.iscomplexobj(image)
-    # The object that came with the scan is what it is centred on.
+    # The object that came with the scan is what it is centred on; a tensor of the positions does not know it.
     assert container.global_offsets.object_shape == container.YY_full.shape
+    about_middle = reassemble_position(
+        tf.constant(predicted, tf.complex64), tf.convert_to_tensor(container.global_offsets)
+    )
+    plain = reassemble_position(predicted.astype(np.complex64), np.asarray(container.global_offsets))
+    np.testing.assert_array_equal(about_middle, plain)
 
 
 def test_without_an_object_the_truth_is_one_and_takes_no_memory():
