@@ -13,6 +13,7 @@ import tensorflow as tf
 from pinn_config.configs import ModelConfig
 from pinn_data.forward_model import diffraction_amplitude
 from pinn_data.group_rows import canvas_side
+from pinn_data.grouped_images import GroupedImages
 from pinn_data.testing import two_modes
 from pinn_tf.errors import TensorFlowRunError
 from pinn_tf.models import GroupModel, models_of
@@ -47,6 +48,20 @@ def _predict(model, inputs):
     return model.predict(inputs, verbose=0)
 
 
+def _grouped(groups, channels, frames=50):
+    """The same inputs as a container has them: images of groups that were not made yet."""
+    rng = np.random.default_rng(5)
+    stack = rng.gamma(1.0, 8.0, (frames, 64, 64)).astype(np.float32)
+    made = []
+
+    def images(numbers):
+        made.append(len(numbers))
+        return stack[numbers]
+
+    rows = rng.integers(0, frames, (groups, channels))
+    return GroupedImages(rows, 64, np.float32, images), _inputs(groups, channels)[1], made
+
+
 # Shapes, names and numbers
 
 
@@ -76,7 +91,12 @@ def test_every_form_of_the_inputs_says_the_same():
     whole = [np.floor(inputs[0]), inputs[1]]
     expected = _predict(model, whole)
     names = dict(zip(("input", "input_positions"), whole, strict=True))
+    numbers = np.arange(12).reshape(3, 4)
+    frames = np.moveaxis(whole[0], -1, 1).reshape(12, 64, 64).astype(np.float32)
+    waiting = GroupedImages(numbers, 64, np.float32, frames.__getitem__)
     for form in (
+        [waiting, whole[1]],
+        {"input": waiting, "input_positions": tf.constant(whole[1])},
         [x.astype(np.float32) for x in whole],
         tuple(whole),
         names,
@@ -216,6 +236,22 @@ def test_groups_together_equal_groups_one_by_one_whatever_their_canvas(architect
     for i, part in enumerate(parts):
         for whole, alone in zip(together, _predict(model, part), strict=True):
             np.testing.assert_allclose(whole[i], alone[0], atol=2e-4 * np.abs(alone).max())
+
+
+@pytest.mark.parametrize("name", ["diffraction_to_obj", "autoencoder"])
+def test_images_of_groups_are_made_batch_by_batch_and_say_the_same(name):
+    model, (images, positions, made) = models_of(_module(2))[name], _grouped(22, 4)
+    expected = _predict(model, [(images * 2.0).numpy(), positions])
+    made.clear()
+    found = model.predict([images * 2.0, positions], batch_size=4, verbose=0)
+    # Six batches, the last one of two groups; each is made once, and in no larger part.
+    assert sorted(made) == [8, 16, 16, 16, 16, 16]
+    for a, b in zip(keras.tree.flatten(found), keras.tree.flatten(expected), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4 * np.abs(b).max())
+    with pytest.raises(TensorFlowRunError, match=r"of N=64 and gridsize=2: group the patterns"):
+        model.predict([_grouped(3, 1)[0], positions[:3]], verbose=0)
+    with pytest.raises(TensorFlowRunError, match="input has 22 groups, but input_positions 3"):
+        model.predict([images, positions[:3]], verbose=0)
 
 
 def test_a_batch_of_64_equals_batches_of_1():

@@ -10,7 +10,6 @@ Source: the specification, section 4.3; facts of the public implementation, ``lo
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +27,7 @@ from pinn_data.probe import probe_modes
 from pinn_data.raw_data import RawData
 
 from pinn_tf.errors import TensorFlowRunError
+from pinn_tf.group_batches import group_batches
 from pinn_tf.requirements import require_tensorflow
 
 if TYPE_CHECKING:
@@ -237,25 +237,13 @@ class PtychoDataContainer:
         """
         if batch_size < 1:
             raise TensorFlowRunError(f"batch_size={batch_size} was given, but it must be at least 1")
-        tf = require_tensorflow()
         generator = np.random.default_rng(seed)
-        _, N, _, C = self.X.shape
-
-        def batches() -> Iterator[dict[str, NDArray[np.float32]]]:
-            order = generator.permutation(len(self)) if shuffle else np.arange(len(self))
-            for start in range(0, len(self), batch_size):
-                rows = order[start : start + batch_size]
-                yield {
-                    "input": np.asarray(self.X[rows] * np.float32(scale), np.float32),
-                    "input_positions": self.local_offsets[rows].astype(np.float32),
-                }
-
-        signature = {
-            "input": tf.TensorSpec((None, N, N, C), tf.float32),
-            "input_positions": tf.TensorSpec((None, 1, 2, C), tf.float32),
-        }
-        made = tf.data.Dataset.from_generator(batches, output_signature=signature)
-        return made.apply(tf.data.experimental.assert_cardinality(-(-len(self) // batch_size)))
+        return group_batches(
+            self.X * np.float32(scale),
+            self.local_offsets,
+            batch_size,
+            (lambda: generator.permutation(len(self))) if shuffle else None,
+        )
 
     def to_npz(self, path: str | os.PathLike[str]) -> Path:
         """Write all of it under the names of the attributes, whole or not at all; the path.

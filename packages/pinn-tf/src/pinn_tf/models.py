@@ -30,8 +30,10 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
+from pinn_data.grouped_images import GroupedImages
 
 from pinn_tf.errors import TensorFlowRunError
+from pinn_tf.group_batches import group_batches
 from pinn_tf.module import PtychoPINN
 from pinn_tf.patches import extract, patch_indices
 
@@ -162,12 +164,18 @@ class GroupModel(keras.Model):
         """The outputs as tensors. Raises TensorFlowRunError (a ValueError) for inputs that do not fit."""
         return super().__call__(self._fitting(inputs), *args, **options)
 
-    def predict(self, x: Any, *args: Any, **options: Any) -> Any:
+    def predict(self, x: Any, batch_size: int | None = None, *args: Any, **options: Any) -> Any:
         """The outputs as NumPy arrays, batch by batch; options are those of `keras.Model.predict`.
+
+        Of `pinn_data.grouped_images.GroupedImages`, which a container's ``X`` is, no more than a few batches
+        are made at a time.
 
         Raises TensorFlowRunError (a ValueError) for inputs that do not fit.
         """
-        return super().predict(self._fitting(x), *args, **options)
+        inputs = self._fitting(x, lazily=True)
+        if isinstance(inputs, list) and isinstance(inputs[0], GroupedImages):
+            inputs, batch_size = group_batches(inputs[0], np.asarray(inputs[1]), batch_size or 32), None
+        return super().predict(inputs, batch_size, *args, **options)
 
     def export_saved_model(self, path: str | Path) -> None:
         """Write a TensorFlow SavedModel that runs without this package, for inference: its signature
@@ -201,8 +209,10 @@ class GroupModel(keras.Model):
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> GroupModel:
         return cls(**config | {"module": PtychoPINN.from_config(config["module"])})
 
-    def _fitting(self, inputs: Any) -> Any:
+    def _fitting(self, inputs: Any, *, lazily: bool = False) -> Any:
         """Both inputs as arrays or tensors of floats; what is no pair of arrays, as it is, for Keras.
+
+        lazily : leave images that were not made yet as they are
 
         Raises TensorFlowRunError, with one sentence, where they do not fit.
         """
@@ -216,8 +226,9 @@ class GroupModel(keras.Model):
             )
         if not isinstance(inputs, list | tuple) or any(isinstance(x, keras.KerasTensor) for x in inputs):
             return inputs
-        arrays = [_floats(value) for value in inputs]
-        if any(map(tf.is_tensor, arrays)):  # which Keras takes together with tensors only
+        waiting = lazily and isinstance(inputs[0], GroupedImages)
+        arrays = [inputs[0], np.asarray(inputs[1])] if waiting else [_floats(value) for value in inputs]
+        if not waiting and any(map(tf.is_tensor, arrays)):  # which Keras takes together with tensors only
             arrays = [tf.convert_to_tensor(array) for array in arrays]
         N, C = self.N, self.channels
         shapes = [tf.TensorShape(array.shape) for array in arrays]
