@@ -1,4 +1,4 @@
-"""What can go wrong in the TensorFlow backend. Every class is also the builtin that a caller already catches."""
+"""What can go wrong in the TensorFlow backend. Every class is also the builtin that callers catch already."""
 
 from __future__ import annotations
 
