@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 __all__ = [
+    "DispatchMissingError",
     "ModelArchiveError",
     "ModelNameError",
     "ModelPathError",
@@ -10,6 +11,10 @@ __all__ = [
     "TensorFlowMissingError",
     "TensorFlowRunError",
 ]
+
+
+class DispatchMissingError(RuntimeError):
+    """What chooses between backends is not installed."""
 
 
 class TensorFlowMissingError(RuntimeError):

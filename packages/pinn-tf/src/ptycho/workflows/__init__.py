@@ -1,0 +1,1 @@
+"""Historical names: what runs a whole reconstruction."""
