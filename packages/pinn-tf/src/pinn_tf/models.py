@@ -57,7 +57,7 @@ class GroupReconstruction(keras.layers.Layer):
     """
 
     def __init__(self, module: PtychoPINN, *, diffraction: bool, name: str | None = None) -> None:
-        super().__init__(name=name, dtype="float32")
+        super().__init__(name=name or "reconstruction", dtype="float32")
         self.module, self.diffraction = module, diffraction
         self.supports_jit = False  # the size of the canvas is not known before the positions are
         self.built = True
@@ -123,7 +123,7 @@ class GroupModel(keras.Model):
             keras.Input((N, N, C), dtype="float32", name="input"),
             keras.Input((1, 2, C), dtype="float32", name="input_positions"),
         ]
-        values = GroupReconstruction(module, diffraction=diffraction, name="reconstruction")(inputs)
+        values = GroupReconstruction(module, diffraction=diffraction)(inputs)
         # Layers that only give the outputs their names.
         outputs = [
             keras.layers.Identity(name=output, dtype="float32")(value)

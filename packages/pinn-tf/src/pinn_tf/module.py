@@ -101,7 +101,8 @@ class PtychoPINN(keras.layers.Layer):
         seed: int = 0,
         name: str | None = None,
     ) -> None:
-        super().__init__(name=name, dtype="float32")
+        # A name of its own: one that Keras invents counts what was made before in the process.
+        super().__init__(name=name or "ptychopinn", dtype="float32")
         modes = _checked_probe(probe, model.N)
         self.objective = objective or Objective()
         if not self.objective.learns:
@@ -114,7 +115,7 @@ class PtychoPINN(keras.layers.Layer):
                 "probe_trainable=True was given, but a probe is learned from the diffraction, which does not "
                 "enter this loss: set model_type: pinn and a weight for it, or probe_trainable: false"
             )
-        self.network = PtychoNetwork(model, precision=precision, seed=seed, name="network")
+        self.network = PtychoNetwork(model, precision=precision, seed=seed)
         self.model = self.network.model
         self.channels = model.gridsize**2
         self.probe_trainable = probe_trainable

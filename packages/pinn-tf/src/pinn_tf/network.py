@@ -165,7 +165,7 @@ class PtychoNetwork(keras.layers.Layer):
     def __init__(
         self, model: ModelConfig, *, precision: str = "float32", seed: int = 0, name: str | None = None
     ) -> None:
-        super().__init__(name=name, dtype="float32")
+        super().__init__(name=name or "network", dtype="float32")
         if precision not in PRECISIONS:
             raise TensorFlowRunError(
                 f"precision={precision!r} is unknown: choose one of {', '.join(PRECISIONS)}"
