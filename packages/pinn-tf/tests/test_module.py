@@ -250,6 +250,26 @@ def test_only_what_is_declared_learns(architecture, probe, scale):
     assert module.training_intensity_scale == PatternStack(scan).intensity_scale  # to the last bit
 
 
+@pytest.mark.parametrize("trainable", [False, True])
+def test_a_probe_learns_through_the_steps_of_a_network_too(trainable):
+    scan = small_scan()
+    module, batch = _module(scan, probe_trainable=trainable), PatternStack(scan).batch(_ROWS)
+    canvas = tf.fill((2, _CANVAS, _CANVAS), tf.constant(BACKGROUND, tf.complex64))
+
+    @tf.function
+    def learned():
+        with tf.GradientTape() as tape:
+            tape.watch([canvas, module.probe_parts.value])
+            optics = module.optics(batch, slice(0, 4), module.corners(batch)[0], _CANVAS)
+            step = optics.gradient_step(canvas, 0.05)
+        zero = tf.UnconnectedGradients.ZERO
+        return tape.gradient(step, [canvas, module.probe_parts.value], unconnected_gradients=zero)
+
+    by_canvas, by_probe = learned()
+    assert np.any(by_canvas)
+    assert np.any(by_probe) == trainable
+
+
 def test_two_models_share_nothing():
     scan = small_scan()
     batch = PatternStack(scan).batch(np.array([[0], [5]]))

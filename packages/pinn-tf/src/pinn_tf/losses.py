@@ -73,7 +73,7 @@ def phase_error(objects: tf.Tensor, labels: tf.Tensor, light: tf.Tensor) -> tf.T
 
     A dark pixel of the objects has the phase 0; one of the labels has none, and no error.
     """
-    turned_back = tf.math.conj(_unit(labels))
+    turned_back = tf.math.conj(tf.sign(labels))
     dark = _squared(objects) < _DARK
     return _mean(tf.abs(_angle(tf.where(dark, turned_back, objects * turned_back))), light)
 
@@ -85,7 +85,7 @@ def without_mean_phase(labels: tf.Tensor, light: tf.Tensor) -> tf.Tensor:
     The mean is that of the circle, weighted with light and amplitude: ``sum light * labels`` becomes real.
     """
     total = tf.reduce_sum(labels * tf.cast(light, labels.dtype), (1, 2, 3), keepdims=True)
-    return tf.math.conj(_unit(total))
+    return tf.math.conj(tf.sign(total))
 
 
 def total_variation(canvas: tf.Tensor, light: tf.Tensor) -> tf.Tensor:
@@ -118,7 +118,7 @@ def amplitude_deviation(canvas: tf.Tensor, light: tf.Tensor) -> tf.Tensor:
 def phase_deviation(canvas: tf.Tensor, light: tf.Tensor) -> tf.Tensor:
     """Mean absolute difference from the mean phase of each group, that of ``sum light * canvas``; shapes as
     `total_variation`."""
-    mean = _unit(tf.reduce_sum(canvas * tf.cast(light, canvas.dtype), (1, 2), keepdims=True))
+    mean = tf.sign(tf.reduce_sum(canvas * tf.cast(light, canvas.dtype), (1, 2), keepdims=True))
     return _mean(tf.abs(_angle(canvas * tf.math.conj(mean))), light)
 
 
@@ -128,11 +128,6 @@ def _tiny(x: tf.Tensor) -> float:
 
 def _squared(z: tf.Tensor) -> tf.Tensor:
     return tf.square(tf.math.real(z)) + tf.square(tf.math.imag(z))
-
-
-def _unit(z: tf.Tensor) -> tf.Tensor:
-    """``z / abs(z)``; 0, with a derivative of 0, where z is 0. (The derivative of `tf.sign` is always 0.)"""
-    return tf.math.divide_no_nan(z, tf.cast(tf.abs(z), z.dtype))
 
 
 def _angle(z: tf.Tensor) -> tf.Tensor:
