@@ -41,7 +41,8 @@ def _arguments() -> argparse.Namespace:
 
 def main() -> int:
     arguments = _arguments()
-    os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = str(arguments.threads)
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "TF_NUM_INTRAOP_THREADS"):
+        os.environ[name] = str(arguments.threads)
     # As `pinn_torch.requirements` has it; here torch is often imported before.
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     about = machine(arguments.threads) | {"load before": round(os.getloadavg()[0], 2)}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import torch
 from pinn_config.architecture import network
@@ -19,12 +18,12 @@ from pinn_torch.module import PtychoPINN_Lightning
 from benchmarks.clock import medians
 from benchmarks.line import Line
 from benchmarks.peaks import Peaks, prepare
-from benchmarks.scans import BATCH, SCAN, configs
+from benchmarks.rows import achieved_line, asked_for, compiled_line, named
+from benchmarks.scans import SCAN, configs
 
 __all__ = ["compiled", "inference", "step"]
 
 _CPU = torch.device("cpu")
-_WANTED = (">=", 0.75)
 _ROUNDS = 15
 
 
@@ -34,31 +33,6 @@ def _module(folder: Path, architecture: str, gridsize: int) -> tuple[PtychoPINN_
     data = ScanDataModule(scan, config, execution)
     probe = torch.from_numpy(probe_modes(scan.probe))
     return PtychoPINN_Lightning(config.model, probe, data.stack.intensity_scale, execution=execution), data
-
-
-def _line(
-    what: str, numbers: dict[str, Any], per_group: float, spent: float, rates: dict[str, float], wanted: bool
-) -> Line:
-    achieved = per_group * BATCH / spent
-    return Line(
-        what,
-        f"{BATCH / spent:.1f} groups/s, {achieved / 1e9:.0f} GFLOP/s",
-        achieved / rates["product"],
-        "peak",
-        _WANTED if wanted else None,
-        f"{achieved / rates['convolution']:.2f} of the convolution peak",
-        numbers={"seconds": spent, "flops_per_group": per_group, "rates": rates, **numbers},
-    )
-
-
-def _asked_for(architecture: str, gridsize: int, precision: str) -> bool:
-    return (architecture, gridsize, precision) == ("cnn", 1, "32-true")
-
-
-def _named(kind: str, architecture: str, gridsize: int, precision: str) -> str:
-    return (
-        f"{kind}, {architecture}, gridsize {gridsize}, {'float32' if precision == '32-true' else precision}"
-    )
 
 
 def step(folder: Path, architecture: str, gridsize: int, precision: str) -> list[Line]:
@@ -85,9 +59,9 @@ def step(folder: Path, architecture: str, gridsize: int, precision: str) -> list
     peaks = Peaks()
     times = medians({"step": one, **peaks.functions}, _ROUNDS)
     flops = 3 * network(module.model).flops(data.canvas)
-    wanted = _asked_for(architecture, gridsize, precision)
-    named = _named("training step", architecture, gridsize, precision)
-    return [_line(named, {"canvas": data.canvas}, flops, times["step"], peaks.rates(times), wanted)]
+    wanted = asked_for(architecture, gridsize, precision)
+    what = named("training step", architecture, gridsize, precision)
+    return [achieved_line(what, {"canvas": data.canvas}, flops, times["step"], peaks.rates(times), wanted)]
 
 
 def compiled(folder: Path, architecture: str, gridsize: int, precision: str) -> list[Line]:
@@ -111,17 +85,8 @@ def compiled(folder: Path, architecture: str, gridsize: int, precision: str) -> 
     one()
     first = time.perf_counter() - began
     times = medians({"compiled": one, "plain": plain}, _ROUNDS)
-    return [
-        Line(
-            _named("forward and backward, compiled", architecture, gridsize, precision),
-            f"{BATCH / times['compiled']:.1f} groups/s",
-            times["plain"] / times["compiled"],
-            "not compiled",
-            None,
-            f"{first:.0f} s for the first batch",
-            numbers={"seconds": times["compiled"], "plain": times["plain"], "first": first},
-        )
-    ]
+    what = named("forward and backward, compiled", architecture, gridsize, precision)
+    return [compiled_line(what, times, first)]
 
 
 def inference(folder: Path, architecture: str, gridsize: int, precision: str) -> list[Line]:
@@ -130,9 +95,9 @@ def inference(folder: Path, architecture: str, gridsize: int, precision: str) ->
     module, data = _module(folder, architecture, gridsize)
     module.eval()
     seconds, flops, rates = network_alone(module, data, precision)
-    wanted = _asked_for(architecture, gridsize, precision)
-    named = _named("inference, network alone", architecture, gridsize, precision)
-    return [_line(named, {}, flops, seconds, rates, wanted)]
+    wanted = asked_for(architecture, gridsize, precision)
+    what = named("inference, network alone", architecture, gridsize, precision)
+    return [achieved_line(what, {}, flops, seconds, rates, wanted)]
 
 
 def network_alone(

@@ -17,12 +17,10 @@ from torch.nn import functional
 
 from benchmarks.clock import medians
 from benchmarks.line import Line
+from benchmarks.rows import CONVOLUTIONS, PRODUCTS, best_rates
+from benchmarks.scans import BATCH
 
 __all__ = ["Peaks", "peak", "prepare"]
-
-_PRODUCTS = ((1024, 1024, 1024), (2048, 2048, 1024), (8192, 512, 512))
-_CONVOLUTIONS = ((128, 32, 1), (256, 16, 3), (256, 32, 3))  # channels, pixels along a side, kernel
-_BATCH = 16
 
 
 def prepare() -> None:
@@ -39,13 +37,13 @@ class Peaks:
     def __init__(self) -> None:
         self.flops: dict[str, float] = {}
         self.functions: dict[str, Callable[[], Any]] = {}
-        for m, n, k in _PRODUCTS:
+        for m, n, k in PRODUCTS:
             a, b, c = torch.randn(m, k), torch.randn(k, n), torch.empty(m, n)
             self._add(f"product {m} {n} {k}", 2 * m * n * k, lambda a=a, b=b, c=c: torch.mm(a, b, out=c))
-        for channels, side, kernel in _CONVOLUTIONS:
-            x = torch.randn(_BATCH, channels, side, side).contiguous(memory_format=torch.channels_last)
+        for channels, side, kernel in CONVOLUTIONS:
+            x = torch.randn(BATCH, channels, side, side).contiguous(memory_format=torch.channels_last)
             w = torch.randn(channels, channels, kernel, kernel).contiguous(memory_format=torch.channels_last)
-            flops = 2 * _BATCH * side**2 * channels**2 * kernel**2
+            flops = 2 * BATCH * side**2 * channels**2 * kernel**2
             name = f"convolution {channels} {side} {kernel}"
             self._add(name, flops, lambda x=x, w=w: functional.conv2d(x, w, padding=w.shape[-1] // 2))
 
@@ -55,11 +53,7 @@ class Peaks:
 
     def rates(self, seconds: dict[str, float]) -> dict[str, float]:
         """FLOP/s: 'product' and 'convolution', the fastest of each, and every single one."""
-        each = {name: flops / seconds[name] for name, flops in self.flops.items()}
-        best = {
-            kind: max(v for k, v in each.items() if k.startswith(kind)) for kind in ("product", "convolution")
-        }
-        return {**best, **each}
+        return best_rates(self.flops, seconds)
 
 
 def peak(folder: Path) -> list[Line]:

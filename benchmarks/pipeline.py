@@ -7,14 +7,10 @@ from pathlib import Path
 
 from pinn_config.configs import InferenceConfig
 from pinn_data.npz import read_scan
-from pinn_torch.archive import load_model
-from pinn_torch.datamodule import ScanDataModule
-from pinn_torch.workflows import reconstruct, train
 
 from benchmarks.clock import medians
+from benchmarks.engines import engine
 from benchmarks.line import Line
-from benchmarks.network import network_alone
-from benchmarks.peaks import Peaks, prepare
 from benchmarks.scans import BATCH, SCAN, configs, model_folder
 
 __all__ = ["file_to_image", "loop"]
@@ -23,25 +19,26 @@ _STEPS = 40
 _IMAGES = 3
 
 
-def loop(folder: Path, architecture: str, gridsize: int) -> list[Line]:
-    """Groups a second in `train`, Lightning and loader included, without its first quarter."""
+def loop(folder: Path, architecture: str, gridsize: int, backend: str) -> list[Line]:
+    """Groups a second in `train`, its loop and loader included, without its first quarter."""
     from pinn_config.architecture import network
 
-    prepare()
-    peaks = Peaks()
+    runs = engine(backend)
+    peaks = runs.peaks()
     scan = read_scan(folder / SCAN)
-    output = folder / f"loop-{architecture}-{gridsize}"
-    config, execution = configs(architecture, gridsize, output, nepochs=1, n_groups=BATCH * _STEPS)
+    output = folder / f"loop-{backend}-{architecture}-{gridsize}"
+    options = {"nepochs": 1, "n_groups": BATCH * _STEPS, "backend": backend}
+    config, execution = configs(architecture, gridsize, output, **options)
     before = peaks.rates(medians(peaks.functions, 7))
-    rows = train(scan, config, execution).history
+    rows = runs.train(scan, config, execution).history
     after = peaks.rates(medians(peaks.functions, 7))
     warm = next(row for row in rows if row["step"] >= _STEPS // 4)
     rate = (rows[-1]["step"] - warm["step"]) * BATCH / (rows[-1]["seconds"] - warm["seconds"])
     product, convolution = (max(before[k], after[k]) for k in ("product", "convolution"))
-    achieved = rate * 3 * network(config.model).flops(ScanDataModule(scan, config, execution).canvas)
+    achieved = rate * 3 * network(config.model).flops(runs.canvas(scan, config, execution))
     return [
         Line(
-            f"training loop, {architecture}, gridsize {gridsize}, float32",
+            f"{runs.title}training loop, {architecture}, gridsize {gridsize}, float32",
             f"{rate:.1f} groups/s, {achieved / 1e9:.0f} GFLOP/s",
             achieved / product,
             "peak",
@@ -51,36 +48,34 @@ def loop(folder: Path, architecture: str, gridsize: int) -> list[Line]:
     ]
 
 
-def file_to_image(folder: Path, architecture: str, gridsize: int) -> list[Line]:
+def file_to_image(folder: Path, architecture: str, gridsize: int, backend: str) -> list[Line]:
     """Groups a second from the NPZ file to the stitched image, one pass, against the network alone.
 
     Reading the archive and the file, grouping, optics, phases and stitching count; the residual R, which is
     worked out after the image, stands beside.
     """
-    prepare()
+    runs = engine(backend)
     model = model_folder(folder, architecture, gridsize)
-    config, execution = configs(architecture, gridsize, folder)
-    trained = load_model(model)
+    config, execution = configs(architecture, gridsize, folder, backend=backend)
     inference = InferenceConfig(
-        model=trained.config.model,
+        model=config.model,
         model_path=model,
         neighbor_count=config.neighbor_count,
         overlap_passes=1,
-        backend="pytorch",
+        backend=backend,
     )
-    data = ScanDataModule(read_scan(folder / SCAN), config, execution)
-    alone = [BATCH / network_alone(trained.module, data, "32-true")[0]]
+    alone = [BATCH / runs.network_alone(folder, model, config, execution)]
     rates, shares, whole = [], [], []
     for _ in range(_IMAGES):
         began = time.perf_counter()
         scan = read_scan(folder / SCAN)
         reading = time.perf_counter() - began
-        result = reconstruct(model, scan, inference, execution)
+        result = runs.reconstruct(model, scan, inference, execution)
         whole.append(len(scan) / (time.perf_counter() - began))
         total = reading + result.seconds["total"]
         rates.append(len(scan) / total)
         shares.append({"reading": reading, **result.seconds})
-        alone.append(BATCH / network_alone(trained.module, data, "32-true")[0])
+        alone.append(BATCH / runs.network_alone(folder, model, config, execution))
     middle = sorted(range(_IMAGES), key=lambda i: rates[i])[_IMAGES // 2]
     network_rate = sorted(alone)[len(alone) // 2]
     s = shares[middle]
@@ -89,7 +84,7 @@ def file_to_image(folder: Path, architecture: str, gridsize: int) -> list[Line]:
     beside += f"{whole[middle] / network_rate:.2f} with the residual R"
     return [
         Line(
-            f"file to image, {architecture}, gridsize {gridsize}, 1024 positions",
+            f"{runs.title}file to image, {architecture}, gridsize {gridsize}, 1024 positions",
             f"{rates[middle]:.1f} groups/s",
             rates[middle] / network_rate,
             "network alone",

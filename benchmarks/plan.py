@@ -21,10 +21,29 @@ class Row:
     arguments: dict[str, Any] = field(default_factory=dict)
 
 
-def _network(kind: str, architecture: str, gridsize: int, precision: str = "32-true") -> Row:
-    name = f"{kind}-{architecture}-{gridsize}" + ("" if precision == "32-true" else "-bf16")
+def _network(kind: str, architecture: str, gridsize: int, precision: str = "32-true", tf: str = "") -> Row:
+    name = f"{tf}{kind}-{architecture}-{gridsize}" + ("" if precision == "32-true" else "-bf16")
     arguments = {"architecture": architecture, "gridsize": gridsize, "precision": precision}
-    return Row(name, f"network:{kind}", arguments)
+    return Row(name, f"{'tf_' if tf else ''}network:{kind}", arguments)
+
+
+def _tensorflow(kind: str, architecture: str, gridsize: int, precision: str = "32-true") -> Row:
+    return _network(kind, architecture, gridsize, precision, "tf-")
+
+
+def _both(kind: str, architecture: str, gridsize: int) -> tuple[Row, Row]:
+    """Rows of `benchmarks.pipeline`, one for each backend."""
+    arguments = {"architecture": architecture, "gridsize": gridsize}
+    name, function = f"{kind}-{architecture}-{gridsize}", f"pipeline:{kind.replace('-', '_')}"
+    return (
+        Row(name, function, arguments | {"backend": "pytorch"}),
+        Row(f"tf-{name}", function, arguments | {"backend": "tensorflow"}),
+    )
+
+
+def _memory(architecture: str, unit: str, backend: str = "pytorch") -> Row:
+    name = f"{'' if backend == 'pytorch' else 'tf-'}memory-{architecture}-{unit}"
+    return Row(name, "memory:memory", {"architecture": architecture, "unit": unit, "backend": backend})
 
 
 ROWS = (
@@ -38,19 +57,33 @@ ROWS = (
     _network("step", "unrolled", 2, "bf16-mixed"),
     _network("compiled", "cnn", 1),
     _network("compiled", "unrolled", 1),
-    Row("loop-cnn-1", "pipeline:loop", {"architecture": "cnn", "gridsize": 1}),
-    Row("loop-unrolled-2", "pipeline:loop", {"architecture": "unrolled", "gridsize": 2}),
+    *_both("loop", "cnn", 1),
+    *_both("loop", "unrolled", 2),
     _network("inference", "cnn", 1),
     _network("inference", "cnn", 1, "bf16-mixed"),
     _network("inference", "cnn", 2),
     _network("inference", "unrolled", 2),
-    Row("file-to-image-cnn-1", "pipeline:file_to_image", {"architecture": "cnn", "gridsize": 1}),
-    Row("file-to-image-unrolled-2", "pipeline:file_to_image", {"architecture": "unrolled", "gridsize": 2}),
+    _tensorflow("step", "cnn", 1),
+    _tensorflow("step", "cnn", 1, "bf16-mixed"),
+    _tensorflow("step", "cnn", 2),
+    _tensorflow("step", "unrolled", 1),
+    _tensorflow("step", "unrolled", 2),
+    _tensorflow("step", "unrolled", 2, "bf16-mixed"),
+    _tensorflow("compiled", "cnn", 1),
+    _tensorflow("compiled", "unrolled", 1),
+    _tensorflow("inference", "cnn", 1),
+    _tensorflow("inference", "cnn", 1, "bf16-mixed"),
+    _tensorflow("inference", "cnn", 2),
+    _tensorflow("inference", "unrolled", 2),
+    *_both("file-to-image", "cnn", 1),
+    *_both("file-to-image", "unrolled", 2),
     Row("grouping-1", "grouping:grouping", {"gridsize": 1}),
     Row("grouping-2", "grouping:grouping", {"gridsize": 2}),
-    Row("memory-cnn-counts", "memory:memory", {"architecture": "cnn", "unit": "counts"}),
-    Row("memory-unrolled-counts", "memory:memory", {"architecture": "unrolled", "unit": "counts"}),
-    Row("memory-unrolled-amplitude", "memory:memory", {"architecture": "unrolled", "unit": "amplitude"}),
+    _memory("cnn", "counts"),
+    _memory("unrolled", "counts"),
+    _memory("unrolled", "amplitude"),
+    _memory("cnn", "counts", "tensorflow"),
+    _memory("unrolled", "counts", "tensorflow"),
     Row("startup", "startup:startup"),
 )
 """In the order of the table."""

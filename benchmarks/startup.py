@@ -15,6 +15,8 @@ _ROUNDS = 7
 _COMMANDS = {
     "pinn --help": ["-m", "pinn_dispatch.cli", "--help"],
     "import pinn_torch": ["-c", "import pinn_torch"],
+    "import pinn_tf": ["-c", "import pinn_tf"],
+    "import ptycho.config.config": ["-c", "import ptycho.config.config"],
     "python that does nothing": ["-c", ""],
 }
 
