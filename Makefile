@@ -29,11 +29,15 @@ alone:  ## each package's tests in an environment that holds only what it declar
 	uv run --isolated --package $$package --with pytest --with pytest-timeout --with hypothesis pytest packages/$$package || exit 1; done
 
 # The client is not part of this repository; it lies beside the checkout.
-CLIENT := uv run --locked --isolated --package pinn-torch --with ptychodus==1.7.0 python ../shared/clients/ptychodus_client.py --library torch
+WITH := uv run --locked --isolated --with ptychodus==1.7.0
+CLIENT := python ../shared/clients/ptychodus_client.py
+SMALL := --epochs 1 --scan 12 --n-filters-scale 1 --cli
 
-ptychodus:  ## stock ptychodus 1.7.0 with pinn-torch: every name, then train, save, open and reconstruct
-	$(CLIENT) --surface > /dev/null
-	$(CLIENT) --epochs 1 --scan 12 --n-filters-scale 1 --reload saved --cli > /dev/null
+ptychodus:  ## stock ptychodus 1.7.0 with each backend: every name, then train, save, open and reconstruct
+	$(WITH) --package pinn-torch $(CLIENT) --library torch --surface > /dev/null
+	$(WITH) --package pinn-torch $(CLIENT) --library torch $(SMALL) --reload saved > /dev/null
+	$(WITH) --package pinn-tf $(CLIENT) --library tf --surface > /dev/null
+	$(WITH) --package pinn-tf $(CLIENT) --library tf $(SMALL) --reload saved,bundle,outer > /dev/null
 
 bench:  ## speed and memory, as ratios within one run; leave the machine alone meanwhile
 	uv run python -m benchmarks
