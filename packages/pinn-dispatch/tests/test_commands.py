@@ -138,7 +138,8 @@ def test_infer_leaves_what_it_says(pinn, backend, scan, scan_file, trained, tmp_
     assert call["model"] == trained / "wts.h5.zip"
     metrics = json.loads((image / "metrics.json").read_text())
     assert {"R", "seconds_network", "seconds_total", "gridsize", "patterns", "model", "data"} <= set(metrics)
-    assert metrics["patterns"] == len(scan)
+    assert (metrics["patterns"], metrics["backend"]) == (len(scan), "pytorch")
+    assert call["config"].backend == "pytorch"
     assert f"{metrics['R']:.4f}" in out
     found = read_reconstruction(image)
     y, x = found.canvas.origin
@@ -169,7 +170,17 @@ def test_the_archive_says_which_backend(pinn, provide, trained, scan_file, tmp_p
     code, _, err = pinn("infer", "--model", trained, "--data", scan_file, "--output", tmp_path / "image")
     assert code == 1
     assert "PyTorch backend selected" in err and "pip install torch>=2.2" in err
+    assert "or open the archive with the backend 'tensorflow', which is installed" in err
     assert not (tmp_path / "image").exists()
+
+
+def test_another_backend_opens_it_if_it_is_named(pinn, provide, backend, trained, scan_file, tmp_path):
+    provide(tensorflow="fake_backend")
+    image = tmp_path / "image"
+    arguments = ("--model", trained, "--data", scan_file, "--output", image, "--backend", "tensorflow")
+    assert pinn("infer", *arguments)[0] == 0
+    assert backend.CALLS[-1]["config"].backend == "tensorflow"
+    assert json.loads((image / "metrics.json").read_text())["backend"] == "tensorflow"
 
 
 def test_a_missing_backend_is_told_before_the_demo_simulates(pinn, provide, tmp_path):

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pinn_dispatch.errors import BackendUnavailableError, DispatchError
-from pinn_dispatch.registry import BACKENDS, load_backend
+from pinn_dispatch.registry import BACKENDS, installed_backends, load_backend
 
 if TYPE_CHECKING:
     from pinn_config import InferenceConfig, PyTorchExecutionConfig, TrainingConfig
@@ -66,8 +66,12 @@ def reconstruct(
     execution: PyTorchExecutionConfig | None = None,
     *,
     seed: int = 0,
+    backend: str | None = None,
 ) -> ReconstructionResult:
-    """A reconstruction with the backend that wrote the archive `model`, which also says what the network is.
+    """A reconstruction by the network in the archive `model`.
+
+    backend : default the one that wrote the archive; the other opens it, too, unless the network has a layer
+        that only one of them knows
 
     A `config` is bridged to the legacy dictionary first.
 
@@ -75,9 +79,9 @@ def reconstruct(
     """
     if config is not None:
         _bridge(config)
-    name = backend_of(model)
-    backend = load_backend(name)
-    return _translated(name, lambda: backend.reconstruct(model, scan, config, execution, seed=seed))
+    name = backend or backend_of(model)
+    engine = _other_backends_named(name) if backend is None else load_backend(name)
+    return _translated(name, lambda: engine.reconstruct(model, scan, config, execution, seed=seed))
 
 
 def run_cdi_example_with_backend(
@@ -172,6 +176,20 @@ def _bridged_backend(
             "'pytorch', or leave it out"
         )
     return load_backend(config.backend)
+
+
+def _other_backends_named(name: str) -> Backend:
+    """The backend that wrote an archive; where it is missing, the message names who else may open it."""
+    try:
+        return load_backend(name)
+    except BackendUnavailableError as error:
+        others = [other for other in installed_backends() if other != name]
+        if not others:
+            raise
+        raise BackendUnavailableError(
+            f"{error}, or open the archive with the backend {' or '.join(map(repr, others))}, which is "
+            "installed"
+        ) from error
 
 
 def _execution(execution: PyTorchExecutionConfig | None) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from pinn_dispatch.cli.flag_values import explaining
 from pinn_dispatch.cli.output import output_folder, write_json
 from pinn_dispatch.cli.report import Report
 from pinn_dispatch.cli.settings import add_flags, execution_settings
+from pinn_dispatch.registry import BACKENDS
 from pinn_dispatch.selection import FRAMES, Region, select
 
 if TYPE_CHECKING:
@@ -52,6 +53,9 @@ def add(commands: Any) -> argparse.ArgumentParser:
     how.add_argument(
         "--seed", type=int, default=0, metavar="N", help="of everything that is drawn (default: 0)"
     )
+    how.add_argument(
+        "--backend", choices=tuple(BACKENDS), help="who opens the network (default: who trained it)"
+    )
     add_flags(
         how,
         PyTorchExecutionConfig,
@@ -74,14 +78,18 @@ def run(args: argparse.Namespace) -> None:
     report = Report(args.quiet or not is_first_process())
     with output_folder(args.output) as folder:
         archive = find_archive(args.model)
-        backend_of(archive)  # a foreign or truncated archive is told before a long read of the data
+        wrote = backend_of(archive)  # a foreign or truncated archive is told before a long read of the data
         whole = read_scan(args.data)
         scan = select(whole, args.region, args.frames)
         report.note(f"reconstructing {len(scan)} patterns of {scan.N} x {scan.N} with {archive}")
         config = InferenceConfig(
-            ModelConfig(N=scan.N), model_path=archive, test_data_file=args.data, output_dir=folder
+            ModelConfig(N=scan.N),
+            model_path=archive,
+            test_data_file=args.data,
+            output_dir=folder,
+            backend=args.backend or wrote,
         )
-        result = reconstruct(archive, scan, config, execution, seed=args.seed)
+        result = reconstruct(archive, scan, config, execution, seed=args.seed, backend=args.backend)
         if not is_first_process():
             return
         about = {
@@ -90,6 +98,7 @@ def run(args: argparse.Namespace) -> None:
             "region": None if args.region is None else args.region.text,
             "frames": args.frames,
             "seed": args.seed,
+            "backend": args.backend or wrote,
         }
         npz, product = write_reconstruction(folder, Reconstruction.of(result, about), scan)
         measured, predicted = pattern_pair(result, scan)
