@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from pinn_config.configs import InferenceConfig
+from pinn_data.errors import ShapeError
 from pinn_data.forward_model import residual
 from pinn_data.probe import shifted_probes
 from pinn_data.scan import split_subpixel
@@ -207,7 +208,7 @@ def test_a_border_or_a_trim_that_leaves_nothing_is_refused(trained):
     rows, columns = _run(archive).canvas.shape
     most = (min(rows, columns) - 1) // 2
     assert min(_run(archive, border_px=most).object.shape) in (1, 2)
-    with pytest.raises(TorchRunError, match=rf"border_px={most + 1} .* {rows} x {columns} .* at most {most}"):
+    with pytest.raises(ShapeError, match=rf"border_px={most + 1} .* {rows} x {columns} .* at most {most}"):
         _run(archive, border_px=most + 1)
     with pytest.raises(TorchRunError, match=r"middle_trim=65 .* 64 x 64 pixels: give 1 to 64"):
         _run(archive, execution={"middle_trim": 65})

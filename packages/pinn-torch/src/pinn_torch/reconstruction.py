@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from pinn_config.configs import InferenceConfig, ModelConfig
 from pinn_config.execution import PyTorchExecutionConfig
 from pinn_config.validation import validate
+from pinn_data.cropping import cut_to, emptied_outside, on_canvas, without_border
 from pinn_data.group_rows import canvas_size, neighbour_options, without_far_members
 from pinn_data.grouping import group
 from pinn_data.npz import Scan
@@ -88,7 +89,7 @@ def run_reconstruction(
         "passes": _passes(config.overlap_passes, trained.module),
         "counting": Counting.of(scan.N, config.patch_weighting, execution.middle_trim, execution.pad_eval),
         "canvas": canvas,
-        "inner": _without_border(canvas, config.border_px),
+        "inner": without_border(canvas, config.border_px),
         "seed": seed,
     }
     processes = processes_for(execution, device)
@@ -174,15 +175,19 @@ def _reconstruct(
                 runner.run(index, passes)
     mosaic = runner.mosaic
     scale = _object_scale(module, scan, stack, trained)
-    image, coverage = (_within(array, canvas, inner) for array in _on_canvas(mosaic, canvas))
+    origin = mosaic.origin.cpu().numpy()
+    image, coverage = (
+        emptied_outside(on_canvas(array.cpu().numpy(), origin, canvas), canvas, inner)
+        for array in (mosaic.image(), mosaic.coverage())
+    )
     total = time.perf_counter() - began
     result = np.ascontiguousarray(image * np.float32(scale)).astype(np.complex64)
     probe = _file_probe(module, scan, trained)
     sigma = module.model.gaussian_smoothing_sigma
     residual = _residual(torch.from_numpy(result).to(device), probe, scan, canvas, sigma, device, team)
     return Reconstruction(
-        object=_cut(result, canvas, inner),
-        coverage=_cut(coverage, canvas, inner),
+        object=cut_to(result, canvas, inner),
+        coverage=cut_to(coverage, canvas, inner),
         canvas=inner,
         positions=scan.positions,
         residual=residual,
@@ -388,49 +393,6 @@ def _check_finite(image: NDArray[np.complex64], precision: str) -> None:
                 else "its weights may have diverged, so train it again with a lower learning rate"
             )
         )
-
-
-def _on_canvas(mosaic: Mosaic, canvas: Canvas) -> tuple[NDArray[np.complex64], NDArray[np.float32]]:
-    """The mosaic on the pixels of `canvas`; both hold every lit pixel."""
-    shift = np.asarray(canvas.origin) - mosaic.origin.cpu().numpy()
-    result = []
-    for array in (mosaic.image().cpu().numpy(), mosaic.coverage().cpu().numpy()):
-        before = np.maximum(-shift, 0)
-        first = np.maximum(shift, 0)
-        part = array[first[0] :, first[1] :][: canvas.shape[0] - before[0], : canvas.shape[1] - before[1]]
-        whole = np.zeros(canvas.shape, array.dtype)
-        whole[before[0] : before[0] + part.shape[0], before[1] : before[1] + part.shape[1]] = part
-        result.append(whole)
-    return result[0], result[1]
-
-
-def _without_border(canvas: Canvas, border: int) -> Canvas:
-    rows, columns = canvas.shape
-    if 2 * border >= min(rows, columns):
-        raise TorchRunError(
-            f"border_px={border} was given, but the image has {rows} x {columns} pixels, of which nothing "
-            f"would be left: give at most {(min(rows, columns) - 1) // 2}"
-        )
-    y, x = canvas.origin
-    return Canvas(origin=(y + border, x + border), shape=(rows - 2 * border, columns - 2 * border))
-
-
-def _inside(canvas: Canvas, inner: Canvas) -> tuple[slice, slice]:
-    first = [i - o for i, o in zip(inner.origin, canvas.origin, strict=True)]
-    return slice(first[0], first[0] + inner.shape[0]), slice(first[1], first[1] + inner.shape[1])
-
-
-def _within(array: NDArray[Any], canvas: Canvas, inner: Canvas) -> NDArray[Any]:
-    """The array of a canvas with zeros outside `inner`, which predict what an image that was cut predicts."""
-    if canvas == inner:
-        return array
-    kept = np.zeros_like(array)
-    kept[_inside(canvas, inner)] = array[_inside(canvas, inner)]
-    return kept
-
-
-def _cut(array: NDArray[Any], canvas: Canvas, inner: Canvas) -> NDArray[Any]:
-    return np.ascontiguousarray(array[_inside(canvas, inner)])
 
 
 def _residual(
