@@ -13,7 +13,8 @@ ACTIVATIONS: dict[str, Callable[[tf.Tensor], tf.Tensor]] = {
     "linear": lambda x: x,
     "relu": tf.nn.relu,
     "sigmoid": tf.math.sigmoid,
-    "swish": tf.nn.silu,
+    # Not tf.nn.silu, which keeps every graph in which it was called for ever.
+    "swish": lambda x: x * tf.math.sigmoid(x),
     "softplus": tf.math.softplus,
     "pi_tanh": lambda x: math.pi * tf.math.tanh(x),
 }

@@ -187,12 +187,12 @@ class PtychoPINN(keras.layers.Layer):
     @property
     def training_intensity_scale(self) -> float:
         """What the training's network amplitudes were multiplied with to give sqrt(photons)."""
-        return float(self._counted_scale.numpy())
+        return float(self._counted_scale.value.numpy())
 
     @property
     def intensity_scale(self) -> float:
         """What network amplitudes are multiplied with to give sqrt(photons), as learned."""
-        return float(np.exp(np.float64(self.log_intensity_scale.numpy())))
+        return float(np.exp(np.float64(self.log_intensity_scale.value.numpy())))
 
     @property
     def gain(self) -> tf.Tensor:

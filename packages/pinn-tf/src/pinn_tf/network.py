@@ -19,6 +19,7 @@ from pinn_config.architecture import Layer, Network, network
 from pinn_config.configs import ModelConfig
 
 from pinn_tf.activations import ACTIVATIONS
+from pinn_tf.complex_numbers import as_complex
 from pinn_tf.errors import ModelArchiveError, TensorFlowRunError
 from pinn_tf.patches import patch_indices, place
 from pinn_tf.physics import GroupOptics
@@ -250,8 +251,8 @@ class PtychoNetwork(keras.layers.Layer):
     def _descent(self, layer: Layer, canvas: tf.Tensor, optics: GroupOptics) -> tf.Tensor:
         """Gradient descent with momentum; sizes of steps and momenta are learned."""
         floor = layer.attributes["floor"]
-        steps = tf.unstack(tf.cast(self._array(layer, "step"), canvas.dtype))
-        momenta = tf.unstack(tf.cast(self._array(layer, "momentum"), canvas.dtype))
+        steps = tf.unstack(as_complex(self._array(layer, "step")))
+        momenta = tf.unstack(as_complex(self._array(layer, "momentum")))
         velocity = steps[0] * optics.gradient_step(canvas, floor)
         canvas = canvas + velocity
         for step, momentum in zip(steps[1:], momenta, strict=True):
@@ -356,15 +357,15 @@ def _turn(given: tf.Tensor, first: tf.Tensor, optics: GroupOptics) -> tf.Tensor:
     A pattern does not tell the object's global phase, and the network knows only the phase that its estimate
     starts from.
     """
-    light = tf.cast(optics.coverage, given.dtype)
+    light = as_complex(optics.coverage)
     product = tf.reduce_sum(tf.math.conj(given) * first * light, (-2, -1), keepdims=True)
-    return product / tf.cast(tf.maximum(tf.abs(product), np.finfo(np.float32).tiny), product.dtype)
+    return product / as_complex(tf.maximum(tf.abs(product), np.finfo(np.float32).tiny))
 
 
 def write_weights(network: PtychoNetwork) -> dict[str, NDArray[np.float32]]:
     """The trained arrays under their canonical names (`Network.parameters`), float32 copies."""
     return {
-        name: np.array(_canonical_layout(network.arrays[name].numpy()), np.float32, order="C")
+        name: np.array(_canonical_layout(network.arrays[name].value.numpy()), np.float32, order="C")
         for name in network.description.parameters()
     }
 

@@ -10,6 +10,8 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
+from pinn_tf.derivatives import with_derivative
+
 __all__ = ["Side", "extract", "patch_indices", "place"]
 
 Side = int | tf.Tensor
@@ -77,4 +79,4 @@ _Map = Callable[[tf.Tensor], tf.Tensor]
 
 def _linear(forth: _Map, back: _Map, x: tf.Tensor) -> tf.Tensor:
     """``forth(x)``, with `back` for the derivative."""
-    return tf.custom_gradient(lambda value: (forth(value), back))(x)
+    return with_derivative(lambda value: (forth(value), back), x)

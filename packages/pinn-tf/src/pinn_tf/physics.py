@@ -13,6 +13,8 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
+from pinn_tf.complex_numbers import as_complex
+from pinn_tf.derivatives import with_derivative
 from pinn_tf.patches import Side, extract, patch_indices, place
 from pinn_tf.smoothing import smoothed, smoothed_back
 
@@ -85,7 +87,7 @@ class GroupOptics:
         intensity = _intensity(probes)
         self._peak = tf.reduce_max(intensity, (-3, -2, -1), keepdims=True)
         self.relative_intensity = intensity / self._peak
-        self._adjoint = tf.math.conj(probes) * _complex(1 / self._peak)[..., None]
+        self._adjoint = tf.math.conj(probes) * as_complex(1 / self._peak)[..., None]
         self.coverage = place(self.relative_intensity, self.indices, canvas)
 
     def far_field(self, canvas: tf.Tensor) -> tf.Tensor:
@@ -115,7 +117,7 @@ class GroupOptics:
     def _with_measured_amplitude(self, field: tf.Tensor) -> tf.Tensor:
         # The floor keeps the gradient of the square root finite where the field vanishes.
         inverse = tf.math.rsqrt(_intensity(field) + _AMPLITUDE_FLOOR**2)
-        return self._waves(field * _complex(self.measured * inverse)[:, :, None])
+        return self._waves(field * as_complex(self.measured * inverse)[:, :, None])
 
     def _back(self, waves: tf.Tensor) -> tf.Tensor:
         return _sum_of_modes(self._adjoint * smoothed_back(waves, self.smoothing_sigma))
@@ -130,7 +132,7 @@ class GroupOptics:
         waves = self._with_measured_amplitude(self._spectrum(light))
         if self.smoothing_sigma == 0:
             return self._back(waves)
-        lit = _complex(self.background * self.relative_intensity)
+        lit = as_complex(self.background * self.relative_intensity)
         return self._back(waves - tf.constant(self.background, light.dtype) * light) + lit
 
     def patch_estimate(self, floor: float) -> tf.Tensor:
@@ -144,7 +146,7 @@ class GroupOptics:
 
     def _over(self, total: tf.Tensor, light: tf.Tensor, floor: float) -> tf.Tensor:
         """The mean of what adds up to `total`, and of the background with the weight `floor`."""
-        return (total + tf.constant(floor * self.background, total.dtype)) * _complex(1 / (light + floor))
+        return (total + tf.constant(floor * self.background, total.dtype)) * as_complex(1 / (light + floor))
 
     def gradient_step(self, canvas: tf.Tensor, floor: float) -> tf.Tensor:
         """The step (group, M, M) that mends the canvas toward the measured amplitudes, divided by the
@@ -153,9 +155,9 @@ class GroupOptics:
         It is the preconditioned negative gradient of ``sum (abs(F) - amplitude)**2`` (rPIE and ePIE take it
         one pattern at a time: Maiden et al., Optica 4, 736 (2017)).
         """
-        weight = _complex(1 / (self.coverage + floor))
+        weight = as_complex(1 / (self.coverage + floor))
         if not self.probes_learn:
-            return tf.custom_gradient(lambda o: self._step_and_derivative(o, weight))(canvas)
+            return with_derivative(lambda o: self._step_and_derivative(o, weight), canvas)
         exit_waves = self._exit_waves(canvas)
         mended = self._with_measured_amplitude(self._spectrum(exit_waves))
         return place(self._back(mended - exit_waves), self.indices, self.canvas) * weight
@@ -173,7 +175,7 @@ class GroupOptics:
         field = self._spectrum(waves)
         inverse = tf.math.rsqrt(_intensity(field) + _AMPLITUDE_FLOOR**2)
         ratio = self.measured * inverse
-        mended = self._waves(field * _complex(ratio)[:, :, None])
+        mended = self._waves(field * as_complex(ratio)[:, :, None])
         step = place(self._back(mended - waves), self.indices, self.canvas) * weight
 
         def derivative(gradient: tf.Tensor) -> tf.Tensor:
@@ -184,7 +186,7 @@ class GroupOptics:
             light = smoothed(tf.math.conj(self._adjoint) * patches, self.smoothing_sigma)
             far = self._spectrum(light)
             along = _sum_of_modes(tf.math.real(tf.math.conj(field) * far)) * tf.square(inverse)
-            turned = (far - field * _complex(along)[:, :, None]) * _complex(ratio)[:, :, None]
+            turned = (far - field * as_complex(along)[:, :, None]) * as_complex(ratio)[:, :, None]
             change = smoothed_back(self._waves(turned) - light, self.smoothing_sigma)
             change = _sum_of_modes(tf.math.conj(self.probes) * change)
             return place(change, self.indices, self.canvas)
@@ -194,7 +196,7 @@ class GroupOptics:
     def merge(self, patches: tf.Tensor, floor: float) -> tf.Tensor:
         """The canvas (group, M, M): mean of the patches weighted with the probes' intensity; the background
         where no probe shone."""
-        total = place(patches * _complex(self.relative_intensity), self.indices, self.canvas)
+        total = place(patches * as_complex(self.relative_intensity), self.indices, self.canvas)
         return self._over(total, self.coverage, floor)
 
     def patches(self, canvas: tf.Tensor) -> tf.Tensor:
@@ -216,7 +218,3 @@ def _intensity(waves: tf.Tensor) -> tf.Tensor:
 
 def _sum_of_modes(waves: tf.Tensor) -> tf.Tensor:
     return tf.squeeze(waves, -3) if waves.shape[-3] == 1 else tf.reduce_sum(waves, -3)
-
-
-def _complex(x: tf.Tensor) -> tf.Tensor:
-    return tf.cast(x, tf.complex128 if x.dtype == tf.float64 else tf.complex64)
