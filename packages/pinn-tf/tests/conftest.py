@@ -1,7 +1,11 @@
-"""Hypothesis profile for all tests of this package."""
+"""Hypothesis profile, steps without graphs, and models that were trained once for all "
+"tests of this package."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import pytest
 from hypothesis import HealthCheck, settings
 
 settings.register_profile(
@@ -11,3 +15,35 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 settings.load_profile("pinn-tf")
+
+
+@pytest.fixture
+def eager():
+    """TensorFlow's functions run as Python: a training of a few steps is over before a graph "
+    "would be made."""
+    from pinn_tf.requirements import require_tensorflow
+
+    config = require_tensorflow().config
+    config.run_functions_eagerly(True)
+    yield
+    config.run_functions_eagerly(False)
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory):
+    """``trained(architecture, gridsize)``: the archive of a short training on `small_scan()`, made once."""
+    from pinn_data.testing import small_scan
+    from tf_trainings import small_training
+
+    archives: dict[tuple[str, int], Path] = {}
+
+    def archive(architecture: str = "unrolled", gridsize: int = 1) -> Path:
+        key = (architecture, gridsize)
+        if key not in archives:
+            folder = tmp_path_factory.mktemp(f"{architecture}{gridsize}")
+            archives[key] = small_training(
+                folder, small_scan(), architecture=architecture, gridsize=gridsize, learning_rate=0.05
+            ).archive
+        return archives[key]
+
+    return archive

@@ -10,6 +10,7 @@ import types
 import pytest
 from pinn_tf.errors import TensorFlowMissingError
 from pinn_tf.requirements import require_tensorflow
+from pinn_tf.startup_notes import without_notes
 
 
 def _run(code: str) -> str:
@@ -24,6 +25,10 @@ def _run(code: str) -> str:
 _LIGHT = (
     "pinn_tf",
     "pinn_tf.errors",
+    "pinn_tf.workflows",
+    "pinn_tf.requirements",
+    "pinn_tf.archive_backend",
+    "pinn_tf.archived_configs",
     "pinn_tf.container",
     "pinn_tf.loader",
     "pinn_tf.probe",
@@ -68,6 +73,7 @@ except RuntimeError as error:
     [("2.15.1", False), ("1.15.5", False), ("2.16.0", True), ("2.20.0rc1", True), ("3.0", True)],
 )
 def test_an_old_tensorflow_is_refused(monkeypatch, version, works):
+    require_tensorflow()  # Keras is not made anew on what is pretended
     pretended = types.ModuleType("tensorflow")
     pretended.__version__ = version
     monkeypatch.setitem(sys.modules, "tensorflow", pretended)
@@ -81,9 +87,49 @@ def test_an_old_tensorflow_is_refused(monkeypatch, version, works):
         assert version in str(e.value)
 
 
+@pytest.mark.processes
+def test_a_machine_without_a_gpu_hears_of_none_and_the_environment_stays_as_it_was():
+    """A file in the user's home may name another backend for Keras; the variable says which it shall be."""
+    code = """
+import os, sys
+os.environ.pop('TF_CPP_MIN_LOG_LEVEL', None); os.environ.pop('KERAS_BACKEND', None)
+before = set(os.environ)
+from pinn_tf.requirements import require_tensorflow
+tensorflow = require_tensorflow()
+tensorflow.constant(1) + 1
+print('after', file=sys.stderr)
+print(sorted(set(os.environ) - before), file=sys.stderr)
+"""
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+    assert done.returncode == 0
+    said, _, rest = done.stderr.partition("after\n")
+    assert [line for line in said.splitlines() if line.startswith(("I0", "WARNING: All"))] == []
+    assert "KERAS_BACKEND" not in rest and "TF_CPP_MIN_LOG_LEVEL" in rest
+
+
+def test_notes_are_left_out_and_errors_are_not():
+    notes = (
+        "WARNING: All log messages before absl::InitializeLog() is called are written to STDERR\n"
+        "I0000 00:00:1795342240.217380   30529 port.cc:153] oneDNN custom operations are on.\n"
+        "2026-01-01 10:00:00.123456: I tensorflow/core/util/port.cc:153] oneDNN custom operations are on.\n"
+        "To enable the following instructions: AVX2 AVX512F, rebuild TensorFlow.\n"
+    )
+    absent = (
+        "I0000 00:00:1.2 3 cudart_stub.cc:31] Could not find cuda drivers on your machine, GPU will not\n"
+    )
+    failed = "E0000 00:00:1.2 3 cuda_platform.cc:52] failed call to cuInit: INTERNAL: CUDA error\n"
+    others = "W0000 00:00:1.2 3 x.cc:1] a warning\nE0000 00:00:1.2 3 x.cc:1] an error\nnot of TensorFlow\n"
+    assert without_notes(notes + absent + failed + others) == others
+    assert without_notes(notes + failed + others) == failed + others
+    assert without_notes("") == ""
+
+
 def test_a_keras_that_runs_on_something_else_is_refused(monkeypatch):
     import keras
 
     monkeypatch.setattr(keras.config, "backend", lambda: "jax")
-    with pytest.raises(TensorFlowMissingError, match="Keras runs on jax here: start with KERAS_BACKEND"):
+    with pytest.raises(
+        TensorFlowMissingError, match=r"Keras runs on 'jax' in this process: set .*KERAS_BACKEND=tensorflow"
+    ):
         require_tensorflow()

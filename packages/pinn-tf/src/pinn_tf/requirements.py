@@ -1,44 +1,83 @@
-"""TensorFlow itself: present and new enough, or one sentence that says how to get it."""
+"""TensorFlow and Keras: present, new enough and made for each other, or one sentence that says what to do."""
 
 from __future__ import annotations
 
+import os
+import sys
 from types import ModuleType
 
 from pinn_tf.errors import TensorFlowMissingError
+from pinn_tf.startup_notes import without_startup_notes
 
-__all__ = ["MINIMUM_TENSORFLOW", "require_tensorflow"]
+__all__ = ["MINIMUM_KERAS", "MINIMUM_TENSORFLOW", "require_tensorflow"]
 
-MINIMUM_TENSORFLOW = (2, 16)
+MINIMUM_TENSORFLOW, MINIMUM_KERAS = (2, 16), (3, 3)
+
+_SELECTED = "TensorFlow backend selected, but"
 
 
 def require_tensorflow() -> ModuleType:
-    """The module ``tensorflow``, with Keras 3 running on it.
+    """The module ``tensorflow``, with Keras on top of it.
 
     Raises
     ------
     TensorFlowMissingError (a RuntimeError)
-        TensorFlow is not installed, or older than 2.16 (the first with Keras 3), or Keras was told to run on
-        something else; the message says what to do.
+        TensorFlow or Keras is not installed, or too old; Keras runs, or was told to run, on another backend.
+        The message says what to do.
     """
+    _refuse_another_backend(os.environ.get("KERAS_BACKEND"))
+    if sys.modules.get("tensorflow") is None or sys.modules.get("keras") is None:
+        with without_startup_notes():
+            _imported("tensorflow", MINIMUM_TENSORFLOW)
+            _imported_keras()
+            # Which devices there are is found out once, and told on standard error.
+            sys.modules["tensorflow"].config.list_physical_devices()
+    tensorflow, keras = (
+        _imported("tensorflow", MINIMUM_TENSORFLOW),
+        _imported("keras", MINIMUM_KERAS),
+    )
+    _refuse_another_backend(keras.config.backend())
+    return tensorflow
+
+
+def _refuse_another_backend(name: str | None) -> None:
+    if name not in (None, "", "tensorflow"):
+        raise TensorFlowMissingError(
+            f"{_SELECTED} Keras runs on {name!r} in this process: set the environment variable "
+            "KERAS_BACKEND=tensorflow before Python starts, or unset it"
+        )
+
+
+def _imported_keras() -> ModuleType:
+    # Which backend Keras takes is decided when it is imported, and a file in the user's home may name
+    # another.
+    given = os.environ.get("KERAS_BACKEND")
+    os.environ["KERAS_BACKEND"] = "tensorflow"
     try:
-        import keras
-        import tensorflow
+        return _imported("keras", MINIMUM_KERAS)
+    finally:
+        if given is None:
+            del os.environ["KERAS_BACKEND"]
+        else:
+            os.environ["KERAS_BACKEND"] = given
+
+
+def _imported(name: str, minimum: tuple[int, int]) -> ModuleType:
+    title = {"tensorflow": "TensorFlow", "keras": "Keras"}[name]
+    install = f"pip install {name}>={'.'.join(map(str, minimum))}"
+    try:
+        __import__(name)
     except (ImportError, OSError) as error:  # OSError: a shared library of it is missing
         raise TensorFlowMissingError(
-            f"TensorFlow backend selected, but TensorFlow cannot be imported ({error}): install it with "
-            "`pip install tensorflow>=2.16`"
+            f"{_SELECTED} {title} cannot be imported ({error}): install it with `{install}`"
         ) from error
+    module = sys.modules[name]
     version = tuple(
-        int("".join(c for c in part if c.isdigit()) or 0) for part in tensorflow.__version__.split(".")[:2]
+        int("".join(c for c in part if c.isdigit()) or 0)
+        for part in module.__version__.split("+")[0].split(".")[:2]
     )
-    if version < MINIMUM_TENSORFLOW:
+    if version < minimum:
         raise TensorFlowMissingError(
-            f"TensorFlow backend selected, but TensorFlow {tensorflow.__version__} is too old: install a "
-            "newer one with `pip install tensorflow>=2.16`"
+            f"{_SELECTED} {title} {module.__version__} is too old: install a newer one with `{install}`"
         )
-    if keras.config.backend() != "tensorflow":
-        raise TensorFlowMissingError(
-            f"TensorFlow backend selected, but Keras runs on {keras.config.backend()} here: start with "
-            "KERAS_BACKEND=tensorflow in the environment"
-        )
-    return tensorflow
+    return module

@@ -1,0 +1,151 @@
+"""A trained model as ``wts.h5.zip``, and back: archives of every backend."""
+
+from __future__ import annotations
+
+import dataclasses
+import platform
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import attrs
+import keras
+import numpy as np
+import tensorflow as tf
+from pinn_archive.contents import Archive, ModelPayload
+from pinn_archive.writer import write_archive
+from pinn_config.configs import TrainingConfig
+from pinn_config.execution import PyTorchExecutionConfig
+from pinn_config.objective import Objective
+
+from pinn_tf import __version__
+from pinn_tf.archive_backend import BACKEND, opened
+from pinn_tf.archived_configs import archived_configs
+from pinn_tf.errors import ModelArchiveError
+from pinn_tf.models import models_of
+from pinn_tf.module import PtychoPINN
+from pinn_tf.network import read_weights, write_weights
+
+__all__ = ["TrainedModel", "load_model", "save_model"]
+
+_NETWORK = "diffraction_to_obj"
+_NATIVE = "model.keras"
+
+
+@attrs.frozen
+class TrainedModel:
+    """A model, and what is known of its training; what an archive gives back.
+
+    gain : learned factor on the intensity scale; the network's own scale is measured on each scan
+    """
+
+    module: PtychoPINN
+    config: TrainingConfig
+    execution: PyTorchExecutionConfig
+    provenance: Mapping[str, Any]
+
+    @property
+    def probe_trained(self) -> bool:
+        return self.config.probe_trainable
+
+    @property
+    def intensity_scale(self) -> float:
+        """Learned factor from network amplitudes to sqrt(photons)."""
+        return self.module.intensity_scale
+
+    @property
+    def gain(self) -> float:
+        return self.intensity_scale / self.module.training_intensity_scale
+
+
+def save_model(path: Path, trained: TrainedModel, *, native: bool = True) -> Path:
+    """Write the archive; returns its path. native : also the files of Keras, for programs without this
+    package's reader"""
+    module = trained.module
+    weights = write_weights(module.network)
+    payloads = {
+        name: ModelPayload(weights, _NATIVE, _keras_file(model)) if native else ModelPayload(weights)
+        for name, model in models_of(module).items()
+    }
+    return write_archive(
+        path,
+        models=payloads,
+        params={
+            "config": _plain(dataclasses.asdict(trained.config)),
+            "execution": _plain(dataclasses.asdict(trained.execution)),
+            "training_intensity_scale": module.training_intensity_scale,
+            "log_intensity_scale": float(module.log_intensity_scale.value.numpy()),
+        },
+        arrays={"probe": _complex(module.probe_parts.value.numpy())},
+        backend=BACKEND,
+        provenance={
+            "pinn-tf": __version__,
+            "tensorflow": tf.__version__,
+            "keras": keras.__version__,
+            "numpy": np.__version__,
+            "python": platform.python_version(),
+            **_plain(trained.provenance),
+        },
+    )
+
+
+def _complex(parts: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(parts, np.float32).view(np.complex64)[..., 0]
+
+
+def _keras_file(model: keras.Model) -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / _NATIVE
+        model.save(path)
+        return path.read_bytes()
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {k: _plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    return str(value) if isinstance(value, Path) else value
+
+
+def load_model(path: Path) -> TrainedModel:
+    """The model of an archive, whichever backend wrote it, with exactly the weights that were saved.
+
+    Raises
+    ------
+    ArchiveError, ArchiveNotFoundError
+        No sound archive.
+    ModelArchiveError
+        A sound archive without a network that this backend can build; of another backend: naming both, and
+        the layer that TensorFlow lacks, if it is that.
+    """
+    return opened(path, lambda archive: _trained_model(archive, path))
+
+
+def _trained_model(archive: Archive, path: Path) -> TrainedModel:
+    if _NETWORK not in archive.models:
+        raise ModelArchiveError(
+            f"{path} holds the models {sorted(archive.models)}, but not {_NETWORK!r}: open an "
+            "archive of a training"
+        )
+    config, execution = archived_configs(archive, path)
+    try:
+        probe = np.array(archive.arrays["probe"], np.complex64)
+        trained_scale = float(archive.params["training_intensity_scale"])
+        log_scale = float(archive.params["log_intensity_scale"])
+    except KeyError as missing:
+        raise ModelArchiveError(
+            f"{path} lacks {missing}: open an archive that this version wrote, or train again"
+        ) from missing
+    module = PtychoPINN(
+        config.model,
+        probe,
+        trained_scale,
+        objective=Objective.of(config),
+        probe_trainable=config.probe_trainable,
+        intensity_scale_trainable=config.intensity_scale_trainable,
+    )
+    read_weights(module.network, archive.models[_NETWORK].weights)
+    module.restore(probe, log_scale, trained_scale)
+    return TrainedModel(module, config, execution, dict(archive.provenance))

@@ -1,0 +1,359 @@
+"""One reconstruction, from an archive and a scan to an image."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import attrs
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+from pinn_config.configs import InferenceConfig, ModelConfig
+from pinn_config.execution import PyTorchExecutionConfig
+from pinn_config.validation import validate
+from pinn_data.cropping import cut_to, emptied_outside, on_canvas, without_border
+from pinn_data.group_rows import canvas_size, neighbour_options, without_far_members
+from pinn_data.grouping import group
+from pinn_data.npz import Scan
+from pinn_data.pattern_stack import PatternStack
+from pinn_data.prefetch import prefetched
+from pinn_data.probe import probe_modes
+from pinn_data.results import Reconstruction
+from pinn_data.scan import Canvas, canvas_for
+
+from pinn_tf.archive import TrainedModel, load_model
+from pinn_tf.course import HISTORICAL_EXECUTION
+from pinn_tf.devices import device_of, network_precision, on_device, resolved_precision
+from pinn_tf.errors import NotFiniteError, TensorFlowRunError
+from pinn_tf.module import BACKGROUND, PtychoPINN, probe_disk
+from pinn_tf.network import read_weights, write_weights
+from pinn_tf.physics import fourier_shift
+from pinn_tf.progress import progress_bar
+from pinn_tf.smoothing import smoothed
+from pinn_tf.stitching import Counting, Mosaic, Window, agreeing_phases
+from pinn_tf.supported import refuse_unsupported
+from pinn_tf.tracing import BatchFunction
+
+__all__ = ["DEFAULT_PASSES", "run_reconstruction"]
+
+_LOG = logging.getLogger(__name__)
+
+DEFAULT_PASSES = 3
+"""Passes of a network that can start from a known canvas: each pass but the first starts from the image of
+the one before, so what a group says of the object reaches all that overlap it (figures in
+docs/training.md)."""
+
+
+@attrs.define
+class _Clock:
+    network: float = 0.0
+    stitching: float = 0.0
+
+
+def run_reconstruction(
+    model: Path | TrainedModel,
+    scan: Scan,
+    config: InferenceConfig | None,
+    execution: PyTorchExecutionConfig | None,
+    *,
+    seed: int,
+    progress: Callable[[float], None] | None = None,
+) -> Reconstruction:
+    """See `pinn_tf.workflows.reconstruct`. `model`: an archive, or a model of this process, which stays as it
+    is."""
+    began = time.perf_counter()
+    trained = model if isinstance(model, TrainedModel) else load_model(model)
+    execution = execution or HISTORICAL_EXECUTION
+    config = config or InferenceConfig(model=trained.config.model)
+    validate(config)
+    refuse_unsupported(config, execution)
+    if scan.N != trained.config.model.N:
+        raise TensorFlowRunError(
+            f"the patterns are {scan.N} x {scan.N}, but the model was trained for "
+            f"N={trained.config.model.N}: "
+            "crop or pad the patterns, or train a model for their size"
+        )
+    _refuse_other_network(config.model, trained.config.model)
+    canvas = canvas_for(scan.positions, scan.N)
+    inner = without_border(canvas, config.border_px)
+    passes = _passes(config.overlap_passes, trained.module)
+    counting = Counting.of(scan.N, config.patch_weighting, execution.middle_trim, execution.pad_eval)
+    device = device_of(execution.accelerator)
+    precision = resolved_precision(device, execution.precision)
+    with on_device(device):
+        stack = PatternStack(scan)
+        module = _module_for(trained, scan, precision)
+        rows = _rows(scan, stack, config, trained.config.model.gridsize, seed)
+        _LOG.debug(
+            "%d groups of %d of %d frames of %d x %d; %d passes on %s; canvas %d x %d at %s",
+            *rows.shape,
+            len(scan),
+            scan.N,
+            scan.N,
+            passes,
+            device,
+            *canvas.shape,
+            canvas.origin,
+        )
+        runner = _Runner(module, stack, rows, counting, precision, execution, trained.config.batch_size)
+        with progress_bar(execution.enable_progress_bar) as bar:
+            task = bar.add_task("reconstruction", total=1.0, note="")
+
+            def report(share: float) -> None:
+                bar.update(task, completed=share)
+                if progress is not None:
+                    progress(share)
+
+            for index in range(passes):
+                runner.run(index, passes, report)
+        mosaic = runner.mosaic
+        image, coverage = (
+            emptied_outside(on_canvas(array.numpy(), mosaic.origin, canvas), canvas, inner)
+            for array in (mosaic.image(), mosaic.coverage())
+        )
+        result = (image * np.float32(_object_scale(module, scan, stack, trained))).astype(np.complex64)
+        seconds = time.perf_counter() - began
+        probe = _file_probe(module, scan, trained)
+        sigma = module.model.gaussian_smoothing_sigma
+        residual = _residual(result, probe, scan, stack, canvas, sigma)
+    return Reconstruction(
+        object=cut_to(result, canvas, inner),
+        coverage=cut_to(coverage, canvas, inner),
+        canvas=inner,
+        positions=scan.positions,
+        residual=residual,
+        probe=probe if probe.ndim == 2 or len(probe) > 1 else probe[0],
+        seconds={"network": runner.clock.network, "stitching": runner.clock.stitching, "total": seconds},
+        gridsize=trained.config.model.gridsize,
+        smoothing_sigma=sigma,
+    )
+
+
+def _rows(
+    scan: Scan, stack: PatternStack, config: InferenceConfig, gridsize: int, seed: int
+) -> NDArray[np.int64]:
+    """The groups (group, member) of frame numbers that are reconstructed."""
+    frames = scan.subsample(
+        config.n_subsample, seed if config.subsample_seed is None else config.subsample_seed
+    )
+    rows = frames[
+        group(
+            scan.positions[frames],
+            gridsize,
+            n_groups=config.n_groups,
+            seed=seed,
+            **neighbour_options(config, gridsize),
+        ).indices
+    ]
+    rows = without_far_members(stack.centres, rows, scan.N, "reconstruction")
+    if config.n_groups is None:
+        _report_left_out(frames, rows)
+    return rows
+
+
+def _report_left_out(frames: NDArray[np.int64], rows: NDArray[np.int64]) -> None:
+    """A warning where frames that were to be reconstructed are in no group."""
+    missing = len(np.setdiff1d(frames, rows))
+    if missing:
+        _LOG.warning(
+            "%d of %d frames are in no group, so the image is empty where they alone saw the object: widen "
+            "the limits of neighbours, or use a model of gridsize 1",
+            missing,
+            len(frames),
+        )
+
+
+def _refuse_other_network(asked: ModelConfig, trained: ModelConfig) -> None:
+    """The archive says what the network is; a config may repeat it or leave it at the defaults."""
+    wrong = [
+        f"{item.name}={getattr(asked, item.name)!r} (the archive's is {getattr(trained, item.name)!r})"
+        for item in fields(ModelConfig)
+        if getattr(asked, item.name) not in (item.default, getattr(trained, item.name))
+    ]
+    if wrong:
+        raise TensorFlowRunError(
+            f"the configuration asks for another network than the archive holds: {', '.join(wrong)}: "
+            "leave these out, or open an archive of such a network"
+        )
+
+
+def _passes(wanted: int | None, module: PtychoPINN) -> int:
+    if wanted is None:
+        return DEFAULT_PASSES if module.network.restarts else 1
+    if wanted > 1 and not module.network.restarts:
+        raise TensorFlowRunError(
+            f"overlap_passes={wanted} was given, but the network {module.model.architecture!r} "
+            "cannot start from a known "
+            "image: use 1 pass, or a model with architecture 'unrolled' or 'refined'"
+        )
+    return wanted
+
+
+def _module_for(trained: TrainedModel, scan: Scan, precision: str) -> PtychoPINN:
+    """The model with the scan's probe, or its own where that was trained; a copy."""
+    source = trained.module
+    module = PtychoPINN(source.model, probe_modes(scan.probe), 1.0, precision=network_precision(precision))
+    read_weights(module.network, write_weights(source.network))
+    if trained.probe_trained:
+        module.restore(_unmasked_probe(source), 0.0, 1.0)
+    return module
+
+
+def _unmasked_probe(module: PtychoPINN) -> NDArray[np.complex64]:
+    return np.ascontiguousarray(module.probe_parts.value.numpy()).view(np.complex64)[..., 0]
+
+
+def _norm(probe: NDArray[np.complexfloating]) -> float:
+    return float(np.sqrt(np.sum(np.abs(np.asarray(probe, np.complex128)) ** 2)))
+
+
+def _object_scale(module: PtychoPINN, scan: Scan, stack: PatternStack, trained: TrainedModel) -> float:
+    """From network units to the object that, with the probe of `_file_probe`, predicts sqrt(counts)."""
+    inside = _norm(_unmasked_probe(module))
+    outside = inside if trained.probe_trained else _norm(scan.probe)
+    return inside / outside * trained.gain / stack.scale
+
+
+def _file_probe(module: PtychoPINN, scan: Scan, trained: TrainedModel) -> NDArray[np.complex64]:
+    if trained.probe_trained:
+        return module.probe.numpy()
+    # The network was given no more than the mask leaves of it.
+    return scan.probe * probe_disk(scan.N) if module.model.probe_mask else scan.probe
+
+
+def _frame_of(corners: NDArray[np.int64], size: int) -> tuple[NDArray[np.int64], tuple[int, int]]:
+    """Origin and shape of the mosaic that holds canvases of this size at these corners (canvas, 2)."""
+    origin = corners.min(0)
+    rows, columns = (int(v) for v in corners.max(0) - origin + size)
+    return origin, (rows, columns)
+
+
+_Kept = tuple[NDArray[Any], ...]
+"""Windows of a batch, their light and, where pixels do not count by that, what they count."""
+
+
+class _Runner:
+    """The passes of a network over the groups of a scan."""
+
+    def __init__(
+        self,
+        module: PtychoPINN,
+        stack: PatternStack,
+        rows: NDArray[np.int64],
+        counting: Counting,
+        precision: str,
+        execution: PyTorchExecutionConfig,
+        batch_size: int,
+    ) -> None:
+        self.module, self.stack, self.rows, self.counting = module, stack, rows, counting
+        self.precision, self.execution = precision, execution
+        self.batch_size = execution.inference_batch_size or batch_size
+        self.size = canvas_size(stack.centres, rows, stack.N)
+        self.window = Window.of(module.probe.numpy(), self.size, counting)
+        self.corners = stack.centres[rows].min(1) - stack.N // 2
+        self.origin, self.shape = _frame_of(self.corners, self.size)
+        self.mosaic = Mosaic(self.origin, self.shape)
+        self.clock = _Clock()
+        self._windows = BatchFunction(self._network, compiled=execution.compile)
+
+    def _network(
+        self, asked: bool, batch: dict[str, tf.Tensor], start: tf.Tensor | None = None
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """The windows of a batch, their light, and if `asked` what they count, else again their light."""
+        canvases, optics = self.module(batch, canvas=self.size, start=start)
+        light = self.window.cut(optics.coverage)
+        weight = self.window.cut(self.counting.weights(optics)) if asked else light
+        return self.window.cut(canvases), light, weight
+
+    def run(self, index: int, passes: int, report: Callable[[float], None]) -> None:
+        """One pass; the first brings the groups to one phase, later ones start from the image so far and keep
+        its phase.
+
+        Phases agree, and passes start, by what the light tells; only the last pass counts pixels as asked.
+        """
+        known = self.mosaic.image(empty=BACKGROUND) if index else None
+        fresh = Mosaic(self.origin, self.shape)
+        kept: list[_Kept] = []
+        asked = index + 1 == passes and not self.counting.is_plain
+        for part, batch in self._batches():
+            corners = self.corners[part]
+            began = time.perf_counter()
+            start = [] if known is None else [self.mosaic.cut(known, corners, self.size)]
+            window, light, weight = self._windows((asked,), batch, *start)
+            window.numpy()  # waits for a device that works on by itself
+            between = time.perf_counter()
+            if index:
+                fresh.add(window, weight, corners + self.window.first)
+            else:
+                arrays = (window, light, weight) if asked else (window, light)
+                kept.append(tuple(array.numpy() for array in arrays))
+            self.clock.network += between - began
+            self.clock.stitching += time.perf_counter() - between
+            report((index + part.stop / len(self.rows)) / passes)
+        if not index:
+            began = time.perf_counter()
+            self._join(kept, fresh)
+            self.clock.stitching += time.perf_counter() - began
+        _check_finite(fresh.image().numpy(), self.precision)
+        self.mosaic = fresh
+
+    def _join(self, kept: list[_Kept], mosaic: Mosaic) -> None:
+        windows, light, *asked = (np.concatenate(arrays) for arrays in zip(*kept, strict=True))
+        kept.clear()
+        _check_finite(windows, self.precision)
+        corners = self.corners + self.window.first
+        windows *= agreeing_phases(windows, light, corners)[:, None, None]
+        weights = asked[0] if asked else light
+        for start in range(0, len(windows), self.batch_size):
+            part = slice(start, start + self.batch_size)
+            mosaic.add(tf.constant(windows[part]), tf.constant(weights[part]), corners[part])
+
+    def _batches(self) -> Iterator[tuple[slice, dict[str, tf.Tensor]]]:
+        starts = range(0, len(self.rows), self.batch_size)
+        parts = [slice(start, min(start + self.batch_size, len(self.rows))) for start in starts]
+        workers, ahead = self.execution.num_workers, self.execution.prefetch_factor or 1
+        gathered = prefetched(lambda part: self.stack.batch(self.rows[part]), parts, workers, ahead)
+        for part, patterns in zip(parts, gathered, strict=True):
+            yield part, {name: tf.convert_to_tensor(array) for name, array in patterns.items()}
+
+
+def _check_finite(image: NDArray[np.complex64], precision: str) -> None:
+    if not np.isfinite(image).all():
+        raise NotFiniteError(
+            f"the network made numbers that are not finite, in precision {precision!r}: "
+            + (
+                "float16 holds none above 65504, so choose 'bf16-mixed' or '32-true'"
+                if precision == "16-mixed"
+                else "its weights may have diverged, so train it again with a lower learning rate"
+            )
+        )
+
+
+def _residual(
+    image: NDArray[np.complex64],
+    probe: NDArray[np.complex64],
+    scan: Scan,
+    stack: PatternStack,
+    canvas: Canvas,
+    smoothing_sigma: float,
+) -> float:
+    """R over all frames, by the forward model of TensorFlow."""
+    modes = tf.constant(probe_modes(probe).astype(np.complex64))
+    mosaic, whole = Mosaic(canvas.origin, canvas.shape), tf.constant(image)
+    misfit = energy = 0.0
+    for start in range(0, len(stack), 64):
+        batch = stack.batch(np.arange(start, min(start + 64, len(stack)))[:, None])
+        patches = mosaic.cut(whole, batch["centres"][:, 0] - scan.N // 2, scan.N)
+        probes = fourier_shift(modes, tf.constant(batch["fractions"][:, 0]))
+        field = tf.signal.fft2d(smoothed(probes * patches[:, None], smoothing_sigma)) / scan.N
+        intensity = tf.reduce_sum(tf.math.real(field) ** 2 + tf.math.imag(field) ** 2, 1)
+        predicted = tf.signal.fftshift(tf.sqrt(intensity), axes=(-2, -1)).numpy()
+        measured = batch["amplitude"][:, 0] / np.float32(stack.scale)
+        misfit += float(np.sum((predicted - measured) ** 2, dtype=np.float64))
+        energy += float(np.sum(measured**2, dtype=np.float64))
+    return float(np.sqrt(misfit / energy))

@@ -1,0 +1,156 @@
+"""From groups to one image: windows are brought to one global phase and added up on the device.
+
+A network sees patterns, and a pattern does not tell the global phase of its object; so each group's canvas
+has its own. `pinn_data.stitching.phase_factors` finds the factors that make overlapping windows agree.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import attrs
+import numpy as np
+import tensorflow as tf
+from numpy.typing import ArrayLike, NDArray
+from pinn_data.stitching import phase_factors
+
+from pinn_tf.errors import TensorFlowRunError
+from pinn_tf.patches import place
+from pinn_tf.physics import GroupOptics
+
+__all__ = ["Counting", "Mosaic", "Window", "agreeing_phases"]
+
+# Pixels where no probe reaches this fraction of its maximum add nothing that can be seen, and are not kept.
+_FAINT = 1e-3
+
+
+@attrs.frozen
+class Counting:
+    """How much the pixels of a patch count in the image.
+
+    N : pixels along one side of a patch
+    size : only the central size x size pixels count; of an odd size, pixel N/2 is the middle
+    weighting : 'probe': by the intensity of the probe; 'uniform': all of them alike
+    """
+
+    N: int
+    size: int
+    weighting: Literal["probe", "uniform"] = "probe"
+
+    @classmethod
+    def of(cls, N: int, weighting: Literal["probe", "uniform"], middle_trim: int, pad_eval: bool) -> Counting:
+        """The counting of a configuration: with `pad_eval` the central half of a patch counts at most, the
+        rest is room for the probe's tails; a `middle_trim` above 0 says how many pixels.
+
+        Raises TensorFlowRunError for a trim larger than a patch.
+        """
+        if middle_trim > N:
+            raise TensorFlowRunError(
+                f"middle_trim={middle_trim} was given, but a patch has {N} x {N} pixels: give 1 to {N}, or 0 "
+                "for all of them"
+            )
+        return cls(N, min(middle_trim or N, N // 2 if pad_eval else N), weighting)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether all pixels count, by the probe's intensity: weights are then the coverage of a group."""
+        return self.weighting == "probe" and self.size == self.N
+
+    @property
+    def centre(self) -> slice:
+        """Rows, and columns, of a patch that count."""
+        first = self.N // 2 - self.size // 2
+        return slice(first, first + self.size)
+
+    def weights(self, optics: GroupOptics) -> tf.Tensor:
+        """(group, M, M): the sum of the weights of a group's patches on its canvas."""
+        if self.is_plain:
+            return optics.coverage
+        counts = np.zeros((self.N, self.N), np.float32)
+        counts[self.centre, self.centre] = 1
+        light = optics.relative_intensity
+        each = tf.ones_like(light) if self.weighting == "uniform" else light
+        return place(each * counts, optics.indices, optics.canvas)
+
+
+@attrs.frozen
+class Window:
+    """The part of every canvas that counts, or is lit: `size` pixels from (`first`, `first`) on."""
+
+    first: int
+    size: int
+
+    @classmethod
+    def of(cls, probe: ArrayLike, canvas: int, counting: Counting | None = None) -> Window:
+        """probe : (mode, N, N) complex; canvas : pixels along one side of the canvases; counting : default by
+        the probe."""
+        modes = np.asarray(probe)
+        intensity = (modes.real**2 + modes.imag**2).sum(0)
+        lit = intensity > _FAINT * intensity.max()
+        if counting is not None and counting.weighting == "uniform":
+            lit[counting.centre, counting.centre] = True
+        (where,) = np.nonzero(lit.any(0) | lit.any(1))
+        first, last = int(where.min()), int(where.max()) + 1
+        # A shift by the fraction of a position may light one more pixel.
+        first, last = max(0, first - 1), min(modes.shape[-1], last + 1)
+        size = last - first + canvas - modes.shape[-1]
+        if size % 2:  # an even window has a pixel in its middle; it grows where there is room
+            first, size = (first, size + 1) if first + size < canvas else (first - 1, size + 1)
+        return cls(first, size)
+
+    def cut(self, canvases: tf.Tensor) -> tf.Tensor:
+        end = self.first + self.size
+        return canvases[..., self.first : end, self.first : end]
+
+
+def agreeing_phases(
+    windows: NDArray[np.complex64], weights: NDArray[np.float32], corners: NDArray[np.int64]
+) -> NDArray[np.complex64]:
+    """Unit factors (window,) after which overlapping windows agree.
+
+    windows, weights : (window, m, m); corners : (window, 2) object pixel of each window's pixel (0, 0)
+    """
+    return phase_factors(windows, corners + windows.shape[-1] // 2, weights).astype(np.complex64)
+
+
+class Mosaic:
+    """A weighted mean that grows on the device.
+
+    origin : (y, x) object pixel of its pixel (0, 0); shape : (rows, columns)
+    """
+
+    def __init__(self, origin: ArrayLike, shape: tuple[int, int]) -> None:
+        self.origin = np.asarray(origin, np.int64)
+        self.shape = shape
+        # Real and imaginary part of the total, and its weight: one scatter adds to all of them, in place.
+        self._sums = tf.Variable(tf.zeros((shape[0] * shape[1], 3)), trainable=False)
+
+    def _indices(self, corners: NDArray[np.int64], size: int) -> NDArray[np.int64]:
+        steps = np.arange(size)
+        local = corners - self.origin
+        rows = (local[:, 0, None] + steps) * self.shape[1]
+        return (rows[:, :, None] + (local[:, 1, None] + steps)[:, None, :]).ravel()
+
+    def add(self, windows: tf.Tensor, weights: tf.Tensor, corners: NDArray[np.int64]) -> None:
+        """windows, weights : (window, m, m); corners : (window, 2) int64 object pixels. All of it must lie
+        inside."""
+        parts = [tf.math.real(windows) * weights, tf.math.imag(windows) * weights, weights]
+        values = tf.reshape(tf.stack(parts, -1), [-1, 3])
+        self._sums.scatter_add(tf.IndexedSlices(values, self._indices(corners, windows.shape[-1])))
+
+    def image(self, empty: complex = 0.0) -> tf.Tensor:
+        """(rows, columns) complex64; `empty` where nothing was added."""
+        real, imaginary, weight = tf.unstack(tf.convert_to_tensor(self._sums), axis=-1)
+        lit = weight > _FAINT**2 * tf.reduce_max(weight)
+        weight = tf.where(lit, weight, tf.ones_like(weight))
+        mean = tf.complex(real / weight, imaginary / weight)
+        return tf.reshape(tf.where(lit, mean, tf.constant(empty, mean.dtype)), self.shape)
+
+    def coverage(self) -> tf.Tensor:
+        """(rows, columns) float32: sum of the weights."""
+        return tf.reshape(self._sums[:, 2], self.shape)
+
+    def cut(self, image: tf.Tensor, corners: NDArray[np.int64], size: int) -> tf.Tensor:
+        """Pieces (window, size, size) of an image of this mosaic's shape."""
+        pieces = tf.gather(tf.reshape(image, [-1]), self._indices(corners, size))
+        return tf.reshape(pieces, [len(corners), size, size])

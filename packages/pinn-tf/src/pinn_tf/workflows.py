@@ -1,0 +1,84 @@
+"""The two things that a user does: train on a scan, and reconstruct a scan. Importing this loads no
+framework."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pinn_data.results import Reconstruction, TrainingResult
+
+from pinn_tf.plain_errors import plain_errors
+from pinn_tf.requirements import require_tensorflow
+
+if TYPE_CHECKING:
+    from pinn_config.configs import InferenceConfig, TrainingConfig
+    from pinn_config.execution import PyTorchExecutionConfig
+    from pinn_data.npz import Scan
+
+__all__ = ["Reconstruction", "TrainingResult", "reconstruct", "train"]
+
+
+def train(
+    scan: Scan,
+    config: TrainingConfig,
+    execution: PyTorchExecutionConfig | None = None,
+    *,
+    validation: Scan | None = None,
+    seed: int = 0,
+    max_seconds: float | None = None,
+) -> TrainingResult:
+    """Train the network of `config.model` on a scan, and write ``config.output_dir/wts.h5.zip``.
+
+    With `execution.enable_checkpointing` the end of every epoch is kept, and the same call after an
+    interruption goes on from there, on a CPU to the same weights to the bit; the best epochs are kept
+    besides.
+
+    execution : how it is done; it is the same class for both backends. None: as `pinn_tf.course` says,
+        which is how this backend was always used
+    max_seconds : the training ends after this time, with a finished learning-rate schedule, if
+        `config.nepochs` do not end it before
+
+    Raises
+    ------
+    TensorFlowMissingError (RuntimeError), ConfigError, TensorFlowRunError (ValueError), NotFiniteError
+    (RuntimeError), PinnDataError (a ValueError: the scan cannot be used, or lacks what the settings need),
+    MemoryError; never a class of TensorFlow or Keras
+    """
+    require_tensorflow()
+    from pinn_tf.training import run_training
+
+    with plain_errors():
+        return run_training(
+            scan, config, execution, validation=validation, seed=seed, max_seconds=max_seconds
+        )
+
+
+def reconstruct(
+    model: Path,
+    scan: Scan,
+    config: InferenceConfig | None = None,
+    execution: PyTorchExecutionConfig | None = None,
+    *,
+    seed: int = 0,
+    progress: Callable[[float], None] | None = None,
+) -> Reconstruction:
+    """The object of a scan from the archive (or its folder) of a training, with whichever backend.
+
+    progress : called with the share that is done, 0 to 1
+
+    Raises
+    ------
+    TensorFlowMissingError (RuntimeError), ArchiveError (ValueError), ArchiveNotFoundError
+    (FileNotFoundError), TensorFlowRunError (ValueError), PinnDataError (a ValueError: the scan cannot be
+    used), MemoryError; never a class of TensorFlow or Keras
+    """
+    require_tensorflow()
+    from pinn_data.verbosity import detailed_logs
+
+    from pinn_tf.reconstruction import run_reconstruction
+
+    wanted = config is not None and config.debug is True
+    with plain_errors(), detailed_logs(wanted, "pinn_tf"):
+        return run_reconstruction(model, scan, config, execution, seed=seed, progress=progress)
