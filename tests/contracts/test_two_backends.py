@@ -1,0 +1,119 @@
+"""What one backend saved the other opens, and it gives the same object: each in a process of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pinn_data.npz import write_scan
+from pinn_data.testing import small_scan
+
+_BACKENDS = ("pytorch", "tensorflow")
+_NETWORKS = [("cnn", 1), ("cnn", 2), ("unet", 2), ("refined", 1), ("refined", 2), ("unrolled", 2)]
+
+# Networks with weights that nobody trained, in archives of this backend: save(architecture, gridsize).
+_SAVE = {
+    "pytorch": """
+import torch
+from pinn_torch.archive import save_model
+from pinn_torch.module import PtychoPINN_Lightning
+
+def save(architecture, gridsize, **model):
+    model = ModelConfig(architecture=architecture, gridsize=gridsize, n_filters_scale=1, **model)
+    name = f"pytorch-{architecture}-{gridsize}" + ("-attention" if model.cbam_encoder else "")
+    torch.manual_seed(gridsize)
+    module = PtychoPINN_Lightning(model, torch.from_numpy(probe_modes(scan.probe)), 2.0)
+    save_model(folder / name, module, TrainingConfig(model=model, neighbor_count=3), None, {})
+
+save("cnn", 1, cbam_encoder=True)
+""",
+    "tensorflow": """
+from pinn_config.execution import PyTorchExecutionConfig
+from pinn_tf.archive import TrainedModel, save_model
+from pinn_tf.module import PtychoPINN
+
+def save(architecture, gridsize):
+    model = ModelConfig(architecture=architecture, gridsize=gridsize, n_filters_scale=1)
+    module = PtychoPINN(model, probe_modes(scan.probe), 2.0, seed=gridsize)
+    config = TrainingConfig(model=model, neighbor_count=3)
+    trained = TrainedModel(module, config, PyTorchExecutionConfig(), {})
+    save_model(folder / f"tensorflow-{architecture}-{gridsize}", trained)
+""",
+}
+_BEGIN = """
+import sys
+from pathlib import Path
+import numpy as np
+from pinn_config.configs import InferenceConfig, ModelConfig, TrainingConfig
+from pinn_data.npz import read_scan
+from pinn_data.probe import probe_modes
+
+folder, networks = Path(sys.argv[1]), {networks}
+scan = read_scan(folder / "scan.npz")
+"""
+_SAVE_ALL = """
+for architecture, gridsize in networks:
+    save(architecture, gridsize)
+"""
+_RECONSTRUCT = """
+from {package}.workflows import reconstruct
+
+assert not any(other in sys.modules for other in {foreign})
+for archive in sorted(folder.glob("*-*")):
+    try:
+        # One pass: what the network says. Passes after it start from rounding, which a scan with little
+        # overlap makes larger: an input that differs by 1e-7 changes three passes at gridsize 1 by 1e-3.
+        config = InferenceConfig(ModelConfig(), neighbor_count=3, overlap_passes=1)
+        found = reconstruct(archive, scan, config)
+    except ValueError as error:
+        (archive / "{backend}.txt").write_text(str(error))
+    else:
+        np.savez(archive / "{backend}.npz", object=found.object, residual=found.residual)
+"""
+_PACKAGES = {"pytorch": "pinn_torch", "tensorflow": "pinn_tf"}
+_FRAMEWORKS = {"pytorch": "torch", "tensorflow": "tensorflow"}
+
+
+def _run(folder: Path, program: str) -> None:
+    begin = _BEGIN.format(networks=_NETWORKS)
+    command = [sys.executable, "-c", begin + program, str(folder)]
+    quiet = {"TF_CPP_MIN_LOG_LEVEL": "2"}
+    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | quiet)
+    assert done.returncode == 0, done.stderr[-3000:]
+
+
+@pytest.fixture(scope="module")
+def archives(tmp_path_factory) -> Path:
+    """A folder with an archive of each network by each backend, and in each what both made of it."""
+    folder = tmp_path_factory.mktemp("archives")
+    write_scan(folder / "scan.npz", small_scan(), unit="counts")
+    for backend in _BACKENDS:
+        _run(folder, _SAVE[backend] + _SAVE_ALL)
+    for backend in _BACKENDS:
+        (other,) = set(_BACKENDS) - {backend}
+        foreign = (_FRAMEWORKS[other], _PACKAGES[other])
+        values = {"package": _PACKAGES[backend], "backend": backend, "foreign": foreign}
+        _run(folder, _RECONSTRUCT.format(**values))
+    return folder
+
+
+@pytest.mark.parametrize(("architecture", "gridsize"), _NETWORKS)
+@pytest.mark.parametrize("wrote", _BACKENDS)
+def test_the_same_archive_gives_the_same_object_by_either_backend(archives, wrote, architecture, gridsize):
+    archive = archives / f"{wrote}-{architecture}-{gridsize}"
+    first, second = (np.load(archive / f"{backend}.npz") for backend in _BACKENDS)
+    difference = np.linalg.norm(first["object"] - second["object"]) / np.linalg.norm(first["object"])
+    assert difference < 1e-4
+    assert first["residual"] == pytest.approx(float(second["residual"]), rel=1e-4)
+
+
+def test_a_layer_of_pytorch_alone_is_named_with_both_backends(archives):
+    archive = archives / "pytorch-cnn-1-attention"
+    assert (archive / "pytorch.npz").exists() and not (archive / "tensorflow.npz").exists()
+    said = (archive / "tensorflow.txt").read_text()
+    for part in ("'pytorch'", "'tensorflow'", "'encoder0/cbam/channel'", "channel_attention"):
+        assert part in said, said
