@@ -14,13 +14,13 @@ from pinn_config.configs import InferenceConfig, ModelConfig, TrainingConfig
 from pinn_config.errors import ConfigError
 from pinn_config.execution import PyTorchExecutionConfig
 from pinn_config.validation import field_types
+from pinn_data.errors import RequestError
 from pinn_data.npz import read_scan, write_scan
 from pinn_data.raw_data import RawData
 from pinn_data.scan import reoriented
 from pinn_torch import components
 from pinn_torch.archive import load_model
 from pinn_torch.components import RESULT_KEYS, reassemble_cdi_image, run_cdi_example, train_cdi_model
-from pinn_torch.errors import TorchRunError
 from pinn_torch.workflows import reconstruct
 from torch_scans import quiet, small_scan
 
@@ -223,7 +223,7 @@ def test_what_is_no_scan_or_no_configuration_is_refused_in_one_sentence(tmp_path
         call({"diff3d": 1}, None, _config(folder))
     with pytest.raises(TypeError, match=r"^test_data is a list, but a Scan"):
         call(small_scan(), [1], _config(folder))
-    with pytest.raises(TorchRunError, match=r"^there is no train_data: give a scan, or name its NPZ file"):
+    with pytest.raises(RequestError, match=r"^there is no train_data: give a scan, or name its NPZ file"):
         call(None, None, _config(folder, train_data_file=Path()))
     with pytest.raises(FileNotFoundError, match=r"nowhere\.npz"):
         call("nowhere.npz", None, _config(folder))
@@ -236,12 +236,12 @@ def test_what_is_no_scan_or_no_configuration_is_refused_in_one_sentence(tmp_path
 
 def test_a_request_for_an_image_that_cannot_be_made_is_refused_before_training(tmp_path):
     config = _config(tmp_path / "out")
-    with pytest.raises(TorchRunError, match="do_stitching=True was given without test_data"):
+    with pytest.raises(RequestError, match="do_stitching=True was given without test_data"):
         run_cdi_example(small_scan(), None, config, do_stitching=True)
     for M in (-2, 65):
-        with pytest.raises(TorchRunError, match=f"M={M} was given, but it must be 0 to N=64"):
+        with pytest.raises(RequestError, match=f"M={M} was given, but it must be 0 to N=64"):
             run_cdi_example(small_scan(), small_scan(), config, M=M, do_stitching=True)
-    with pytest.raises(TorchRunError, match="there is no test_data"):
+    with pytest.raises(RequestError, match="there is no test_data"):
         reassemble_cdi_image(None, config)
     assert not config.output_dir.exists()
 

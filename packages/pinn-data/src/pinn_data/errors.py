@@ -60,6 +60,10 @@ class LabelError(PinnDataError):
     """A scan comes without an object that can be learned from."""
 
 
+class RequestError(PinnDataError):
+    """Something was asked for that the scans at hand do not allow."""
+
+
 class PositionError(PinnDataError):
     """Scan positions are unusable, or lie where they cannot be served."""
 

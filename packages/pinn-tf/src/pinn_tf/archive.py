@@ -27,7 +27,7 @@ from pinn_tf.models import models_of
 from pinn_tf.module import PtychoPINN
 from pinn_tf.network import read_weights, write_weights
 
-__all__ = ["TrainedModel", "load_model", "save_model"]
+__all__ = ["TrainedModel", "in_float32", "load_model", "save_model"]
 
 _NETWORK = "diffraction_to_obj"
 _NATIVE = "model.keras"
@@ -138,6 +138,19 @@ def _trained_model(archive: Archive, path: Path) -> TrainedModel:
         raise ModelArchiveError(
             f"{path} lacks {missing}: open an archive that this version wrote, or train again"
         ) from missing
+    weights = archive.models[_NETWORK].weights
+    return TrainedModel(
+        _module(config, weights, probe, log_scale, trained_scale), config, execution, dict(archive.provenance)
+    )
+
+
+def _module(
+    config: TrainingConfig,
+    weights: Mapping[str, np.ndarray],
+    probe: np.ndarray,
+    log_scale: float,
+    trained_scale: float,
+) -> PtychoPINN:
     module = PtychoPINN(
         config.model,
         probe,
@@ -146,6 +159,21 @@ def _trained_model(archive: Archive, path: Path) -> TrainedModel:
         probe_trainable=config.probe_trainable,
         intensity_scale_trainable=config.intensity_scale_trainable,
     )
-    read_weights(module.network, archive.models[_NETWORK].weights)
+    read_weights(module.network, weights)
     module.restore(probe, log_scale, trained_scale)
-    return TrainedModel(module, config, execution, dict(archive.provenance))
+    return module
+
+
+def in_float32(trained: TrainedModel) -> TrainedModel:
+    """The same model as its archive would give it back: what was trained in bfloat16 runs in float32."""
+    module = trained.module
+    if module.network.precision == "float32":
+        return trained
+    again = _module(
+        trained.config,
+        write_weights(module.network),
+        _complex(module.probe_parts.numpy()),
+        float(module.log_intensity_scale.numpy()),
+        module.training_intensity_scale,
+    )
+    return attrs.evolve(trained, module=again)

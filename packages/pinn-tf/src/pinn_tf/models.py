@@ -23,6 +23,7 @@ on its company in a batch.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,7 @@ from pinn_tf.errors import TensorFlowRunError
 from pinn_tf.group_batches import group_batches
 from pinn_tf.module import PtychoPINN
 from pinn_tf.patches import extract, patch_indices
+from pinn_tf.plain_errors import plain_errors
 
 __all__ = ["GroupModel", "GroupReconstruction", "models_of"]
 
@@ -170,12 +172,14 @@ class GroupModel(keras.Model):
         Of `pinn_data.grouped_images.GroupedImages`, which a container's ``X`` is, no more than a few batches
         are made at a time.
 
-        Raises TensorFlowRunError (a ValueError) for inputs that do not fit.
+        Raises TensorFlowRunError (a ValueError) for inputs that do not fit; never a class of TensorFlow or
+        Keras.
         """
         inputs = self._fitting(x, lazily=True)
         if isinstance(inputs, list) and isinstance(inputs[0], GroupedImages):
             inputs, batch_size = group_batches(inputs[0], np.asarray(inputs[1]), batch_size or 32), None
-        return super().predict(inputs, batch_size, *args, **options)
+        with plain_errors():
+            return super().predict(inputs, batch_size, *args, **options)
 
     def export_saved_model(self, path: str | Path) -> None:
         """Write a TensorFlow SavedModel that runs without this package, for inference: its signature
@@ -235,9 +239,9 @@ class GroupModel(keras.Model):
         for name, shape, want in zip(_INPUTS, shapes, [(N, N, C), (1, 2, C)], strict=True):
             if not shape.is_compatible_with((None, *want)) or shape[0] == 0:
                 raise TensorFlowRunError(
-                    f"{name} has the shape {shape}, but [B, {', '.join(map(str, want))}] is needed for this "
-                    f"model of N={N} and gridsize={self.module.model.gridsize}: group the patterns as for "
-                    "its training"
+                    f"{name} has the shape {shape}{_settings(shape)}, but [B, {', '.join(map(str, want))}] "
+                    f"is needed for this model of N={N} and gridsize={self.module.model.gridsize}: group the "
+                    "patterns as for its training, or open a model that was trained for these"
                 )
         if not shapes[0][:1].is_compatible_with(shapes[1][:1]):
             raise TensorFlowRunError(
@@ -255,6 +259,14 @@ def _floats(values: Any) -> Any:
         return values if values.dtype.is_floating else tf.cast(values, tf.float32)
     array = np.asarray(values)
     return array if np.issubdtype(array.dtype, np.floating) else array.astype(np.float32)
+
+
+def _settings(shape: tf.TensorShape) -> str:
+    """For which N and gridsize patterns of this shape were grouped, in words; nothing if for none."""
+    if shape.rank != 4 or shape[1] is None or shape[1] != shape[2] or not shape[3]:
+        return ""
+    gridsize = math.isqrt(shape[3])
+    return f" (N={shape[1]}, gridsize={gridsize})" if gridsize**2 == shape[3] else ""
 
 
 def _check_positions(positions: np.ndarray, N: int) -> None:

@@ -61,9 +61,12 @@ class Learned:
         archive = save_model(folder, self.trained)
         if self.resume is not None:
             self.resume.finished()
-        shapes = self.trained.module.network.description.parameters().values()
-        parameters = sum(map(math.prod, shapes))
-        return TrainingResult(archive, self.history, self.seconds, parameters, self.resumed_after)
+        return TrainingResult(archive, self.history, self.seconds, self.parameters, self.resumed_after)
+
+    @property
+    def parameters(self) -> int:
+        """Trained numbers of the network."""
+        return sum(map(math.prod, self.trained.module.network.description.parameters().values()))
 
 
 def run_training(

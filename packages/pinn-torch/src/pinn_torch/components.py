@@ -1,33 +1,7 @@
 """The workflow functions of the specification (sections 4.5 and 4.8): train, stitch, and both.
 
-They take scans in any form (:func:`pinn_data.raw_data.scan_of`) and return one dictionary of results, the
-same for every backend:
-
-============================  ================================================================================
-key                           value
-============================  ================================================================================
-``backend``                   ``'pytorch'``
-``bundle_path``               the archive ``wts.h5.zip``
-``history``                   ``{'train_loss': [...], 'val_loss': [...] or None}``, one value an epoch
-``history_epochs``            epochs that were trained
-``models``                    ``{'diffraction_to_obj': model, 'autoencoder': model}``
-``model_instance``            the model ``diffraction_to_obj`` (`pinn_torch.models`)
-``intensity_scale``           learned factor from network amplitudes to sqrt(photons)
-``parameters``                trained numbers of the network
-``training_seconds``          of the training
-``object``                    (H, W) complex64, the stitched image
-``amplitude``, ``phase``      (H, W) float32, its modulus and its argument in rad
-``coverage``                  (H, W) float32, weight that each pixel got; 0: nothing is known
-``canvas_origin``             (y, x), object pixel of the image's pixel (0, 0)
-``positions``                 (n, 2) float64 as (y, x), object pixels
-``probe``                     ([modes,] N, N) complex64
-``residual``                  R of all frames
-``gridsize``                  of the network
-``reconstruction_seconds``    from the arrays to the image
-============================  ================================================================================
-
-The keys from ``object`` on are None where nothing was stitched, and those from ``history`` to
-``training_seconds`` where nothing was trained. Importing this module loads no framework.
+They take scans in any form (:func:`pinn_data.raw_data.scan_of`) and return the dictionary of results of
+`pinn_data.workflow_results`, the same for every backend. Importing this module loads no framework.
 """
 
 from __future__ import annotations
@@ -36,7 +10,6 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-import attrs
 import numpy as np
 from numpy.typing import NDArray
 from pinn_config import legacy
@@ -44,12 +17,12 @@ from pinn_config.bridge import update_legacy_dict
 from pinn_config.configs import InferenceConfig, TrainingConfig
 from pinn_config.execution import PyTorchExecutionConfig
 from pinn_data.npz import Scan
-from pinn_data.raw_data import scan_of
-from pinn_data.scan import reoriented
+from pinn_data.workflow_results import RESULT_KEYS, STITCHED_KEYS, stitching_results, training_results
+from pinn_data.workflow_scans import check_window, given_scan, inference_config, turned, two_scans
 
-from pinn_torch.errors import TorchRunError
+from pinn_torch.archive_backend import BACKEND
 from pinn_torch.requirements import require_torch
-from pinn_torch.workflows import Reconstruction, TrainingResult, reconstruct, train
+from pinn_torch.workflows import reconstruct, train
 
 __all__ = [
     "RESULT_KEYS",
@@ -59,30 +32,6 @@ __all__ = [
     "train_cdi_model",
     "train_cdi_model_torch",
 ]
-
-_TRAINED = (
-    "history",
-    "history_epochs",
-    "models",
-    "model_instance",
-    "intensity_scale",
-    "parameters",
-    "training_seconds",
-)
-_STITCHED = (
-    "object",
-    "amplitude",
-    "phase",
-    "coverage",
-    "canvas_origin",
-    "positions",
-    "probe",
-    "residual",
-    "gridsize",
-    "reconstruction_seconds",
-)
-RESULT_KEYS = ("backend", "bundle_path", *_TRAINED, *_STITCHED)
-"""The keys of every dictionary of results."""
 
 Image = NDArray[np.float32] | None
 
@@ -120,35 +69,29 @@ def run_cdi_example(
     Returns
     -------
     amplitude, phase : (H, W) float32, or None and None without stitching
-    results : see the table of this module
+    results : see the table of `pinn_data.workflow_results`
 
     Raises
     ------
     PinnDataError (a ValueError)
-        A scan cannot be used, or lacks what the settings need; `train_data` or `test_data` is no scan (then
-        a TypeError, too).
+        A scan cannot be used, or lacks what the settings need; there is none to train on or to stitch; M is
+        out of range; `train_data` or `test_data` is no scan (then a TypeError, too).
     TorchRunError (a ValueError)
-        There is no scan to train on or to stitch; M is out of range; what `workflows.train` and
-        `workflows.reconstruct` refuse.
+        What `workflows.train` and `workflows.reconstruct` refuse.
     ConfigError, TorchMissingError (a RuntimeError), NotFiniteError (a RuntimeError)
     """
     _bridge(config, TrainingConfig)
-    train_scan, test_scan = _two_scans(train_data, test_data, config)
-    if do_stitching:
-        if test_scan is None:
-            raise TorchRunError(
-                "do_stitching=True was given without test_data: give the scan to reconstruct, or "
-                "do_stitching=False"
-            )
-        _check_window(M, test_scan)
+    train_scan, test_scan = two_scans(train_data, test_data, config, stitched=do_stitching, M=M)
     turn = {"flip_x": flip_x, "flip_y": flip_y, "transpose": transpose}
-    train_scan = _turned(train_scan, **turn)
-    test_scan = None if test_scan is None else _turned(test_scan, **turn)
+    train_scan = turned(train_scan, **turn)
+    test_scan = None if test_scan is None else turned(test_scan, **turn)
     results = _trained(train_scan, test_scan, config, execution_config, seed, max_seconds)
     if not do_stitching or test_scan is None:
         return None, None, results
-    stitched = _stitched(results["bundle_path"], test_scan, _inference(config), M, execution_config, seed)
-    results |= {key: stitched[key] for key in _STITCHED}
+    stitched = _stitched(
+        results["bundle_path"], test_scan, inference_config(config), M, execution_config, seed
+    )
+    results |= {key: stitched[key] for key in STITCHED_KEYS}
     return results["amplitude"], results["phase"], results
 
 
@@ -163,7 +106,7 @@ def train_cdi_model(
 ) -> dict[str, Any]:
     """The results of a training, as those of `run_cdi_example` without stitching."""
     _bridge(config, TrainingConfig)
-    train_scan, test_scan = _two_scans(train_data, test_data, config)
+    train_scan, test_scan = two_scans(train_data, test_data, config)
     return _trained(train_scan, test_scan, config, execution_config, seed, max_seconds)
 
 
@@ -195,12 +138,12 @@ def reassemble_cdi_image(
     may lack is said by `pinn_torch.workflows.reconstruct`.
     """
     _bridge(config, (TrainingConfig, InferenceConfig))
-    scan = scan_of(_given(test_data, config.test_data_file, "test_data"), "test_data")
-    _check_window(M, scan)
-    scan = _turned(scan, flip_x=flip_x, flip_y=flip_y, transpose=transpose, scale=coord_scale)
+    scan = given_scan(test_data, config.test_data_file, "test_data")
+    check_window(M, scan)
+    scan = turned(scan, flip_x=flip_x, flip_y=flip_y, transpose=transpose, scale=coord_scale)
     if bundle_path is None:
         bundle_path = config.model_path if isinstance(config, InferenceConfig) else config.output_dir
-    inference = config if isinstance(config, InferenceConfig) else _inference(config)
+    inference = config if isinstance(config, InferenceConfig) else inference_config(config)
     results = _stitched(Path(bundle_path), scan, inference, M, execution_config, seed)
     return results["amplitude"], results["phase"], results
 
@@ -214,53 +157,6 @@ def _bridge(config: Any, kinds: type | tuple[type, ...]) -> None:
         )
     update_legacy_dict(legacy.cfg, config)
     require_torch()
-
-
-def _given(data: Any, file: Path | None, what: str) -> Any:
-    """`data`, or the file that the configuration names; ``Path()`` names none."""
-    if data is not None:
-        return data
-    if file is None or file == Path():
-        raise TorchRunError(
-            f"there is no {what}: give a scan, or name its NPZ file in the configuration "
-            f"({what.removesuffix('_data')}_data_file)"
-        )
-    return file
-
-
-def _two_scans(train_data: Any, test_data: Any, config: TrainingConfig) -> tuple[Scan, Scan | None]:
-    train_scan = scan_of(_given(train_data, config.train_data_file, "train_data"), "train_data")
-    if test_data is None and config.test_data_file in (None, Path()):
-        return train_scan, None
-    return train_scan, scan_of(_given(test_data, config.test_data_file, "test_data"), "test_data")
-
-
-def _turned(scan: Scan, *, scale: float = 1.0, **flips: bool) -> Scan:
-    if scale == 1 and not any(flips.values()):
-        return scan
-    return attrs.evolve(
-        scan,
-        positions=reoriented(scan.positions, scale=scale, **flips),
-        positions_start=reoriented(scan.positions_start, scale=scale, **flips),
-    )
-
-
-def _check_window(M: int | None, scan: Scan) -> None:
-    if M is not None and not 0 <= M <= scan.N:
-        raise TorchRunError(
-            f"M={M} was given, but it must be 0 to N={scan.N}: the central M x M pixels of each patch are "
-            "stitched (0: all)"
-        )
-
-
-def _inference(config: TrainingConfig) -> InferenceConfig:
-    """The reconstruction that belongs to a training: all frames, grouped by the same rule."""
-    shared = {f.name for f in dataclasses.fields(InferenceConfig)} & {
-        f.name for f in dataclasses.fields(TrainingConfig)
-    }
-    # How many groups and frames to learn from does not say how much to reconstruct.
-    shared -= {"n_groups", "n_images", "n_subsample", "subsample_seed"}
-    return InferenceConfig(**{name: getattr(config, name) for name in shared})
 
 
 def _trained(
@@ -277,31 +173,17 @@ def _trained(
 
     trained = load_model(result.archive)
     restore_legacy_dict(trained)
-    models = models_of(trained)
-    epochs = int(trained.provenance["epochs"])
-    return dict.fromkeys(RESULT_KEYS) | {
-        "backend": "pytorch",
-        "bundle_path": result.archive,
-        "history": _history(result, epochs, validation is not None),
-        "history_epochs": epochs,
-        "models": models,
-        "model_instance": models["diffraction_to_obj"],
-        "intensity_scale": trained.intensity_scale,
-        "parameters": result.parameters,
-        "training_seconds": result.seconds,
-    }
-
-
-def _history(result: TrainingResult, epochs: int, validated: bool) -> dict[str, list[float] | None]:
-    """One value an epoch: the mean of its records (a training of many short epochs has fewer records)."""
-    losses: dict[int, list[float]] = {}
-    for row in result.history:
-        losses.setdefault(min(row["epoch"], epochs - 1), []).append(row["train_loss"])
-    validation = [row["val_loss"] for row in result.history if row["val_loss"] is not None]
-    return {
-        "train_loss": [float(np.mean(losses[epoch])) for epoch in sorted(losses)],
-        "val_loss": validation if validated else None,
-    }
+    return training_results(
+        BACKEND,
+        result.archive,
+        models_of(trained),
+        rows=result.history,
+        epochs=int(trained.provenance["epochs"]),
+        validated=validation is not None,
+        intensity_scale=trained.intensity_scale,
+        parameters=result.parameters,
+        seconds=result.seconds,
+    )
 
 
 def _stitched(
@@ -315,18 +197,5 @@ def _stitched(
     execution = execution or PyTorchExecutionConfig()
     if M and execution.middle_trim == 0:
         execution = dataclasses.replace(execution, middle_trim=M)
-    found: Reconstruction = reconstruct(bundle, scan, config, execution, seed=seed)
-    return dict.fromkeys(RESULT_KEYS) | {
-        "backend": "pytorch",
-        "bundle_path": bundle,
-        "object": found.object,
-        "amplitude": np.abs(found.object),
-        "phase": np.angle(found.object),
-        "coverage": found.coverage,
-        "canvas_origin": found.canvas.origin,
-        "positions": found.positions,
-        "probe": found.probe,
-        "residual": found.residual,
-        "gridsize": found.gridsize,
-        "reconstruction_seconds": found.seconds["total"],
-    }
+    found = reconstruct(bundle, scan, config, execution, seed=seed)
+    return stitching_results(BACKEND, bundle, found)

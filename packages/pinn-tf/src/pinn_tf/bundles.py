@@ -1,0 +1,96 @@
+"""A model archive opened for a client: the model, and the legacy dictionary as it was when it was trained.
+
+`pinn_tf.archive.load_model` opens an archive without touching anything; this is the loader of the
+specification (sections 4.2 and 4.6), which historical code expects to overwrite ``params.cfg``. Importing
+this module loads no framework.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pinn_config import legacy
+from pinn_config.bridge import dataclass_to_legacy_dict
+
+from pinn_tf.errors import ModelNameError, ModelPathError
+from pinn_tf.plain_errors import plain_errors
+from pinn_tf.requirements import require_tensorflow
+
+if TYPE_CHECKING:
+    from pinn_tf.archive import TrainedModel
+
+__all__ = ["MODEL_NAMES", "load_inference_bundle", "models_of", "restore_legacy_dict"]
+
+MODEL_NAMES = ("autoencoder", "diffraction_to_obj")
+
+# Where the training was done says nothing about where this process reads and writes.
+_PLACES = ("train_data_file_path", "test_data_file_path", "output_prefix")
+
+
+def load_inference_bundle(
+    bundle_dir: str | os.PathLike[str], model_name: str = "diffraction_to_obj"
+) -> tuple[Any, dict[str, Any]]:
+    """A trained model, and the legacy dictionary that belongs to it, which is now in force.
+
+    bundle_dir : a folder that holds ``wts.h5.zip``, that file, or a folder that it was unpacked to
+    model_name : ``'diffraction_to_obj'`` or ``'autoencoder'``
+
+    Side effect: `pinn_config.legacy.cfg` (``ptycho.params.cfg``) holds what the training was configured with,
+    ``N``, ``gridsize``, ``intensity_scale.trainable`` and all, and the learned ``intensity_scale``; the paths
+    of the training are left out, so files and ``output_prefix`` stay those of this process. Whoever
+    reconstructs with another configuration bridges it after loading.
+
+    Returns
+    -------
+    model, params
+        `model` is a `pinn_tf.models.GroupModel`, `params` a copy of the dictionary. Then
+        ``model.predict([X * params['intensity_scale'], local_offsets])``.
+
+    Raises
+    ------
+    ModelPathError (a ValueError and a FileNotFoundError)
+        There is nothing at `bundle_dir`.
+    ArchiveNotFoundError (a FileNotFoundError)
+        There is no archive in the folder.
+    ArchiveError, ModelArchiveError (a ValueError)
+        The archive is damaged, or of another backend and cannot be opened here; then the message names both.
+    ModelNameError (a KeyError)
+        There is no model of that name.
+    TensorFlowMissingError (a RuntimeError); never a class of TensorFlow or Keras
+    """
+    require_tensorflow()
+    from pinn_tf.archive import load_model
+
+    path = Path(bundle_dir)
+    if not path.exists() and path.name != "wts.h5":  # the historical base name of wts.h5.zip
+        raise ModelPathError(
+            f"Model directory does not exist: {path}: give the folder that holds wts.h5.zip, or that file"
+        )
+    with plain_errors():
+        trained = load_model(path)
+        models = models_of(trained)
+    if model_name not in models:
+        raise ModelNameError(
+            f"Model {model_name!r} not found in {path}: available models are {sorted(models)}, choose one "
+            "of them"
+        )
+    restore_legacy_dict(trained)
+    return models[model_name], dict(legacy.cfg)
+
+
+def models_of(trained: TrainedModel) -> dict[str, Any]:
+    """The models of an archive by name (`MODEL_NAMES`); see `pinn_tf.models`."""
+    from pinn_tf import models
+
+    return dict(models.models_of(trained.module))
+
+
+def restore_legacy_dict(trained: TrainedModel) -> None:
+    """Make `pinn_config.legacy.cfg` say what `trained` was trained with."""
+    restored = dataclass_to_legacy_dict(trained.config)
+    for place in _PLACES:
+        restored.pop(place)
+    legacy.cfg.update(restored)
+    legacy.cfg["intensity_scale"] = trained.intensity_scale
