@@ -84,9 +84,9 @@ def test_every_form_of_a_bundle_opens(tmp_path, bundle):
         module = model.module
         found = {name: variable.numpy() for name, variable in module.network.arrays.items()}
         found |= {"probe": module.probe_parts.numpy()}
-        assert same(
-            found | {"log_intensity_scale": module.log_intensity_scale.numpy()}, state_of(archive)
-        ), form
+        assert same(found | {"log_intensity_scale": module.log_intensity_scale.numpy()}, state_of(archive)), (
+            form
+        )
 
 
 def test_the_dictionary_is_as_it_was_for_the_training(bundle):

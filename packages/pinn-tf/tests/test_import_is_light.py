@@ -29,9 +29,13 @@ _LIGHT = (
     "pinn_tf.requirements",
     "pinn_tf.archive_backend",
     "pinn_tf.archived_configs",
+    "pinn_tf.bundles",
+    "pinn_tf.components",
     "pinn_tf.container",
+    "pinn_tf.last_training",
     "pinn_tf.loader",
     "pinn_tf.probe",
+    "pinn_tf.saved_models",
     "ptycho",
     "ptycho.config.config",
     "ptycho.params",
@@ -40,6 +44,9 @@ _LIGHT = (
     "ptycho.probe",
     "ptycho.tf_helper",
     "ptycho.nongrid_simulation",
+    "ptycho.model",
+    "ptycho.model_manager",
+    "ptycho.workflows.components",
 )
 
 

@@ -27,7 +27,7 @@ from pinn_tf.models import models_of
 from pinn_tf.module import PtychoPINN
 from pinn_tf.network import read_weights, write_weights
 
-__all__ = ["TrainedModel", "in_float32", "load_model", "save_model"]
+__all__ = ["TrainedModel", "load_model", "reopened", "save_model"]
 
 _NETWORK = "diffraction_to_obj"
 _NATIVE = "model.keras"
@@ -164,11 +164,10 @@ def _module(
     return module
 
 
-def in_float32(trained: TrainedModel) -> TrainedModel:
-    """The same model as its archive would give it back: what was trained in bfloat16 runs in float32."""
+def reopened(trained: TrainedModel) -> TrainedModel:
+    """The model as its archive would give it back, without an archive: the same weights to the bit, in
+    float32, shared with nothing."""
     module = trained.module
-    if module.network.precision == "float32":
-        return trained
     again = _module(
         trained.config,
         write_weights(module.network),

@@ -174,7 +174,7 @@ def _trained(
     seed: int,
     max_seconds: float | None,
 ) -> dict[str, Any]:
-    from pinn_tf.archive import in_float32
+    from pinn_tf.archive import reopened
     from pinn_tf.bundles import models_of, restore_legacy_dict
     from pinn_tf.training import learn
 
@@ -184,7 +184,7 @@ def _trained(
             scan, config, execution, validation=validation, seed=seed, max_seconds=max_seconds, folder=folder
         )
         archive = None if folder is None else learned.saved(folder).archive
-        trained = in_float32(learned.trained)
+        trained = reopened(learned.trained)
         keep(trained)
         restore_legacy_dict(trained)
         models = models_of(trained)
@@ -212,5 +212,10 @@ def _stitched(
     execution = execution or HISTORICAL_EXECUTION
     if M and execution.middle_trim == 0:
         execution = dataclasses.replace(execution, middle_trim=M)
-    found = reconstruct(model, scan, config, execution, seed=seed)
-    return stitching_results(BACKEND, model if isinstance(model, Path) else None, found)
+    if isinstance(model, Path):
+        return stitching_results(BACKEND, model, reconstruct(model, scan, config, execution, seed=seed))
+    from pinn_tf.archive import reopened
+
+    # A reconstruction gives its model the probe of the scan, and the last training keeps its own.
+    found = reconstruct(reopened(model), scan, config, execution, seed=seed)
+    return stitching_results(BACKEND, None, found)
