@@ -51,17 +51,27 @@ def _config(folder, gridsize=1, **settings):
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    """One training with a validation, and its stitched image."""
-    folder = tmp_path_factory.mktemp("finished")
-    return run_cdi_example(
+def ran(tmp_path_factory):
+    """One training with a validation, and its stitched image; the dictionary afterwards."""
+    before, folder = dict(legacy.cfg), tmp_path_factory.mktemp("ran")
+    answer = run_cdi_example(
         small_scan(),
         small_scan(rows=3),
         _config(folder),
         M=None,
         do_stitching=True,
-        execution_config=quiet(learning_rate=0.02),
+        execution_config=quiet(learning_rate=0.0234),
     )
+    after = dict(legacy.cfg)
+    legacy.cfg.clear()
+    legacy.cfg.update(before)
+    return answer, after
+
+
+@pytest.fixture
+def finished(ran):
+    """Amplitude, phase and results of it."""
+    return ran[0]
 
 
 @pytest.fixture(scope="module")
@@ -128,16 +138,21 @@ def test_the_image_is_that_of_a_reconstruction_with_the_same_archive(finished):
     assert tuple(again[2]) == RESULT_KEYS and again[2]["history"] is None and again[2]["models"] is None
 
 
-def test_M_central_pixels_of_each_patch_count(finished):
+def test_M_central_pixels_of_each_patch_count(monkeypatch):
     """20 by default, as the historical function had it; what the execution says of it has the last word."""
-    _, _, results = finished
-    scan, bundle = small_scan(rows=3), results["bundle_path"]
-    config = InferenceConfig(ModelConfig(n_filters_scale=1), bundle)
-    trimmed = {size: reconstruct(bundle, scan, config, quiet(middle_trim=size)).object for size in (12, 20)}
-    options = {"execution_config": quiet(middle_trim=12)}
-    np.testing.assert_array_equal(reassemble_cdi_image(scan, config)[2]["object"], trimmed[20])
-    np.testing.assert_array_equal(reassemble_cdi_image(scan, config, **options)[2]["object"], trimmed[12])
-    assert not np.array_equal(trimmed[12], trimmed[20])
+    seen = []
+
+    def remember(model, scan, config, execution, *, seed):
+        seen.append((execution.middle_trim, execution.accelerator, seed))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(components, "reconstruct", remember)
+    config = InferenceConfig(ModelConfig(n_filters_scale=1), "somewhere")
+    execution = quiet(middle_trim=12, accelerator="cpu")
+    for options in ({}, {"M": 8}, {"M": None}, {"M": 0}, {"execution_config": execution, "seed": 3}):
+        with pytest.raises(KeyboardInterrupt):
+            reassemble_cdi_image(small_scan(), config, **options)
+    assert seen == [(20, "auto", 0), (8, "auto", 0), (0, "auto", 0), (0, "auto", 0), (12, "cpu", 3)]
 
 
 def test_positions_that_were_recorded_otherwise_are_put_right(finished):
@@ -178,10 +193,9 @@ def test_an_image_by_what_was_trained_last(as_ptychodus, monkeypatch):
     reassemble_cdi_image(weaker, config)
     _, _, kept = reassemble_cdi_image(scan, config)
     assert kept["bundle_path"] is None
-    for config, given in ((_config(Path()), folder), (_config(folder), None)):
-        _, _, saved = reassemble_cdi_image(scan, config, bundle_path=given)
-        assert saved["bundle_path"] == folder
-        np.testing.assert_array_equal(saved["object"], kept["object"])
+    _, _, saved = reassemble_cdi_image(scan, config, bundle_path=folder)
+    assert saved["bundle_path"] == folder
+    np.testing.assert_array_equal(saved["object"], kept["object"])
 
 
 def test_where_nothing_was_trained_nothing_is_saved(tmp_path, monkeypatch):
@@ -260,8 +274,8 @@ def test_no_error_is_of_a_class_of_the_framework(tmp_path, monkeypatch):
             call(small_scan(), None, _config(tmp_path))
 
 
-def test_the_configuration_is_bridged_before_anything_else_and_execution_never(tmp_path, monkeypatch):
-    """CONFIG-001, and section 4.7: execution settings stay out of the dictionary."""
+def test_the_configuration_is_bridged_before_anything_else(tmp_path, monkeypatch):
+    """CONFIG-001."""
     config = _config(tmp_path, nepochs=1, n_subsample=11, subsample_seed=5)
     monkeypatch.setattr(
         components, "require_tensorflow", lambda: (_ for _ in ()).throw(RuntimeError("first use"))
@@ -272,13 +286,16 @@ def test_the_configuration_is_bridged_before_anything_else_and_execution_never(t
             call(None, None, config)
         expected = dataclass_to_legacy_dict(config)
         assert {key: legacy.cfg[key] for key in expected} == expected
-    monkeypatch.undo()
-    train_cdi_model(small_scan(), None, config, quiet(learning_rate=0.0123))
+
+
+def test_execution_settings_stay_out_of_the_dictionary(ran):
+    """Section 4.7."""
+    (_, _, results), after = ran
     only_execution = field_types(PyTorchExecutionConfig).keys() - field_types(TrainingConfig).keys()
     assert {"learning_rate", "accum_steps", "accelerator"} <= only_execution
-    assert not only_execution & legacy.cfg.keys()
-    assert 0.0123 not in legacy.cfg.values()
-    assert legacy.get("output_prefix") == str(tmp_path)
+    assert not only_execution & after.keys()
+    assert 0.0234 not in after.values()
+    assert after["output_prefix"] == str(results["bundle_path"].parent)
 
 
 def test_learning_from_labels_needs_the_object(tmp_path):

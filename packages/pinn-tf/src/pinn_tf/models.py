@@ -239,9 +239,9 @@ class GroupModel(keras.Model):
         for name, shape, want in zip(_INPUTS, shapes, [(N, N, C), (1, 2, C)], strict=True):
             if not shape.is_compatible_with((None, *want)) or shape[0] == 0:
                 raise TensorFlowRunError(
-                    f"{name} has the shape {shape}{_settings(shape)}, but [B, {', '.join(map(str, want))}] "
-                    f"is needed for this model of N={N} and gridsize={self.module.model.gridsize}: group the "
-                    "patterns as for its training, or open a model that was trained for these"
+                    f"{name} has the shape {shape}, but [B, {', '.join(map(str, want))}] is needed for this "
+                    f"model of N={N} and gridsize={self.module.model.gridsize}: group the patterns as for "
+                    f"its training, or open a model {_other(shape)}"
                 )
         if not shapes[0][:1].is_compatible_with(shapes[1][:1]):
             raise TensorFlowRunError(
@@ -261,12 +261,13 @@ def _floats(values: Any) -> Any:
     return array if np.issubdtype(array.dtype, np.floating) else array.astype(np.float32)
 
 
-def _settings(shape: tf.TensorShape) -> str:
-    """For which N and gridsize patterns of this shape were grouped, in words; nothing if for none."""
-    if shape.rank != 4 or shape[1] is None or shape[1] != shape[2] or not shape[3]:
-        return ""
-    gridsize = math.isqrt(shape[3])
-    return f" (N={shape[1]}, gridsize={gridsize})" if gridsize**2 == shape[3] else ""
+def _other(shape: tf.TensorShape) -> str:
+    """For which N and gridsize patterns of this shape were grouped, in words."""
+    if shape.rank == 4 and shape[1] is not None and shape[1] == shape[2] and shape[3]:
+        gridsize = math.isqrt(shape[3])
+        if gridsize**2 == shape[3]:
+            return f"that was trained for N={shape[1]} and gridsize={gridsize}, which these are for"
+    return "that was trained for these"
 
 
 def _check_positions(positions: np.ndarray, N: int) -> None:
