@@ -44,7 +44,6 @@ def _rows(heading: str) -> list[tuple[str, str]]:
 
 
 SHOWN = _rows("Shown by tests")
-LATER = _rows("TensorFlow only")
 
 
 @cache
@@ -64,12 +63,6 @@ def test_every_row_cites_tests_that_exist():
             assert name.startswith("test_") and name in _tests_in(path), f"{file}::{name}, cited for: {says}"
         # What is not a citation is a remark; a name that is misspelt so that it is none would hide in it.
         assert "::" not in _CITATION.sub("", shown), shown
-
-
-def test_what_waits_for_tensorflow_names_the_module_that_will_show_it():
-    assert LATER
-    for says, module in LATER:
-        assert says and re.search(r"`pinn_tf\.\w+`", module), says
 
 
 def _specification() -> tuple[list[str], list[list[str]]]:
@@ -102,7 +95,7 @@ needs_sources = pytest.mark.skipif(
 
 @needs_sources
 def test_every_demand_of_the_specification_is_quoted():
-    quotes = [_plain(says) for says, _ in SHOWN + LATER]
+    quotes = [_plain(says) for says, _ in SHOWN]
     sentences, _ = _specification()
     demands = [s for s in sentences if _DEMAND.search(s)]
     assert len(demands) > 40
@@ -113,7 +106,7 @@ def test_every_demand_of_the_specification_is_quoted():
 @needs_sources
 def test_every_row_of_every_table_of_the_specification_has_a_row():
     """By its first cell and its last, which say what it is about and what is demanded."""
-    quotes = [_plain(says) for says, _ in SHOWN + LATER]
+    quotes = [_plain(says) for says, _ in SHOWN]
     _, rows = _specification()
     assert len(rows) > 80
     missing = [row for row in rows if not any(row[0] in quote and row[-1] in quote for quote in quotes)]
@@ -124,6 +117,6 @@ def test_every_row_of_every_table_of_the_specification_has_a_row():
 def test_nothing_is_quoted_that_the_specification_does_not_say():
     text = "\n".join((SOURCES / name).read_text(encoding="utf-8") for name in NAMES)
     known = re.sub(r"\s+", "", _plain(re.sub(r"^\s*(-|\d+\.)\s", "", text, flags=re.M)))
-    for says, _ in SHOWN + LATER:
+    for says, _ in SHOWN:
         for part in _plain(says).split(" — "):
             assert re.sub(r"\s+", "", part) in known, part
