@@ -212,10 +212,5 @@ def _stitched(
     execution = execution or HISTORICAL_EXECUTION
     if M and execution.middle_trim == 0:
         execution = dataclasses.replace(execution, middle_trim=M)
-    if isinstance(model, Path):
-        return stitching_results(BACKEND, model, reconstruct(model, scan, config, execution, seed=seed))
-    from pinn_tf.archive import reopened
-
-    # A reconstruction gives its model the probe of the scan, and the last training keeps its own.
-    found = reconstruct(reopened(model), scan, config, execution, seed=seed)
-    return stitching_results(BACKEND, None, found)
+    found = reconstruct(model, scan, config, execution, seed=seed)
+    return stitching_results(BACKEND, model if isinstance(model, Path) else None, found)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -178,6 +179,15 @@ class Optimiser:
         if self.execution.gradient_clip_algorithm == "norm":
             return tf.clip_by_global_norm(gradients, limit)[0]
         return [tf.clip_by_value(gradient, -limit, limit) for gradient in gradients]
+
+    def clear(self) -> None:
+        """Let go of the graphs; the module is learned."""
+        for function in (self._learn, self._add, self._apply, self._evaluate):
+            function.clear()
+        if not tf.config.functions_run_eagerly():
+            # A graph is a circle of thousands of objects, which Python finds late: without this a program that
+            # trains again and again holds four or five graphs.
+            gc.collect()
 
     def _own_state(self) -> list[tf.Variable]:
         return [*self._adam.state, *([] if self._scale is None else self._scale.state)]

@@ -34,6 +34,10 @@ class BatchFunction:
             )
         return self._made[key](*tensors)
 
+    def clear(self) -> None:
+        """Let go of the graphs now, which are in a circle with what they were made from."""
+        self._made.clear()
+
 
 def _any_length(tensor: tf.Tensor) -> tf.TensorSpec:
     shape = tensor.shape if tensor.shape.rank == 0 else [None, *tensor.shape[1:]]

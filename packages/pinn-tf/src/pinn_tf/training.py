@@ -202,6 +202,7 @@ class _Training:
                     break
         self.history.close()
         seconds = self.history.seconds
+        self.optimiser.clear()
         if self.best_weights is not None:
             _assign(self.module.variables, self.best_weights)
         return Learned(self._trained(seconds), self.history.rows, seconds, self.resumed_after, self.resume)

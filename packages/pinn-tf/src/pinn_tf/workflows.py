@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from pinn_config.execution import PyTorchExecutionConfig
     from pinn_data.npz import Scan
 
+    from pinn_tf.archive import TrainedModel
+
 __all__ = ["Reconstruction", "TrainingResult", "reconstruct", "train"]
 
 
@@ -56,7 +58,7 @@ def train(
 
 
 def reconstruct(
-    model: Path,
+    model: Path | TrainedModel,
     scan: Scan,
     config: InferenceConfig | None = None,
     execution: PyTorchExecutionConfig | None = None,
@@ -64,7 +66,8 @@ def reconstruct(
     seed: int = 0,
     progress: Callable[[float], None] | None = None,
 ) -> Reconstruction:
-    """The object of a scan from the archive (or its folder) of a training, with whichever backend.
+    """The object of a scan from the archive (or its folder) of a training, with whichever backend, or from a
+    model of this process, which stays as it is.
 
     progress : called with the share that is done, 0 to 1
 
