@@ -185,8 +185,8 @@ class Optimiser:
         for function in (self._learn, self._add, self._apply, self._evaluate):
             function.clear()
         if not tf.config.functions_run_eagerly():
-            # A graph is a circle of thousands of objects, which Python finds late: without this a program that
-            # trains again and again holds four or five graphs.
+            # A graph is a circle of thousands of objects, which Python finds late: without this a program
+            # that trains again and again holds four or five graphs.
             gc.collect()
 
     def _own_state(self) -> list[tf.Variable]:
