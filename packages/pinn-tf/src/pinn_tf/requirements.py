@@ -11,7 +11,7 @@ from pinn_tf.startup_notes import without_startup_notes
 
 __all__ = ["MINIMUM_KERAS", "MINIMUM_TENSORFLOW", "require_tensorflow"]
 
-MINIMUM_TENSORFLOW, MINIMUM_KERAS = (2, 16), (3, 3)
+MINIMUM_TENSORFLOW, MINIMUM_KERAS = (2, 16), (3, 6)
 
 _SELECTED = "TensorFlow backend selected, but"
 
