@@ -294,7 +294,12 @@ class PtychoPINN_Lightning(lightning.LightningModule):
         if self.schedule is None and self.execution.scheduler == "Adaptive":
             follows = monitored(self.execution, self, self.trainer.datamodule.validates)
             plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(
-                optimizer, mode=self.execution.checkpoint_mode, factor=0.5, patience=2
+                optimizer,
+                mode=self.execution.checkpoint_mode,
+                factor=0.5,
+                patience=2,
+                threshold=1e-4,
+                threshold_mode="abs",  # not a share of the loss: a likelihood may be negative
             )
             return {
                 "optimizer": optimizer,
