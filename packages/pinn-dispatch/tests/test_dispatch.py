@@ -184,3 +184,38 @@ print({'torch', 'lightning', 'pinn_torch', 'ptycho_torch'} & set(sys.modules))
 """
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.splitlines()[-1] == "set()"
+
+
+def test_tensorflow_is_delegated_to_its_workflow_module_without_pytorch(tmp_path):
+    """By what an installed distribution says of itself, in an interpreter of its own."""
+    package = tmp_path / "ptycho" / "workflows"
+    package.mkdir(parents=True)
+    for name, parameters in (
+        ("train", "scan, config, execution=None, *, validation=None, seed=0, max_seconds=None"),
+        ("reconstruct", "model, scan, config=None, execution=None, *, seed=0"),
+        (
+            "run_cdi_example",
+            "train_data, test_data, config, flip_x=False, flip_y=False, transpose=False, M=20, "
+            "do_stitching=False",
+        ),
+        ("train_cdi_model", "train_data, test_data, config"),
+        ("load_inference_bundle", "bundle_dir, model_name"),
+    ):
+        with (package / "components.py").open("a") as file:
+            file.write(f"def {name}({parameters}):\n    return {{'who': __name__ + '.{name}'}}\n")
+    (tmp_path / "tensorflow.py").touch()
+    about = tmp_path / "somebody-1.0.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: somebody\nVersion: 1.0\n")
+    (about / "entry_points.txt").write_text("[pinn.backends]\ntensorflow = ptycho.workflows.components\n")
+    code = f"""
+import sys
+sys.path.insert(0, {str(tmp_path)!r})
+from pinn_config import ModelConfig, TrainingConfig
+from pinn_dispatch.dispatch import train_cdi_model_with_backend
+config = TrainingConfig(ModelConfig(), backend='tensorflow')
+print(train_cdi_model_with_backend(None, None, config)['who'])
+print([name for name in ('torch', 'lightning', 'pinn_torch') if name in sys.modules])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split("\n")[:2] == ["ptycho.workflows.components.train_cdi_model", "[]"]
