@@ -113,7 +113,7 @@ def run_reconstruction(
                 runner.run(index, passes, report)
         mosaic = runner.mosaic
         image, coverage = (
-            emptied_outside(on_canvas(array.numpy(), mosaic.origin, canvas), canvas, inner)
+            emptied_outside(on_canvas(array, mosaic.origin, canvas), canvas, inner)
             for array in (mosaic.image(), mosaic.coverage())
         )
         result = (image * np.float32(_object_scale(module, scan, stack, trained))).astype(np.complex64)
@@ -283,15 +283,13 @@ class _Runner:
         for part, batch in self._batches():
             corners = self.corners[part]
             began = time.perf_counter()
-            start = [] if known is None else [self.mosaic.cut(known, corners, self.size)]
-            window, light, weight = self._windows((asked,), batch, *start)
-            window.numpy()  # waits for a device that works on by itself
+            start = [] if known is None else [tf.constant(self.mosaic.cut(known, corners, self.size))]
+            window, light, weight = (array.numpy() for array in self._windows((asked,), batch, *start))
             between = time.perf_counter()
             if index:
                 fresh.add(window, weight, corners + self.window.first)
             else:
-                arrays = (window, light, weight) if asked else (window, light)
-                kept.append(tuple(array.numpy() for array in arrays))
+                kept.append((window, light, weight) if asked else (window, light))
             self.clock.network += between - began
             self.clock.stitching += time.perf_counter() - between
             report((index + part.stop / len(self.rows)) / passes)
@@ -299,7 +297,7 @@ class _Runner:
             began = time.perf_counter()
             self._join(kept, fresh)
             self.clock.stitching += time.perf_counter() - began
-        _check_finite(fresh.image().numpy(), self.precision)
+        _check_finite(fresh.image(), self.precision)
         self.mosaic = fresh
 
     def _join(self, kept: list[_Kept], mosaic: Mosaic) -> None:
@@ -311,7 +309,7 @@ class _Runner:
         weights = asked[0] if asked else light
         for start in range(0, len(windows), self.batch_size):
             part = slice(start, start + self.batch_size)
-            mosaic.add(tf.constant(windows[part]), tf.constant(weights[part]), corners[part])
+            mosaic.add(windows[part], weights[part], corners[part])
 
     def _batches(self) -> Iterator[tuple[slice, dict[str, tf.Tensor]]]:
         starts = range(0, len(self.rows), self.batch_size)
@@ -344,11 +342,11 @@ def _residual(
 ) -> float:
     """R over all frames, by the forward model of TensorFlow."""
     modes = tf.constant(probe_modes(probe).astype(np.complex64))
-    mosaic, whole = Mosaic(canvas.origin, canvas.shape), tf.constant(image)
+    mosaic = Mosaic(canvas.origin, canvas.shape)
     misfit = energy = 0.0
     for start in range(0, len(stack), 64):
         batch = stack.batch(np.arange(start, min(start + 64, len(stack)))[:, None])
-        patches = mosaic.cut(whole, batch["centres"][:, 0] - scan.N // 2, scan.N)
+        patches = mosaic.cut(image, batch["centres"][:, 0] - scan.N // 2, scan.N)
         probes = fourier_shift(modes, tf.constant(batch["fractions"][:, 0]))
         field = tf.signal.fft2d(smoothed(probes * patches[:, None], smoothing_sigma)) / scan.N
         intensity = tf.reduce_sum(tf.math.real(field) ** 2 + tf.math.imag(field) ** 2, 1)
