@@ -35,6 +35,7 @@ save("cnn", 1, cbam_encoder=True)
 from pinn_config.execution import PyTorchExecutionConfig
 from pinn_tf.archive import TrainedModel, save_model
 from pinn_tf.module import PtychoPINN
+from pinn_tf.network import write_weights
 
 def save(architecture, gridsize):
     model = ModelConfig(architecture=architecture, gridsize=gridsize, n_filters_scale=1)
@@ -42,6 +43,7 @@ def save(architecture, gridsize):
     config = TrainingConfig(model=model, neighbor_count=3)
     trained = TrainedModel(module, config, PyTorchExecutionConfig(), {})
     save_model(folder / f"tensorflow-{architecture}-{gridsize}", trained)
+    np.savez(folder / f"start_{architecture}_{gridsize}.npz", **write_weights(module.network))
 """,
 }
 _BEGIN = """
@@ -117,3 +119,55 @@ def test_a_layer_of_pytorch_alone_is_named_with_both_backends(archives):
     said = (archive / "tensorflow.txt").read_text()
     for part in ("'pytorch'", "'tensorflow'", "'encoder0/cbam/channel'", "channel_attention"):
         assert part in said, said
+
+
+# Three epochs of three steps from weights that both get.
+_LEARN = """
+import {package}.training as training
+from pinn_config.execution import PyTorchExecutionConfig
+from {package}.network import read_weights
+from {package}.workflows import train
+
+class Started(training.{module}):
+    def __init__(self, *given, **settings):
+        super().__init__(*given, **settings)
+        with np.load(start) as weights:
+            read_weights(self.network, dict(weights))
+
+training.{module} = Started
+execution = PyTorchExecutionConfig(
+    accelerator="cpu", learning_rate={rate}, scheduler="Exponential", gradient_clip_val=0.5,
+    logger_backend="none", enable_checkpointing=False, enable_progress_bar=False,
+)
+for architecture, gridsize in networks:
+    start = folder / f"start_{{architecture}}_{{gridsize}}.npz"
+    config = TrainingConfig(
+        ModelConfig(architecture=architecture, gridsize=gridsize, n_filters_scale=1),
+        nepochs=3, n_groups=12, neighbor_count=5, batch_size=4, probe_trainable=True,
+        output_dir=folder / f"learned-{backend}-{{architecture}}-{{gridsize}}",
+    )
+    steps = train(scan, config, execution, seed=5).history
+    np.save(start.with_suffix(".{backend}-{rate}.npy"), [row["train_loss"] for row in steps])
+"""
+_MODULES = {"pytorch": "PtychoPINN_Lightning", "tensorflow": "PtychoPINN"}
+
+
+@pytest.fixture(scope="module")
+def losses(archives):
+    """``losses(backend, rate, architecture, gridsize)``: of every step, at this learning rate."""
+    for backend, rate in (("pytorch", 1e-4), ("tensorflow", 1e-4), ("pytorch", 1e-15)):
+        values = {"package": _PACKAGES[backend], "module": _MODULES[backend]}
+        _run(archives, _LEARN.format(backend=backend, rate=rate, **values))
+    return lambda backend, rate, name, gridsize: np.load(
+        archives / f"start_{name}_{gridsize}.{backend}-{rate}.npy"
+    )
+
+
+@pytest.mark.parametrize(("architecture", "gridsize"), _NETWORKS)
+def test_the_same_training_takes_the_same_steps_with_either_backend(losses, architecture, gridsize):
+    """Same weights to begin with, same seed: the batches, the objective, the schedule, clipping, and Adam."""
+    network = architecture, gridsize
+    first, second = losses("pytorch", 1e-4, *network), losses("tensorflow", 1e-4, *network)
+    assert len(first) == len(second) == 9
+    learned = np.abs(first - losses("pytorch", 1e-15, *network)).max()
+    assert learned > 1e-3 and np.abs(first - second).max() < 0.1 * learned

@@ -45,7 +45,7 @@ def _interrupt(monkeypatch, epoch):
     "settings",
     [
         {"architecture": "unrolled", "execution": _KEEP | {"scheduler": "MultiStage", "accum_steps": 2}},
-        {"execution": _KEEP | {"scheduler": "Adaptive", "precision": "16-mixed"}, "probe_trainable": True},
+        {"execution": _KEEP | {"scheduler": "Adaptive", "precision": "bf16-mixed"}, "probe_trainable": True},
         {"historical": True, "architecture": "refined"},
     ],
     ids=["unrolled", "cnn", "historical"],

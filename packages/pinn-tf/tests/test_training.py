@@ -21,7 +21,7 @@ from pinn_data.testing import small_scan
 from pinn_tf import optimisation
 from pinn_tf.archive import load_model
 from pinn_tf.errors import NotFiniteError, TensorFlowRunError
-from pinn_tf.module import normalised_probe
+from pinn_tf.module import PtychoPINN, normalised_probe
 from pinn_tf.optimisation import Adam, LossScale, Optimiser
 from pinn_tf.training import learn
 from tf_networks import ARCHITECTURES
@@ -309,18 +309,24 @@ def test_nothing_of_a_training_stays_when_its_result_is_gone(tmp_path):
 # The pieces
 
 
-def test_adam_is_that_of_keras():
+@pytest.mark.parametrize("size", [1.0, 1e-4, 1e-8])
+def test_adam_is_the_algorithm_of_its_paper(size):
+    """Also where gradients are no larger than epsilon."""
     rng = np.random.default_rng(0)
-    ours, theirs = ([tf.Variable(rng.normal(size=s).astype("f4")) for s in ((3, 2), (4,))] for _ in range(2))
-    for a, b in zip(ours, theirs, strict=True):
-        b.assign(a)
-    adam, other = Adam(ours), keras.optimizers.Adam(0.01, epsilon=1e-8)
-    for _ in range(5):
-        gradients = [tf.constant(rng.normal(size=v.shape).astype("f4")) for v in ours]
-        adam.apply(gradients, tf.constant(0.01))
-        other.apply(gradients, theirs)
-    for a, b in zip(ours, theirs, strict=True):
-        np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-5, atol=1e-7)
+    starts = [rng.normal(size=shape) for shape in ((3, 2), (4,))]
+    ours = [tf.Variable(start.astype("f4")) for start in starts]
+    adam = Adam(ours)
+    m, v = ([np.zeros(start.shape) for start in starts] for _ in range(2))
+    moved = [np.zeros(start.shape) for start in starts]
+    for t in range(1, 6):
+        gradients = [size * rng.normal(size=start.shape) for start in starts]
+        adam.apply([tf.constant(gradient.astype("f4")) for gradient in gradients], tf.constant(0.01))
+        for i, g in enumerate(gradients):
+            m[i] = 0.9 * m[i] + 0.1 * g
+            v[i] = 0.999 * v[i] + 0.001 * g**2
+            moved[i] -= 0.01 * (m[i] / (1 - 0.9**t)) / (np.sqrt(v[i] / (1 - 0.999**t)) + 1e-8)
+    for variable, start, move in zip(ours, starts, moved, strict=True):
+        np.testing.assert_allclose(variable.numpy() - start, move, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("algorithm", ["norm", "value"])
@@ -340,6 +346,17 @@ def test_gradients_are_clipped(eager, tmp_path, monkeypatch, algorithm):
     small_training(tmp_path / "clipped", small_scan(), nepochs=1, batch_size=12, execution=execution)
     size = np.linalg.norm(seen[1]) if algorithm == "norm" else np.abs(seen[1]).max()
     assert 0 < size <= limit * 1.001
+
+
+def test_what_an_optimiser_remembers_includes_the_scale_of_the_loss():
+    modules = [PtychoPINN(ModelConfig(n_filters_scale=1), probe_modes(small_scan().probe), 1.0) for _ in "ab"]
+    first, second = (Optimiser(module, quiet(precision="16-mixed")) for module in modules)
+    changed = [value + np.ones_like(value) for value in first.state()]
+    first.restore(changed)
+    second.restore(first.state())
+    assert len(changed) == len(second.state()) and float(second._scale.value) == LossScale.FIRST + 1
+    for value, other in zip(changed, second.state(), strict=True):
+        np.testing.assert_array_equal(value, other)
 
 
 def test_the_scale_of_the_loss_leaves_out_what_does_not_fit_and_grows_where_all_fits(monkeypatch):

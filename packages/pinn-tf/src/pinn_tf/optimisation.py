@@ -19,11 +19,12 @@ Gradients = list[tf.Tensor]
 
 
 class Adam:
-    """Kingma's and Ba's optimiser (arXiv:1412.6980, with the epsilon of its section 2), as
-    ``keras.optimizers.Adam(epsilon=1e-8)``.
+    """Kingma's and Ba's optimiser (arXiv:1412.6980, algorithm 1), as ``torch.optim.Adam``.
 
-    That one goes through tf.distribute, which keeps every graph in which it was called for ever: a program
-    that trains again and again would grow by each of them. And TensorFlow's own kernel goes once over memory.
+    ``keras.optimizers.Adam`` has the epsilon of the paper's section 2, which at the first steps is thirty
+    times as large; and it goes through tf.distribute, which keeps every graph in which it was called for
+    ever: a program that trains again and again would grow by each of them. TensorFlow's own kernel goes once
+    over memory.
     """
 
     BETAS, EPSILON = (0.9, 0.999), 1e-8
@@ -36,7 +37,10 @@ class Adam:
     def apply(self, gradients: Gradients, rate: tf.Tensor) -> None:
         """One step of the learning rate `rate`."""
         step = tf.cast(self._step.assign_add(1), tf.float64)
-        powers = [tf.cast(tf.pow(tf.constant(beta, tf.float64), step), tf.float32) for beta in self.BETAS]
+        exact = [tf.pow(tf.constant(beta, tf.float64), step) for beta in self.BETAS]
+        powers = [tf.cast(power, tf.float32) for power in exact]
+        # The kernel adds epsilon to the root of the biased moment, the algorithm to that of the unbiased one.
+        epsilon = tf.cast(self.EPSILON * tf.sqrt(1 - exact[1]), tf.float32)
         for variable, (m, v), gradient in zip(self._variables, self._moments, gradients, strict=True):
             tf.raw_ops.ResourceApplyAdam(
                 var=variable.handle,
@@ -47,7 +51,7 @@ class Adam:
                 lr=rate,
                 beta1=self.BETAS[0],
                 beta2=self.BETAS[1],
-                epsilon=self.EPSILON,
+                epsilon=epsilon,
                 grad=gradient,
             )
 
