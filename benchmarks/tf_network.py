@@ -26,6 +26,7 @@ from benchmarks.tf_peaks import TensorFlowPeaks
 __all__ = ["compiled", "inference", "network_alone", "step"]
 
 _ROUNDS = 15
+_RATE = 1e-4
 
 
 def _parts(folder: Path, architecture: str, gridsize: int, precision: str) -> tuple[Any, ...]:
@@ -51,7 +52,7 @@ def step(folder: Path, architecture: str, gridsize: int, precision: str) -> list
     module, execution, batch, canvas = _parts(folder, architecture, gridsize, precision)
     optimiser = Optimiser(module, execution)
     peaks = TensorFlowPeaks()
-    functions = {"step": lambda: optimiser.take(batch, canvas, 1.0, True), **peaks.functions}
+    functions = {"step": lambda: optimiser.take(batch, canvas, _RATE), **peaks.functions}
     times = medians(functions, _ROUNDS)
     flops = 3 * network(module.model).flops(canvas)
     what = f"TensorFlow: {named('training step', architecture, gridsize, precision)}"
@@ -65,12 +66,12 @@ def compiled(folder: Path, architecture: str, gridsize: int, precision: str) -> 
     plain = Optimiser(module, execution)
     made = Optimiser(module, dataclasses.replace(execution, compile=True))
     began = time.perf_counter()
-    made.take(batch, canvas, 1.0, True)
+    made.take(batch, canvas, _RATE)
     first = time.perf_counter() - began
     times = medians(
         {
-            "compiled": lambda: made.take(batch, canvas, 1.0, True),
-            "plain": lambda: plain.take(batch, canvas, 1.0, True),
+            "compiled": lambda: made.take(batch, canvas, _RATE),
+            "plain": lambda: plain.take(batch, canvas, _RATE),
         },
         _ROUNDS,
     )
