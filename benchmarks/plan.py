@@ -84,6 +84,8 @@ ROWS = (
     _memory("unrolled", "amplitude"),
     _memory("cnn", "counts", "tensorflow"),
     _memory("unrolled", "counts", "tensorflow"),
+    Row("repeated", "repeated:repeated", {"backend": "pytorch"}),
+    Row("tf-repeated", "repeated:repeated", {"backend": "tensorflow"}),
     Row("startup", "startup:startup"),
 )
 """In the order of the table."""
