@@ -16,7 +16,7 @@ _KINDS = (("cnn", 1), ("refined", 2))
 
 
 def repeated(folder: Path, backend: str) -> list[Line]:
-    """Peak memory after the twentieth training, each with its reconstruction, against that after the third."""
+    """Peak memory after the twentieth training and reconstruction, against that after the third."""
     import numpy as np
     from pinn_data.npz import read_scan
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from pinn_config.configs import InferenceConfig
+from pinn_data.counting import Counting
 from pinn_data.forward_model import residual
 from pinn_data.probe import shifted_probes
 from pinn_data.scan import split_subpixel
@@ -13,7 +14,7 @@ from pinn_data.stitching import stitch
 from pinn_data.testing import small_scan
 from pinn_tf.archive import load_model
 from pinn_tf.network import PtychoNetwork
-from pinn_tf.stitching import Counting, Mosaic, Window
+from pinn_tf.stitching import Mosaic, counted
 from pinn_tf.workflows import reconstruct
 from tf_scenes import scene
 from tf_trainings import quiet
@@ -154,7 +155,7 @@ def test_a_border_is_cut_off_by_exactly_so_many_pixels(trained):
 def test_weights_are_the_sums_of_those_of_the_patches(size, weighting):
     s = scene(3)
     optics = s.optics()
-    weights = Counting(16, size, weighting).weights(optics).numpy()
+    weights = counted(Counting(16, size, weighting), optics).numpy()
     expected = np.zeros_like(weights)
     light = optics.relative_intensity.numpy() if weighting == "probe" else np.ones((2, 4, 16, 16))
     first = 8 - size // 2
@@ -166,33 +167,6 @@ def test_weights_are_the_sums_of_those_of_the_patches(size, weighting):
     np.testing.assert_allclose(weights, expected, rtol=1e-5)
     if Counting(16, size, weighting).is_plain:
         np.testing.assert_array_equal(weights, optics.coverage.numpy())
-
-
-@pytest.mark.parametrize(
-    "lit", [slice(0, 16), slice(3, 16), slice(4, 16), slice(0, 9), slice(5, 10), slice(6, 8)]
-)
-@pytest.mark.parametrize("canvas", [16, 24])
-def test_a_window_holds_every_lit_pixel_and_has_an_even_size(lit, canvas):
-    probe = np.zeros((2, 16, 16), np.complex64)
-    probe[1, lit, 8] = 1j
-    probe[0, 7, lit] = 2.0
-    window = Window.of(probe, canvas)
-    last = lit.stop + canvas - 16
-    assert window.size % 2 == 0
-    assert 0 <= window.first <= lit.start and last <= window.first + window.size <= canvas
-    assert window.cut(tf.zeros((3, canvas, canvas))).shape == (3, window.size, window.size)
-
-
-@pytest.mark.parametrize("size", [2, 5, 12])
-def test_a_window_holds_what_is_lit_and_what_counts(size):
-    probe = np.zeros((1, 16, 16), np.complex64)
-    probe[0, 3:5, 4] = 1
-    narrow, counting = Window.of(probe, 20), Counting(16, size, "uniform")
-    wide = Window.of(probe, 20, counting)
-    assert Window.of(probe, 20, Counting(16, size)) == narrow
-    assert wide.first <= min(narrow.first, counting.centre.start)
-    assert wide.first + wide.size >= max(narrow.first + narrow.size, counting.centre.stop + 4)
-    assert wide.size % 2 == 0 and wide.first + wide.size <= 20
 
 
 def test_a_mosaic_is_the_weighted_mean_of_its_windows():

@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 import torch
 from pinn_config.configs import InferenceConfig
+from pinn_data.counting import Counting
 from pinn_data.errors import ShapeError
 from pinn_data.forward_model import residual
 from pinn_data.probe import shifted_probes
 from pinn_data.scan import split_subpixel
 from pinn_data.stitching import stitch
 from pinn_torch.archive import load_model
-from pinn_torch.errors import TorchRunError
 from pinn_torch.module import PtychoPINN_Lightning
 from pinn_torch.network import PtychoNetwork
-from pinn_torch.stitching import Counting, Window
+from pinn_torch.stitching import counted
 from pinn_torch.workflows import reconstruct
 from torch_scans import quiet, scene, small_scan
 
@@ -210,7 +210,7 @@ def test_a_border_or_a_trim_that_leaves_nothing_is_refused(trained):
     assert min(_run(archive, border_px=most).object.shape) in (1, 2)
     with pytest.raises(ShapeError, match=rf"border_px={most + 1} .* {rows} x {columns} .* at most {most}"):
         _run(archive, border_px=most + 1)
-    with pytest.raises(TorchRunError, match=r"middle_trim=65 .* 64 x 64 pixels: give 1 to 64"):
+    with pytest.raises(ShapeError, match=r"middle_trim=65 .* 64 x 64 pixels: give 1 to 64"):
         _run(archive, execution={"middle_trim": 65})
 
 
@@ -221,7 +221,7 @@ def test_a_border_or_a_trim_that_leaves_nothing_is_refused(trained):
 @pytest.mark.parametrize("weighting", ["probe", "uniform"])
 def test_weights_are_the_sums_of_those_of_the_patches(size, weighting):
     s = scene(3)
-    weights = Counting(16, size, weighting).weights(s.optics).numpy()
+    weights = counted(Counting(16, size, weighting), s.optics).numpy()
     expected = np.zeros_like(weights)
     light = s.optics.relative_intensity.numpy() if weighting == "probe" else np.ones((2, 4, 16, 16))
     first = 8 - size // 2
@@ -234,15 +234,3 @@ def test_weights_are_the_sums_of_those_of_the_patches(size, weighting):
     np.testing.assert_allclose(weights, expected, rtol=1e-5)
     if Counting(16, size, weighting).is_plain:
         assert weights is not None and np.array_equal(weights, s.optics.coverage.numpy())
-
-
-@pytest.mark.parametrize("size", [2, 5, 12])
-def test_a_window_holds_what_is_lit_and_what_counts(size):
-    probe = torch.zeros((1, 16, 16), dtype=torch.complex64)
-    probe[0, 3:5, 4] = 1
-    narrow, counting = Window.of(probe, 20), Counting(16, size, "uniform")
-    wide = Window.of(probe, 20, counting)
-    assert Window.of(probe, 20, Counting(16, size)) == narrow
-    assert wide.first <= min(narrow.first, counting.centre.start)
-    assert wide.first + wide.size >= max(narrow.first + narrow.size, counting.centre.stop + 4)
-    assert wide.size % 2 == 0 and wide.first + wide.size <= 20

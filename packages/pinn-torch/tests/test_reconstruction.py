@@ -17,7 +17,7 @@ from pinn_torch.archive import load_model, save_model
 from pinn_torch.errors import TorchRunError
 from pinn_torch.module import PtychoPINN_Lightning
 from pinn_torch.network import PtychoNetwork, read_weights, write_weights
-from pinn_torch.stitching import Mosaic, Window
+from pinn_torch.stitching import Mosaic
 from pinn_torch.workflows import reconstruct
 from torch_scans import ARCHITECTURES, noise_free, quiet, small_scan, small_training, transposed
 
@@ -213,21 +213,6 @@ def test_seconds_are_told_for_every_part(trained):
 
 
 # The pieces
-
-
-@pytest.mark.parametrize(
-    "lit", [slice(0, 16), slice(3, 16), slice(4, 16), slice(0, 9), slice(5, 10), slice(6, 8)]
-)
-@pytest.mark.parametrize("canvas", [16, 24])
-def test_a_window_holds_every_lit_pixel_and_has_an_even_size(lit, canvas):
-    probe = torch.zeros((2, 16, 16), dtype=torch.complex64)
-    probe[1, lit, 8] = 1j
-    probe[0, 7, lit] = 2.0
-    window = Window.of(probe, canvas)
-    last = lit.stop + canvas - 16
-    assert window.size % 2 == 0
-    assert 0 <= window.first <= lit.start and last <= window.first + window.size <= canvas
-    assert window.cut(torch.zeros((3, canvas, canvas))).shape == (3, window.size, window.size)
 
 
 def test_a_mosaic_is_the_weighted_mean_of_its_windows():

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from pinn_config.configs import InferenceConfig, ModelConfig
 from pinn_config.execution import PyTorchExecutionConfig
 from pinn_config.validation import validate
+from pinn_data.counting import Counting, Window
 from pinn_data.cropping import cut_to, emptied_outside, on_canvas, without_border
 from pinn_data.group_rows import canvas_size, neighbour_options, without_far_members
 from pinn_data.grouping import group
@@ -35,7 +36,7 @@ from pinn_tf.network import read_weights, write_weights
 from pinn_tf.physics import fourier_shift
 from pinn_tf.progress import progress_bar
 from pinn_tf.smoothing import smoothed
-from pinn_tf.stitching import Counting, Mosaic, Window, agreeing_phases
+from pinn_tf.stitching import Mosaic, agreeing_phases, counted
 from pinn_tf.supported import refuse_unsupported
 from pinn_tf.tracing import BatchFunction
 
@@ -267,7 +268,7 @@ class _Runner:
         """The windows of a batch, their light, and if `asked` what they count, else again their light."""
         canvases, optics = self.module(batch, canvas=self.size, start=start)
         light = self.window.cut(optics.coverage)
-        weight = self.window.cut(self.counting.weights(optics)) if asked else light
+        weight = self.window.cut(counted(self.counting, optics)) if asked else light
         return self.window.cut(canvases), light, weight
 
     def run(self, index: int, passes: int, report: Callable[[float], None]) -> None:

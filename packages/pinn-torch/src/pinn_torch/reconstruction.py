@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from pinn_config.configs import InferenceConfig, ModelConfig
 from pinn_config.execution import PyTorchExecutionConfig
 from pinn_config.validation import validate
+from pinn_data.counting import Counting, Window
 from pinn_data.cropping import cut_to, emptied_outside, on_canvas, without_border
 from pinn_data.group_rows import canvas_size, neighbour_options, without_far_members
 from pinn_data.grouping import group
@@ -35,7 +36,7 @@ from pinn_torch.module import BACKGROUND, Batch, PtychoPINN_Lightning, normalise
 from pinn_torch.physics import fourier_shift
 from pinn_torch.progress import progress_bar
 from pinn_torch.smoothing import smoothed
-from pinn_torch.stitching import Counting, Mosaic, Window, agreeing_phases
+from pinn_torch.stitching import Mosaic, agreeing_phases, counted
 from pinn_torch.strategies import processes_for
 from pinn_torch.supported import refuse_unsupported
 from pinn_torch.team import Team
@@ -300,7 +301,7 @@ class _Runner:
         self.device, self.precision, self.clock, self.report = device, precision, clock, report
         self.counting = counting
         self.size = canvas_size(stack.centres, rows, stack.N)
-        self.window = Window.of(module.probe, self.size, counting)
+        self.window = Window.of(module.probe.detach().cpu().numpy(), self.size, counting)
         self.all_corners = stack.centres[rows].min(1) - stack.N // 2
         self.origin, self.shape = _frame_of(self.all_corners, self.size)
         self.part = team.part(len(rows))
@@ -325,7 +326,7 @@ class _Runner:
             self._wait()
             between = time.perf_counter()
             window, light = self.window.cut(canvases), self.window.cut(optics.coverage)
-            weight = self.window.cut(self.counting.weights(optics)) if asked else light
+            weight = self.window.cut(counted(self.counting, optics)) if asked else light
             if index:
                 fresh.add(window, weight, corners + self.window.first)
             else:
