@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import attrs
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pinn_config.configs import ModelConfig, TrainingConfig
+from pinn_config.configs import InferenceConfig, ModelConfig, TrainingConfig
 from pinn_data.errors import PositionError
-from pinn_data.group_rows import canvas_side, canvas_size, neighbour_options, shuffled, training_rows
-from pinn_data.testing import small_positions
+from pinn_data.group_rows import (
+    canvas_side,
+    canvas_size,
+    neighbour_options,
+    reconstruction_rows,
+    shuffled,
+    training_rows,
+)
+from pinn_data.scan import split_subpixel
+from pinn_data.testing import small_positions, small_scan
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 5))
@@ -88,3 +97,29 @@ def test_an_order_holds_every_number_once_and_follows_from_the_seed(length, seed
 def test_the_order_is_that_of_trainings_so_far():
     """PyTorch 2.13: ``torch.randperm(9, generator=torch.Generator().manual_seed(3)).tolist()``."""
     assert shuffled(9, 3) == [4, 1, 5, 6, 0, 2, 3, 8, 7]
+
+
+def _reconstructed(scan, *, gridsize=1, seed=0, **settings):
+    centres = split_subpixel(scan.positions)[0]
+    return reconstruction_rows(scan, centres, InferenceConfig(ModelConfig(), **settings), gridsize, seed=seed)
+
+
+@pytest.mark.parametrize("gridsize", [1, 2])
+@pytest.mark.parametrize("seed", [0, 1])
+def test_every_frame_is_reconstructed_unless_fewer_are_asked_for(caplog, gridsize, seed):
+    scan = small_scan()
+    assert set(_reconstructed(scan, gridsize=gridsize, seed=seed).ravel()) == set(range(12))
+    few = _reconstructed(scan, gridsize=gridsize, seed=seed, n_subsample=6)
+    assert few.shape[1] == gridsize**2 and len(set(few.ravel())) <= 6
+    drawn = scan.subsample(6, 5)
+    assert set(_reconstructed(scan, seed=seed, n_subsample=6, subsample_seed=5).ravel()) == set(drawn)
+    assert len(_reconstructed(scan, gridsize=gridsize, n_groups=2)) == 2
+    assert "in no group" not in caplog.text
+
+
+def test_frames_in_no_group_are_told_of(caplog):
+    scan = small_scan()
+    far = attrs.evolve(scan, positions=scan.positions + np.where(np.arange(12) == 11, 17.0, 0.0)[:, None])
+    limits = {"neighbor_function": "Min_dist", "max_neighbor_distance": 13.0, "neighbor_count": 3}
+    assert 11 not in _reconstructed(far, gridsize=2, **limits)
+    assert "1 of 12 frames are in no group" in caplog.text

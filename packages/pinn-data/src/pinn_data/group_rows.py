@@ -12,6 +12,7 @@ from pinn_config.configs import InferenceConfig, TrainingConfig
 
 from pinn_data.errors import PositionError
 from pinn_data.grouping import group
+from pinn_data.npz import Scan
 from pinn_data.overlap import nearby_frames
 from pinn_data.scan import split_subpixel, validate_positions
 
@@ -19,6 +20,7 @@ __all__ = [
     "canvas_side",
     "canvas_size",
     "neighbour_options",
+    "reconstruction_rows",
     "shuffled",
     "training_rows",
     "without_far_members",
@@ -84,6 +86,39 @@ def training_rows(
     )
     rows = nearby_frames(points, groups, config.predicted_neighbors, seed=seed)
     return without_far_members(split_subpixel(points)[0], rows, N, what)
+
+
+def reconstruction_rows(
+    scan: Scan, centres: NDArray[np.int64], config: InferenceConfig, gridsize: int, *, seed: int
+) -> NDArray[np.int64]:
+    """The groups (group, gridsize**2) of frame numbers that are reconstructed: of the subsample that `config`
+    asks for, drawn by its own seed or else by `seed`.
+
+    centres : (position, 2) int64, the object pixels of the positions
+
+    A warning tells how many frames are in no group, unless `config` asks for so many groups and no more.
+    Raises PositionError where no group can share a canvas, and what `pinn_data.grouping.group` raises.
+    """
+    frames = scan.subsample(
+        config.n_subsample, seed if config.subsample_seed is None else config.subsample_seed
+    )
+    groups = group(
+        scan.positions[frames],
+        gridsize,
+        n_groups=config.n_groups,
+        seed=seed,
+        **neighbour_options(config, gridsize),
+    )
+    rows = without_far_members(centres, frames[groups.indices], scan.N, "reconstruction")
+    missing = len(np.setdiff1d(frames, rows))
+    if missing and config.n_groups is None:
+        _LOG.warning(
+            "%d of %d frames are in no group, so the image is empty where they alone saw the object: widen "
+            "the limits of neighbours, or use a model of gridsize 1",
+            missing,
+            len(frames),
+        )
+    return rows
 
 
 def shuffled(length: int, seed: int) -> list[int]:

@@ -18,8 +18,7 @@ from pinn_config.execution import PyTorchExecutionConfig
 from pinn_config.validation import validate
 from pinn_data.counting import Counting, Window
 from pinn_data.cropping import cut_to, emptied_outside, on_canvas, without_border
-from pinn_data.group_rows import canvas_size, neighbour_options, without_far_members
-from pinn_data.grouping import group
+from pinn_data.group_rows import canvas_size, reconstruction_rows
 from pinn_data.npz import Scan
 from pinn_data.pattern_stack import PatternStack
 from pinn_data.prefetch import prefetched
@@ -89,7 +88,7 @@ def run_reconstruction(
     with on_device(device):
         stack = PatternStack(scan)
         module = _module_for(trained, scan, precision)
-        rows = _rows(scan, stack, config, trained.config.model.gridsize, seed)
+        rows = reconstruction_rows(scan, stack.centres, config, trained.config.model.gridsize, seed=seed)
         _LOG.debug(
             "%d groups of %d of %d frames of %d x %d; %d passes on %s; canvas %d x %d at %s",
             *rows.shape,
@@ -133,40 +132,6 @@ def run_reconstruction(
         gridsize=trained.config.model.gridsize,
         smoothing_sigma=sigma,
     )
-
-
-def _rows(
-    scan: Scan, stack: PatternStack, config: InferenceConfig, gridsize: int, seed: int
-) -> NDArray[np.int64]:
-    """The groups (group, member) of frame numbers that are reconstructed."""
-    frames = scan.subsample(
-        config.n_subsample, seed if config.subsample_seed is None else config.subsample_seed
-    )
-    rows = frames[
-        group(
-            scan.positions[frames],
-            gridsize,
-            n_groups=config.n_groups,
-            seed=seed,
-            **neighbour_options(config, gridsize),
-        ).indices
-    ]
-    rows = without_far_members(stack.centres, rows, scan.N, "reconstruction")
-    if config.n_groups is None:
-        _report_left_out(frames, rows)
-    return rows
-
-
-def _report_left_out(frames: NDArray[np.int64], rows: NDArray[np.int64]) -> None:
-    """A warning where frames that were to be reconstructed are in no group."""
-    missing = len(np.setdiff1d(frames, rows))
-    if missing:
-        _LOG.warning(
-            "%d of %d frames are in no group, so the image is empty where they alone saw the object: widen "
-            "the limits of neighbours, or use a model of gridsize 1",
-            missing,
-            len(frames),
-        )
 
 
 def _refuse_other_network(asked: ModelConfig, trained: ModelConfig) -> None:

@@ -18,8 +18,7 @@ from pinn_config.execution import PyTorchExecutionConfig
 from pinn_config.validation import validate
 from pinn_data.counting import Counting, Window
 from pinn_data.cropping import cut_to, emptied_outside, on_canvas, without_border
-from pinn_data.group_rows import canvas_size, neighbour_options, without_far_members
-from pinn_data.grouping import group
+from pinn_data.group_rows import canvas_size, reconstruction_rows
 from pinn_data.npz import Scan
 from pinn_data.prefetch import prefetched
 from pinn_data.probe import probe_modes
@@ -120,24 +119,9 @@ def _reconstruct(
     stack = PatternStack(scan)
     if not trained.probe_trained:
         _use_probe(module, scan)
-    frames = scan.subsample(
-        config.n_subsample, seed if config.subsample_seed is None else config.subsample_seed
-    )
-    rows = frames[
-        group(
-            scan.positions[frames],
-            gridsize,
-            n_groups=config.n_groups,
-            seed=seed,
-            **neighbour_options(config, gridsize),
-        ).indices
-    ]
-    rows = without_far_members(stack.centres, rows, scan.N, "reconstruction")
-    if config.n_groups is None:
-        _report_left_out(frames, rows)
+    rows = reconstruction_rows(scan, stack.centres, config, gridsize, seed=seed)
     _LOG.debug(
-        "%d of %d frames of %d x %d in %d groups of %d; %d passes on %s; canvas %d x %d at %s",
-        len(frames),
+        "%d frames of %d x %d in %d groups of %d; %d passes on %s; canvas %d x %d at %s",
         len(scan),
         scan.N,
         scan.N,
@@ -197,18 +181,6 @@ def _reconstruct(
         gridsize=gridsize,
         smoothing_sigma=sigma,
     )
-
-
-def _report_left_out(frames: NDArray[np.int64], rows: NDArray[np.int64]) -> None:
-    """A warning where frames that were to be reconstructed are in no group."""
-    missing = len(np.setdiff1d(frames, rows))
-    if missing:
-        _LOG.warning(
-            "%d of %d frames are in no group, so the image is empty where they alone saw the object: widen "
-            "the limits of neighbours, or use a model of gridsize 1",
-            missing,
-            len(frames),
-        )
 
 
 def _refuse_other_network(asked: ModelConfig, trained: ModelConfig) -> None:
