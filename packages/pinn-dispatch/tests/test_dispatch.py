@@ -190,6 +190,8 @@ def test_tensorflow_is_delegated_to_its_workflow_module_without_pytorch(tmp_path
     """By what an installed distribution says of itself, in an interpreter of its own."""
     package = tmp_path / "ptycho" / "workflows"
     package.mkdir(parents=True)
+    for folder in (package.parent, package):
+        (folder / "__init__.py").touch()
     for name, parameters in (
         ("train", "scan, config, execution=None, *, validation=None, seed=0, max_seconds=None"),
         ("reconstruct", "model, scan, config=None, execution=None, *, seed=0"),
@@ -210,7 +212,10 @@ def test_tensorflow_is_delegated_to_its_workflow_module_without_pytorch(tmp_path
     (about / "entry_points.txt").write_text("[pinn.backends]\ntensorflow = ptycho.workflows.components\n")
     code = f"""
 import sys
+from importlib import metadata
 sys.path.insert(0, {str(tmp_path)!r})
+(only,) = metadata.distributions(path=sys.path[:1])  # a real backend may be installed too
+metadata.entry_points = lambda **wanted: only.entry_points.select(**wanted)
 from pinn_config import ModelConfig, TrainingConfig
 from pinn_dispatch.dispatch import train_cdi_model_with_backend
 config = TrainingConfig(ModelConfig(), backend='tensorflow')

@@ -31,9 +31,13 @@ def eager():
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory):
-    """``trained(architecture, gridsize)``: the archive of a short training on `small_scan()`, made once."""
+    """``trained(architecture, gridsize)``: the archive of a short training on `small_scan()`, made once, and
+    without graphs, so that it does not depend on which test asks first."""
     from pinn_data.testing import small_scan
+    from pinn_tf.requirements import require_tensorflow
     from tf_trainings import small_training
+
+    config = require_tensorflow().config
 
     archives: dict[tuple[str, int], Path] = {}
 
@@ -41,9 +45,12 @@ def trained(tmp_path_factory):
         key = (architecture, gridsize)
         if key not in archives:
             folder = tmp_path_factory.mktemp(f"{architecture}{gridsize}")
+            before = config.functions_run_eagerly()
+            config.run_functions_eagerly(True)
             archives[key] = small_training(
                 folder, small_scan(), architecture=architecture, gridsize=gridsize, learning_rate=0.05
             ).archive
+            config.run_functions_eagerly(before)
         return archives[key]
 
     return archive

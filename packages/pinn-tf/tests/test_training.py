@@ -58,12 +58,15 @@ def test_what_is_declared_trainable_moves_and_the_rest_does_not(eager, tmp_path,
     assert state["encoder0/conv1/bias"].any()  # it started at zero
 
 
-def test_one_seed_gives_the_same_weights_to_the_bit(tmp_path, trained):
-    settings = {"architecture": "refined", "gridsize": 2, "learning_rate": 0.05}
-    first = state_of(trained("refined", 2))
-    assert same(first, state_of(small_training(tmp_path / "again", small_scan(), **settings).archive))
-    other = state_of(small_training(tmp_path / "other", small_scan(), seed=6, **settings).archive)
-    assert not same(first, other)
+@pytest.mark.parametrize("architecture", ["cnn", "refined"])
+def test_one_seed_gives_the_same_weights_to_the_bit(tmp_path, architecture):
+    """With graphs, as trainings run: a step without rounds otherwise."""
+    settings = {"architecture": architecture, "gridsize": 2, "learning_rate": 0.05}
+    first, again, other = (
+        state_of(small_training(tmp_path / str(i), small_scan(), seed=seed, **settings).archive)
+        for i, seed in enumerate((5, 5, 6))
+    )
+    assert same(first, again) and not same(first, other)
 
 
 def test_two_models_in_one_process_share_nothing(eager):
