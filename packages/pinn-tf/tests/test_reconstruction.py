@@ -234,10 +234,11 @@ def test_an_image_in_mixed_precision_is_that_of_float32(untrained, tmp_path, pre
 
 def test_graphs_make_the_same_image(trained):
     archive = trained("refined", 2)
-    eager = reconstruct(archive, small_scan())
+    once = _config(archive, overlap_passes=1)  # later passes start from rounding, and make it larger
+    eager = reconstruct(archive, small_scan(), once)
     tf.config.run_functions_eagerly(False)  # the fixture ends with this, too
-    graph = reconstruct(archive, small_scan(), execution=quiet(inference_batch_size=5))
-    np.testing.assert_allclose(graph.object, eager.object, atol=1e-3 * np.abs(eager.object).max())
+    graph = reconstruct(archive, small_scan(), once, quiet(inference_batch_size=5))
+    assert np.linalg.norm(graph.object - eager.object) < 1e-4 * np.linalg.norm(eager.object)
 
 
 def test_debug_tells_the_details_and_nothing_else_does(trained, caplog):
@@ -282,7 +283,7 @@ def test_a_config_that_asks_for_another_network_is_refused(trained, setting):
         ({"overlap_passes": 0}, {}, ConfigError, "overlap_passes must be"),
         ({"n_groups": 0}, {}, ConfigError, "n_groups must be"),
         ({"border_px": 500}, {}, ShapeError, "border_px=500"),
-        ({}, {"middle_trim": 65}, TensorFlowRunError, "middle_trim=65 .* 64 x 64 pixels: give 1 to 64"),
+        ({}, {"middle_trim": 65}, ShapeError, "middle_trim=65 .* 64 x 64 pixels: give 1 to 64"),
         ({}, {"devices": 2}, TensorFlowRunError, "devices=2"),
     ],
 )
