@@ -112,6 +112,7 @@ print(sorted(set(os.environ) - before), file=sys.stderr)
     assert done.returncode == 0
     said, _, rest = done.stderr.partition("after\n")
     assert [line for line in said.splitlines() if line.startswith(("I0", "WARNING: All"))] == []
+    assert "(303)" not in said
     assert "KERAS_BACKEND" not in rest and "TF_CPP_MIN_LOG_LEVEL" in rest
 
 
@@ -129,6 +130,11 @@ def test_notes_are_left_out_and_errors_are_not():
     others = "W0000 00:00:1.2 3 x.cc:1] a warning\nE0000 00:00:1.2 3 x.cc:1] an error\nnot of TensorFlow\n"
     assert without_notes(notes + absent + failed + others) == others
     assert without_notes(notes + failed + others) == failed + others
+    missing = (
+        "2026-01-01 10:00:00.123456: E external/local_xla/xla/stream_executor/cuda/cuda_platform.cc:51] "
+        "failed call to cuInit: INTERNAL: CUDA error: Failed call to cuInit: UNKNOWN ERROR (303)\n"
+    )
+    assert without_notes(notes + missing + others) == others
     assert without_notes("") == ""
 
 

@@ -17,6 +17,8 @@ _ABOUT_LOGS = "WARNING: All log messages before absl::InitializeLog()"
 _REST_OF_A_NOTE = "To enable the following instructions:"
 _NO_DRIVER = re.compile(r"Could not find cuda drivers on your machine")
 _NO_DEVICE = re.compile(r"^(E\d{4} |\d{4}-\d\d-\d\d [\d:.]+: E ).*failed call to cuInit")
+# CUDA_ERROR_SHARED_OBJECT_INIT_FAILED: TensorFlow's stand-in for the driver's library, if there is none.
+_NO_LIBRARY = re.compile(r"\(303\)\s*$")
 
 _LEVEL = "TF_CPP_MIN_LOG_LEVEL"
 
@@ -62,7 +64,8 @@ def _flush() -> None:
 def without_notes(said: str) -> str:
     """What is left of a log of TensorFlow without notes.
 
-    That CUDA cannot be started is an error, unless a note says that this machine has no driver for it.
+    That CUDA cannot be started is an error, unless this machine has no driver for it, which a note may say,
+    or the error itself.
     """
     lines = said.splitlines(keepends=True)
     no_driver = any(map(_NO_DRIVER.search, lines))
@@ -72,6 +75,6 @@ def without_notes(said: str) -> str:
         if not (
             _NOTE.match(line)
             or line.startswith((_ABOUT_LOGS, _REST_OF_A_NOTE))
-            or (no_driver and _NO_DEVICE.match(line))
+            or (_NO_DEVICE.match(line) and (no_driver or _NO_LIBRARY.search(line)))
         )
     )
