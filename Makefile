@@ -22,7 +22,7 @@ format:  ## put the code into shape
 	uv run ruff format .
 
 test:  ## all tests, in one environment
-	uv run pytest
+	uv run pytest -n auto
 
 alone:  ## each package's tests in an environment that holds only what it declares
 	@for package in $(PACKAGES); do echo "== $$package"; \
