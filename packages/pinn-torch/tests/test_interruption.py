@@ -55,3 +55,19 @@ def test_a_training_is_interrupted(tmp_path, handler, monkeypatch):
         small_training(tmp_path, small_scan())
     assert signal.getsignal(signal.SIGINT) is handler
     assert not (tmp_path / "wts.h5.zip").exists()
+
+
+def test_what_fails_because_of_an_interrupt_is_the_interrupt():
+    with pytest.raises(KeyboardInterrupt), interrupts_reach_the_caller(SimpleNamespace()):
+        try:
+            raise KeyboardInterrupt
+        except KeyboardInterrupt:
+            raise ValueError("a file that was cut short") from None
+
+
+def test_an_interrupt_that_the_caller_handles_is_not_the_training_s():
+    try:
+        raise KeyboardInterrupt
+    except KeyboardInterrupt:
+        with pytest.raises(ValueError), interrupts_reach_the_caller(SimpleNamespace()):
+            raise ValueError("wrong") from None

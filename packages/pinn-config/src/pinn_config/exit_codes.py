@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import errno
+import os
+import sys
+from typing import NoReturn
 
-__all__ = ["BAD_INPUT", "FAILED", "INTERRUPTED", "explained"]
+__all__ = ["BAD_INPUT", "FAILED", "INTERRUPTED", "end_interrupted", "explained"]
 
 FAILED = 1
 BAD_INPUT = 2
@@ -48,3 +51,15 @@ def explained(error: Exception, command: str, *, smaller: str) -> tuple[int, str
         return FAILED, f"the system refused ({reason}): free space or memory and try again"
     what = f"{type(error).__name__}: {sentence}" if sentence else type(error).__name__
     return FAILED, f"{what} (an error of {command} itself, not of the input: --debug shows where)"
+
+
+def end_interrupted() -> NoReturn:
+    """End the process of an interrupted command, now.
+
+    The interpreter's own end would wait for, or crash with, threads of a framework that were in the middle of
+    something, and the exit code would then be theirs.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            stream.flush()
+    os._exit(INTERRUPTED)

@@ -11,7 +11,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 
-from pinn_config.exit_codes import INTERRUPTED, explained
+from pinn_config.exit_codes import INTERRUPTED, end_interrupted, explained
 
 from pinn_dispatch.cli.parser import build_parser, kebab
 from pinn_dispatch.cli.report import listen_to_log
@@ -33,6 +33,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         args.run(args)
     except KeyboardInterrupt:
         print("pinn: interrupted; what was complete before is kept", file=sys.stderr)
+        if argv is None:  # the process is the command
+            end_interrupted()
         return INTERRUPTED
     except Exception as error:
         if "--debug" in arguments:

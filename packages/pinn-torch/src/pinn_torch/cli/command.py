@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
-from pinn_config.exit_codes import INTERRUPTED, explained
+from pinn_config.exit_codes import INTERRUPTED, end_interrupted, explained
 from pinn_config.flags import kebab
 
 from pinn_torch.errors import UsageError
@@ -64,6 +64,8 @@ def finished(
             f"{parser.prog}: interrupted; a training goes on from its last epoch with the same command",
             file=sys.stderr,
         )
+        if argv is None:  # the process is the command
+            end_interrupted()
         return INTERRUPTED
     except Exception as error:
         if "--debug" in arguments:
