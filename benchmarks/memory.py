@@ -53,6 +53,7 @@ def bare(folder: Path, architecture: str, backend: str) -> list[Line]:
 def train_some(folder: Path, source: str, architecture: str, groups: int, backend: str) -> list[Line]:
     """Train for some seconds in an epoch of so many groups at gridsize 2, from the file."""
     from pinn_data.npz import read_scan
+    from pinn_data.stored_patterns import LARGE
 
     from benchmarks.engines import engine
     from benchmarks.scans import configs
@@ -61,7 +62,9 @@ def train_some(folder: Path, source: str, architecture: str, groups: int, backen
         # So many epochs that the time ends it, however few the groups.
         options = {"nepochs": 1_000, "n_groups": groups, "backend": backend}
         config, execution = configs(architecture, 2, Path(output), **options)
-        result = engine(backend).train(read_scan(Path(source)), config, execution, max_seconds=_SECONDS)
+        result = engine(backend).train(
+            read_scan(Path(source), in_file_above=LARGE), config, execution, max_seconds=_SECONDS
+        )
     steps = result.history[-1]["step"]
     return [Line("training", f"{steps} steps", numbers={"steps": steps})]
 

@@ -14,6 +14,7 @@ from pinn_config import TrainingConfig
 from pinn_config.files import load_run
 from pinn_data.npz import read_scan
 from pinn_data.product import read_product
+from pinn_data.stored_patterns import StoredPatterns
 from pinn_dispatch.demo_scans import demo_scans, geometry
 from pinn_dispatch.reconstruction import read_reconstruction
 
@@ -119,6 +120,16 @@ def test_train_bridges_before_the_backend_runs(pinn, backend, scan_file, tmp_pat
         legacy.cfg.clear()
         legacy.cfg.update(before)
     assert (seen["N"], seen["gridsize"], seen["nepochs"]) == (16, 1, 11)
+
+
+def test_the_patterns_of_a_large_scan_stay_in_the_file(pinn, backend, scan_file, tmp_path, monkeypatch):
+    monkeypatch.setattr("pinn_data.stored_patterns.LARGE", 0)
+    run, region = tmp_path / "run", ("--region", "y<30")
+    data = ("--data", scan_file)
+    assert pinn("train", *data, *region, "--validation", scan_file, "--output", run)[0] == 0
+    assert pinn("infer", "--model", run, *data, "--frames", "even", "--output", tmp_path / "image")[0] == 0
+    for given in (backend.CALLS[0]["scan"], backend.CALLS[0]["validation"], backend.CALLS[1]["scan"]):
+        assert isinstance(given.diffraction, StoredPatterns)
 
 
 def test_infer_leaves_what_it_says(pinn, backend, scan, scan_file, trained, tmp_path):

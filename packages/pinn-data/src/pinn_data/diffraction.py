@@ -20,11 +20,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pinn_data.errors import DataRangeError, EmptyScanError, ShapeError, UnitError
+from pinn_data.stored_patterns import StoredPatterns
 
 Unit = Literal["counts", "intensity", "amplitude"]
 UNITS: tuple[str, ...] = get_args(Unit)
 
-Stack = NDArray[Any]
+Stack = NDArray[Any] | StoredPatterns
 
 #: Smallest side of a pattern, pixels.
 SMALLEST_N = 4
@@ -80,7 +81,8 @@ def is_whole(stack: Stack) -> bool:
     """Whether every number is a whole one; stops at the first block that holds another."""
     if stack.dtype.kind in "iu":
         return True
-    return all(bool((stack[block] == np.rint(stack[block])).all()) for block in frame_blocks(stack))
+    numbers = (stack[block] for block in frame_blocks(stack))
+    return all(bool((block == np.rint(block)).all()) for block in numbers)
 
 
 def holds_counts(stack: Stack, unit: str) -> bool:
@@ -147,7 +149,7 @@ def _is_measurable(patterns: Stack) -> bool:
 
 def amplitude_dtype(stack: Stack, unit: str) -> np.dtype[Any]:
     """The dtype whose amplitudes give the counts of `stack` back exactly: float32; from 2**22 on, float64."""
-    if unit == "amplitude" or not len(stack) or stack.max() < _COUNTS_IN_FLOAT32_AMPLITUDE:
+    if unit == "amplitude" or not len(stack) or _largest(stack) < _COUNTS_IN_FLOAT32_AMPLITUDE:
         return np.dtype(np.float32)
     return np.dtype(np.float64)
 
@@ -174,7 +176,7 @@ def to_amplitude(stack: Stack, unit: str) -> NDArray[np.float32]:
     """
     known = check_unit(unit)
     if known == "amplitude":
-        return stack.astype(np.float32, copy=False)
+        return np.asarray(stack).astype(np.float32, copy=False)
     return _converted(stack, known, "amplitude", np.dtype(np.float32))
 
 
@@ -187,9 +189,13 @@ def to_counts(stack: Stack, unit: str) -> Stack:
     """
     known = check_unit(unit)
     if known != "amplitude":
-        return stack
-    large = len(stack) > 0 and float(stack.max()) ** 2 > _WHOLE_IN_FLOAT32
+        return np.asarray(stack)
+    large = len(stack) > 0 and _largest(stack) ** 2 > _WHOLE_IN_FLOAT32
     return _converted(stack, known, "counts", np.dtype(np.float64 if large else np.float32))
+
+
+def _largest(stack: Stack) -> float:
+    return max(float(stack[block].max()) for block in frame_blocks(stack))
 
 
 def _converted(stack: Stack, unit: Unit, wanted: Unit, dtype: np.dtype[Any]) -> Stack:

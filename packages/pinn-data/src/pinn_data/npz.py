@@ -47,6 +47,7 @@ from pinn_data.npz_archive import NpzReader, NpzWriter
 from pinn_data.npz_header import is_present, read_metadata, read_text
 from pinn_data.npz_patterns import read_patterns
 from pinn_data.scan import validate_positions
+from pinn_data.stored_patterns import StoredPatterns
 
 _log = logging.getLogger(__name__)
 
@@ -89,6 +90,10 @@ def _object(value: ArrayLike | None) -> NDArray[np.complex64] | None:
     return _complex64(value, "the object (objectGuess)", (2,))
 
 
+def _patterns(value: ArrayLike | StoredPatterns) -> NDArray[Any] | StoredPatterns:
+    return value if isinstance(value, StoredPatterns) else np.asarray(value)
+
+
 def _index(value: ArrayLike) -> NDArray[np.int64]:
     array = np.asarray(value)
     whole = array.dtype.kind in "iu" or (array.dtype.kind == "f" and bool((array == np.rint(array)).all()))
@@ -104,7 +109,8 @@ class Scan:
     """One measured (or simulated) scan.
 
     diffraction : (n, N, N) real, as stored
-        Patterns in `unit`, zero frequency at ``[N/2, N/2]``.
+        Patterns in `unit`, zero frequency at ``[N/2, N/2]``. Those of a large scan may stay in their file:
+        :class:`pinn_data.stored_patterns.StoredPatterns`, indexed as an array is.
     unit : 'counts', 'intensity' or 'amplitude'
     positions : (n, 2) float64, object pixels
         Patch centre as (y, x); origin at the centre of the object's top-left pixel.
@@ -121,7 +127,9 @@ class Scan:
     together. The pixel values of the patterns are checked by the reader and the writer, not here.
     """
 
-    diffraction: NDArray[Any] = attrs.field(converter=np.asarray, repr=lambda a: f"<{a.dtype} {a.shape}>")
+    diffraction: NDArray[Any] | StoredPatterns = attrs.field(
+        converter=_patterns, repr=lambda a: f"<{a.dtype} {a.shape}>"
+    )
     unit: str = attrs.field(converter=units.check_unit)
     positions: NDArray[np.float64] = attrs.field(converter=np.asarray, repr=False)
     probe: NDArray[np.complex64] = attrs.field(converter=_probe, repr=lambda a: f"<{a.dtype} {a.shape}>")
@@ -222,9 +230,10 @@ class Scan:
                 f"frames {chosen.min()} to {chosen.max()} are chosen, but the scan has {len(self)}, "
                 "counted from 0"
             )
+        patterns = self.diffraction
         return attrs.evolve(
             self,
-            diffraction=self.diffraction[chosen],
+            diffraction=patterns.select(chosen) if isinstance(patterns, StoredPatterns) else patterns[chosen],
             positions=self.positions[chosen],
             scan_index=self.scan_index[chosen],
             positions_start=self.positions_start[chosen],
@@ -249,14 +258,22 @@ class Scan:
 
 
 def read_scan(
-    path: str | os.PathLike[str], *, unit: str | None = None, frames_axis: int | None = None
+    path: str | os.PathLike[str],
+    *,
+    unit: str | None = None,
+    frames_axis: int | None = None,
+    in_file_above: int | None = None,
 ) -> Scan:
     """The scan in an NPZ file, its patterns in the dtype and unit in which they are stored.
 
     unit : what the patterns are, for a file that does not say it (or says it wrongly)
     frames_axis : 0 for (n, N, N), 2 for (N, N, n); only for files whose shape does not tell
 
-    Memory: one array of the size of the patterns, and blocks of a few MB.
+    in_file_above : bytes above which the patterns stay in the file and are read when they are asked for
+        (commands: :data:`pinn_data.stored_patterns.LARGE`), where it holds them uncompressed and frames first
+
+    Memory: one array of the size of the patterns, and blocks of a few MB; of patterns that stay in the file
+    only the blocks.
 
     Raises DataFileNotFoundError, DataFormatError (foreign, truncated, pickled), DataKeyError, and what
     :class:`Scan` and :func:`pinn_data.diffraction.check_values` raise.
@@ -267,7 +284,7 @@ def read_scan(
         file.entry("probeGuess")  # miss it before the long read, not after
         if frames_axis is None and label is not None:
             frames_axis = 0
-        stack = read_patterns(file, len(positions), frames_axis)
+        stack = read_patterns(file, len(positions), frames_axis, in_file_above)
         units.check_values(stack)
         known = units.detect_unit(stack, unit if unit is not None else label)
         parts: dict[str, Any] = {}
@@ -336,7 +353,7 @@ def write_scan(path: str | os.PathLike[str], scan: Scan, *, unit: str = "amplitu
     return target
 
 
-def _converted_blocks(stack: NDArray[Any], unit: units.Unit, wanted: units.Unit) -> Iterator[NDArray[Any]]:
+def _converted_blocks(stack: units.Stack, unit: units.Unit, wanted: units.Unit) -> Iterator[NDArray[Any]]:
     for block in units.frame_blocks(stack):
         converted = units.convert_block(stack[block], unit, wanted)
         if wanted == "counts" and unit == "amplitude" and not units.is_whole(converted):

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 import os
+import struct
 import tokenize
 import zipfile
 import zlib
@@ -31,6 +32,7 @@ from pinn_data.errors import DataFileNotFoundError, DataFormatError, DataKeyErro
 _BLOCK_BYTES = 8 * 2**20  # of an array whose axes are reordered
 _PIECE_BYTES = 2**20  # of a stream; zipfile holds several times as much while it inflates
 _DEFLATE_LIMIT = 1032  # no deflate stream expands by more than 1032 : 1
+_LOCAL_HEADER = struct.Struct("<4s5H3I2H")  # before the bytes of each entry
 _SIGNATURES = {
     b"PK": "a truncated or damaged NPZ file: copy or save it again",
     b"\x93NUMPY": "a single NPY array, but a scan is an NPZ file of several: save it with numpy.savez",
@@ -149,6 +151,25 @@ class NpzReader:
         if not out.dtype.isnative:
             out = out.byteswap(inplace=True).view(out.dtype.newbyteorder("="))
         return out
+
+    def where_stored(self, key: str) -> tuple[int, int] | None:
+        """(descriptor, offset) of the bytes of `key`, where the file holds them as an array in memory would:
+        uncompressed, in C order and native byte order; None where not. They are not yet checked."""
+        entry, info = self._plain_entry(key), self._zip.getinfo(f"{key}.npy")
+        plain = info.compress_type == zipfile.ZIP_STORED and entry.dtype.isnative and not entry.fortran_order
+        if not plain or self._zip.fp is None:
+            return None
+        # The entry's own header may have an extra field of another length than the directory at the end.
+        self._zip.fp.seek(info.header_offset)
+        local = self._zip.fp.read(_LOCAL_HEADER.size)
+        name_bytes, extra_bytes = _LOCAL_HEADER.unpack(local)[-2:]
+        start = info.header_offset + len(local) + name_bytes + extra_bytes + entry.data_start
+        return self._zip.fp.fileno(), start
+
+    def check(self, key: str) -> None:
+        """Raises DataFormatError where `key` is damaged; one block of it is in memory at a time."""
+        for _ in self.blocks(key):
+            pass
 
     def blocks(self, key: str) -> Iterator[tuple[int, NDArray[Any]]]:
         """Pieces of `key` along its slowest axis in the file, (start, array), in the file's axis order."""

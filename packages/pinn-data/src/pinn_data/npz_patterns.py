@@ -16,20 +16,46 @@ from numpy.typing import NDArray
 from pinn_data.diffraction import check_stack_shape
 from pinn_data.errors import DataFormatError, DataKeyError, ShapeError
 from pinn_data.npz_archive import Entry, NpzReader, in_file_order
+from pinn_data.stored_patterns import StoredPatterns
 
 _PATTERNS = ("diff3d", "diffraction")
 
 
-def read_patterns(file: NpzReader, frames: int, frames_axis: int | None) -> NDArray[Any]:
-    """The stack (n, N, N), from whichever of the two names; both must agree."""
+def read_patterns(
+    file: NpzReader, frames: int, frames_axis: int | None, in_file_above: int | None = None
+) -> NDArray[Any] | StoredPatterns:
+    """The stack (n, N, N), from whichever of the two names; both must agree.
+
+    in_file_above : bytes above which it stays in the file, where that holds it as memory would; its bytes are
+        compared with their checksum now
+    """
     found = _found(file)
     first, axes = found[0], _axes(file, found[0], frames, frames_axis)
+    if in_file_above is not None and file.entry(first).nbytes > in_file_above:
+        stored = _stored(file, found, axes)
+        if stored is not None:
+            return stored
     stack = file.read(first, axes)
     if stack.ndim == 4:
         stack = stack[..., 0]
     for second in found[1:]:
         _check_same(file, stack, first, second, _axes(file, second, frames, frames_axis))
     return stack
+
+
+def _stored(file: NpzReader, found: list[str], axes: tuple[int, ...]) -> StoredPatterns | None:
+    first, shape = found[0], file.entry(found[0]).shape
+    where = file.where_stored(first) if axes[:3] == (0, 1, 2) else None
+    if where is None or not all(_same_bytes(file, first, second) for second in found[1:]):
+        return None
+    stored = StoredPatterns(file.path, *where, shape[:3], file.entry(first).dtype)
+    file.check(first)
+    return stored
+
+
+def _same_bytes(file: NpzReader, first: str, second: str) -> bool:
+    """Whether two entries have the same header and the same CRC-32 of their bytes."""
+    return attrs.evolve(file.entry(first), data_start=0) == attrs.evolve(file.entry(second), data_start=0)
 
 
 def pattern_shape(file: NpzReader, frames: int, frames_axis: int | None) -> tuple[int, int]:
@@ -82,9 +108,9 @@ def _axes(file: NpzReader, key: str, frames: int, frames_axis: int | None) -> tu
 
 def _check_same(file: NpzReader, stack: NDArray[Any], first: str, second: str, axes: tuple[int, ...]) -> None:
     """Refuse a file whose two stacks differ; the second is never in memory as a whole."""
-    one, two = file.entry(first), file.entry(second)
-    if attrs.evolve(one, data_start=0) == attrs.evolve(two, data_start=0):
-        return  # the same header and the same CRC-32 of the bytes
+    if _same_bytes(file, first, second):
+        return
+    two = file.entry(second)
     shape = tuple(two.shape[a] for a in axes)
     whole = stack if len(shape) == 3 else stack[..., None]
     same = whole.shape == shape and _equal_in_blocks(file, second, two, in_file_order(whole, two, axes))

@@ -24,6 +24,7 @@ from pinn_data.grouped_images import GroupedImages
 from pinn_data.grouping import group, grouped_dict
 from pinn_data.npz import Scan, read_scan, write_scan
 from pinn_data.scan import reoriented
+from pinn_data.stored_patterns import LARGE
 
 __all__ = ["RawData", "load_data", "scan_of"]
 
@@ -268,7 +269,7 @@ def scan_of(data: Any, what: str = "the data") -> Scan:
     if isinstance(data, RawData):
         return data.scan
     if isinstance(data, (str, os.PathLike)):
-        return read_scan(data)
+        return read_scan(data, in_file_above=LARGE)
     if not all(hasattr(data, name) for name in ("xcoords", "ycoords", "diff3d", "probeGuess")):
         raise DataTypeError(
             f"{what} is a {type(data).__name__}, but a Scan, a RawData or the path of an NPZ file is needed: "

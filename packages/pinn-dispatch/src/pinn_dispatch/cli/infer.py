@@ -70,6 +70,7 @@ def run(args: argparse.Namespace) -> None:
 
     from pinn_archive import find_archive
     from pinn_data.npz import read_scan
+    from pinn_data.stored_patterns import LARGE
 
     from pinn_dispatch.dispatch import backend_of, reconstruct
     from pinn_dispatch.figures import reconstruction_figure
@@ -79,7 +80,7 @@ def run(args: argparse.Namespace) -> None:
     with output_folder(args.output) as folder:
         archive = find_archive(args.model)
         wrote = backend_of(archive)  # a foreign or truncated archive is told before a long read of the data
-        whole = read_scan(args.data)
+        whole = read_scan(args.data, in_file_above=LARGE)
         scan = select(whole, args.region, args.frames)
         report.note(f"reconstructing {len(scan)} patterns of {scan.N} x {scan.N} with {archive}")
         config = InferenceConfig(

@@ -94,15 +94,16 @@ def run(args: argparse.Namespace) -> None:
     validation_source = args.validation or settings.config.test_data_file
 
     from pinn_data.npz import read_scan
+    from pinn_data.stored_patterns import LARGE
 
     from pinn_dispatch.dispatch import train
 
     report = Report(args.quiet or not is_first_process())
     with output_folder(args.output) as folder:
-        scan = select(read_scan(source), args.region)
+        scan = select(read_scan(source, in_file_above=LARGE), args.region)
         config = settings.for_scan(scan.N, len(scan))
         config.train_data_file, config.test_data_file, config.output_dir = source, validation_source, folder
-        validation = None if validation_source is None else read_scan(validation_source)
+        validation = None if validation_source is None else read_scan(validation_source, in_file_above=LARGE)
         if validation is not None and validation.N != scan.N:
             raise UsageError(
                 f"{validation_source} has patterns of {validation.N} pixels and {source} of {scan.N}: "

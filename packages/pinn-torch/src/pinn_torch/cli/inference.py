@@ -90,6 +90,7 @@ def run(args: argparse.Namespace) -> None:
     from pinn_data.npz import read_scan
     from pinn_data.outputs import save_outputs
     from pinn_data.pictures import flat_phase
+    from pinn_data.stored_patterns import LARGE
 
     from pinn_torch.components import reassemble_cdi_image
     from pinn_torch.config_factory import create_inference_payload
@@ -98,7 +99,7 @@ def run(args: argparse.Namespace) -> None:
     payload = create_inference_payload(model, source, folder, **settings.levels())
     validate_paths(None, source, folder)
     config = payload.tf_inference_config
-    scan = read_scan(source)
+    scan = read_scan(source, in_file_above=LARGE)
     if not quiet:
         print(f"reconstructing {len(scan)} patterns of {scan.N} x {scan.N} with {model}", flush=True)
     amplitude, _, results = reassemble_cdi_image(

@@ -111,6 +111,7 @@ def run(args: argparse.Namespace) -> None:
     validation_source = settings.paths.get("test_data_file")
 
     from pinn_data.npz import read_scan
+    from pinn_data.stored_patterns import LARGE
 
     from pinn_torch.config_factory import create_training_payload
     from pinn_torch.workflows import train
@@ -122,8 +123,8 @@ def run(args: argparse.Namespace) -> None:
     payload = create_training_payload(source, folder, **settings.levels() | {"overrides": given})
     validate_paths(source, validation_source, folder)
     config, execution = payload.tf_training_config, payload.execution_config
-    scan = read_scan(source)
-    validation = None if validation_source is None else read_scan(validation_source)
+    scan = read_scan(source, in_file_above=LARGE)
+    validation = None if validation_source is None else read_scan(validation_source, in_file_above=LARGE)
     if not quiet:
         gridsize = config.model.gridsize
         # A group of one pattern is that pattern, however often it is drawn.
