@@ -59,6 +59,15 @@ def test_halves_on_different_canvases_are_laid_over_each_other():
     assert noisy.cutoffs["frc50_phase"] < 0.8
 
 
+@pytest.mark.parametrize("shift", [0.4, 0.6, -0.6])
+def test_halves_may_lie_at_fractions_of_a_pixel(shift):
+    """A product counts in metres from anywhere."""
+    first, second = _cut(0, 3, 90, 90), _cut(0, 3, 90, 90)
+    moved = Image(second.image, (shift, 3 + shift), POSITIONS)
+    for pair in ((first, moved), (moved, first)):
+        assert compare_halves(*pair).cutoffs["frc50_phase"] == 1.0
+
+
 def test_what_cannot_be_compared():
     with pytest.raises(DispatchError, match="hardly overlap"):
         compare_halves(_cut(0, 0, 30, 30), _cut(60, 60, 30, 30))

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import attrs
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from pinn_data.metrics import HalfScanCorrelation, RingCorrelation, align, evaluate, frc, half_scan_frc
 
 from pinn_dispatch.errors import DispatchError
 from pinn_dispatch.reconstruction import Image
 
-__all__ = ["Comparison", "compare", "compare_halves", "scan_box"]
+__all__ = ["Box", "Comparison", "checked_box", "common_box", "compare", "compare_halves", "scan_box"]
 
 Box = tuple[int, int, int, int]
 
@@ -52,7 +53,7 @@ def scan_box(
     """
     low = np.ceil(positions.min(axis=0) - origin).astype(int) + rim
     high = np.floor(positions.max(axis=0) - origin).astype(int) - rim
-    return _checked((max(low[0], 0), min(high[0], shape[0]), max(low[1], 0), min(high[1], shape[1])))
+    return checked_box((max(low[0], 0), min(high[0], shape[0]), max(low[1], 0), min(high[1], shape[1])))
 
 
 def compare(found: Image, truth: Image, *, roi: Box | None = None, remove_ramp: bool = False) -> Comparison:
@@ -92,50 +93,64 @@ def compare(found: Image, truth: Image, *, roi: Box | None = None, remove_ramp: 
     )
 
 
-def compare_halves(first: Image, second: Image, *, size: int = 256) -> HalfScanCorrelation:
+def compare_halves(
+    first: Image, second: Image, *, size: int = 256, box: Box | None = None
+) -> HalfScanCorrelation:
     """Ring correlation of two reconstructions from disjoint frames of one scan, where both cover it well.
 
     size : pixels along a side of the largest square that is compared
+    box : (row0, row1, column0, column1), object pixels, in whose middle it lies; default what both cover
 
     Raises DispatchError where they overlap too little.
     """
-    if first.positions is None or second.positions is None:
+    if box is None and (first.positions is None or second.positions is None):
         raise DispatchError(
             "two halves are compared where both were scanned, but a file holds no positions: give two "
             "reconstructions"
         )
-    origin = np.floor(np.maximum(first.origin, second.origin)).astype(int)
-    end = np.minimum(
-        np.add(first.origin, first.image.shape), np.add(second.origin, second.image.shape)
-    ).astype(int)
-    if (end - origin < _SMALLEST).any():
+    # The first pixel that lies in both; files in metres round by less than a twentieth of a pixel.
+    origin = np.ceil(np.maximum(first.origin, second.origin) - 0.05).astype(int)
+    starts = [np.rint(origin - image.origin).astype(int) for image in (first, second)]
+    size_px = np.min(
+        [image.image.shape - start for image, start in zip((first, second), starts, strict=True)], axis=0
+    )
+    if (size_px < _SMALLEST).any():
         raise DispatchError(
             "the two reconstructions hardly overlap, so they cannot be compared: give two halves of one scan"
         )
-    cut = []
-    for image in (first, second):
-        y, x = np.rint(origin - image.origin).astype(int)
-        cut.append(image.image[y : y + end[0] - origin[0], x : x + end[1] - origin[1]])
-    boxes = [
-        scan_box(i.positions, (origin[0], origin[1]), cut[0].shape)
-        for i in (first, second)
-        if i.positions is not None
+    cut = [
+        image.image[y : y + size_px[0], x : x + size_px[1]]
+        for image, (y, x) in zip((first, second), starts, strict=True)
     ]
-    box = _checked(
-        (
-            max(b[0] for b in boxes),
-            min(b[1] for b in boxes),
-            max(b[2] for b in boxes),
-            min(b[3] for b in boxes),
-        )
-    )
-    side = min(size, box[1] - box[0], box[3] - box[2])
-    r0, c0 = (math.floor((box[i] + box[i + 1] - side) / 2) for i in (0, 2))
+    if box is None:
+        boxes = [
+            scan_box(i.positions, (origin[0], origin[1]), cut[0].shape)
+            for i in (first, second)
+            if i.positions is not None
+        ]
+        field = common_box(boxes)
+    else:
+        field = checked_box(np.subtract(box, np.repeat(origin, 2)))
+    side = min(size, field[1] - field[0], field[3] - field[2])
+    r0, c0 = (math.floor((field[i] + field[i + 1] - side) / 2) for i in (0, 2))
     return half_scan_frc(cut[0], cut[1], roi=(r0, r0 + side, c0, c0 + side))
 
 
-def _checked(box: tuple[Any, Any, Any, Any]) -> Box:
-    r0, r1, c0, c1 = (int(v) for v in box)
+def common_box(boxes: Sequence[Box]) -> Box:
+    """What lies in all of `boxes`; raises DispatchError where that is less than 16 pixels wide or high."""
+    rows, columns = ([(b[i], b[i + 1]) for b in boxes] for i in (0, 2))
+    return checked_box(
+        [
+            side
+            for spans in (rows, columns)
+            for side in (max(low for low, _ in spans), min(high for _, high in spans))
+        ]
+    )
+
+
+def checked_box(box: ArrayLike) -> Box:
+    """`box` in whole numbers; raises DispatchError where it is less than 16 pixels wide or high."""
+    r0, r1, c0, c1 = (int(v) for v in np.asarray(box))
     if min(r1 - r0, c1 - c0) < _SMALLEST:
         raise DispatchError(
             f"only {max(r1 - r0, 0)} x {max(c1 - c0, 0)} pixels are well covered by the scan, but at least "

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pinn_dispatch.backend import Backend, ReconstructionResult, TrainingResult
 
 __all__ = [
+    "architecture_of",
     "backend_of",
     "load_inference_bundle_with_backend",
     "reconstruct",
@@ -201,6 +202,16 @@ def backend_of(model: Path) -> str:
     from pinn_archive import read_manifest
 
     return read_manifest(model).backend
+
+
+def architecture_of(model: Path) -> str | None:
+    """Name of the network's architecture in the archive `model`; None where the archive does not tell."""
+    from pinn_archive import read_archive
+
+    told: Any = read_archive(model).params
+    for name in ("config", "model", "architecture"):
+        told = told.get(name) if isinstance(told, dict) else None
+    return told if isinstance(told, str) else None
 
 
 def _translated(name: str, call: Callable[[], T]) -> T:

@@ -104,11 +104,19 @@ def complex_panel(axes: Axes, image: NDArray[Any], title: str) -> None:
     image_panel(axes, colour, title, AMPLITUDE, (0.0, 1.0), bar=False)
 
 
-def rings(axes: Axes, curves: Mapping[str, RingCorrelation], *, of: str = "") -> None:
-    """Ring correlations by name, with where each falls below 0.5 and 1/7; `of`: of what, for the title."""
-    plain_axes(axes, f"Fourier ring correlation{of}", "spatial frequency / Nyquist")
+def rings(
+    axes: Axes,
+    curves: Mapping[str, RingCorrelation],
+    *,
+    title: str = "Fourier ring correlation",
+    compact: bool = False,
+) -> None:
+    """Ring correlations by name, with where each falls below 0.5 and 1/7; `compact`: in a line of its legend
+    each."""
+    plain_axes(axes, title, "spatial frequency / Nyquist")
     for number, (name, curve) in enumerate(curves.items()):
-        label = f"{name}: 0.5 at {_reach(curve, 0.5)}\n1/7 at {_reach(curve, 1 / 7)}"
+        half, seventh = (_reach(curve, level, compact) for level in (0.5, 1 / 7))
+        label = f"{name}: 0.5 at {half}{', ' if compact else chr(10)}1/7 at {seventh}"
         colour, line = curve_style(number)
         axes.plot(
             curve.frequency, curve.correlation, color=colour, linestyle=line, linewidth=1.5, label=label
@@ -121,9 +129,11 @@ def rings(axes: Axes, curves: Mapping[str, RingCorrelation], *, of: str = "") ->
     axes.legend(fontsize=8.5, loc="best", edgecolor="white", framealpha=0.8)
 
 
-def _reach(curve: RingCorrelation, threshold: float) -> str:
+def _reach(curve: RingCorrelation, threshold: float, compact: bool) -> str:
     reached = frc_crossing(curve, threshold)
-    return "1.00 or beyond" if reached >= 1.0 else f"{reached:.2f}"
+    if reached < 1.0:
+        return f"{reached:.2f}"
+    return "1.00" if compact else "1.00 or beyond"
 
 
 def curve_style(number: int) -> tuple[str, str]:

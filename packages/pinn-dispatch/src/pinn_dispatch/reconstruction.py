@@ -40,7 +40,9 @@ __all__ = [
     "PRODUCT_NAME",
     "Image",
     "Reconstruction",
+    "located",
     "read_image",
+    "read_metadata",
     "read_reconstruction",
     "write_reconstruction",
 ]
@@ -51,6 +53,8 @@ PRODUCT_NAME = "reconstruction.h5"
 NOMINAL = {"pixel_size_m": 1e-8, "detector_distance_m": 1.0, "photon_energy_eV": 8000.0}
 """What a product says where the scan does not tell: an NPZ scan knows pixels only."""
 
+_NOMINAL_NOTE = "nominal, because the scan does not tell"
+
 
 @attrs.frozen(eq=False)
 class Image:
@@ -59,11 +63,13 @@ class Image:
     image : (H, W) complex
     origin : (y, x) of its pixel [0, 0], object pixels
     positions : (n, 2) float64 as (y, x), object pixels; None if the file has none
+    pixel_size_m : (height, width) of an object pixel; None if the file does not tell
     """
 
     image: NDArray[Any]
     origin: tuple[float, float] = (0.0, 0.0)
     positions: NDArray[np.float64] | None = None
+    pixel_size_m: tuple[float, float] | None = None
 
 
 @attrs.frozen(eq=False)
@@ -118,7 +124,7 @@ def write_reconstruction(folder: Path, found: Reconstruction, scan: Scan | None 
             file.write(key, array)
     known = {} if scan is None else {k: float(scan.metadata[k]) for k in NOMINAL if k in scan.metadata}
     missing = [key for key in NOMINAL if key not in known]
-    comments = f"reconstructed by PtychoPINN; nominal, because the scan does not tell: {', '.join(missing)}"
+    comments = f"reconstructed by PtychoPINN; {_NOMINAL_NOTE}: {', '.join(missing)}"
     product = product_from_reconstruction(
         found.object,
         found.positions,
@@ -138,7 +144,7 @@ def read_reconstruction(path: str | os.PathLike[str]) -> Reconstruction:
     Raises ReconstructionFileNotFoundError, ReconstructionFileError (something else), and what `pinn_data`
     raises for damaged files.
     """
-    file_path = _located(path)
+    file_path = located(path)
     with NpzReader(file_path) as file:
         missing = [
             key
@@ -179,15 +185,15 @@ def read_image(path: str | os.PathLike[str]) -> Image:
     Raises ReconstructionFileNotFoundError, ReconstructionFileError (none of these), and what `pinn_data`
     raises.
     """
-    file_path = _located(path)
-    with file_path.open("rb") as opened:
-        is_hdf5 = opened.read(8) == b"\x89HDF\r\n\x1a\n"
-    if is_hdf5:
+    file_path = located(path)
+    if _is_hdf5(file_path):
         product = read_product(file_path)
         middle = (np.array(product.object.shape[-2:]) - 1) / 2
         # The product's zero of metres is the centre of the scan's own object pixel (0, 0).
         oy, ox = np.asarray(product.object_center_m) / product.object_pixel_m - middle
-        return Image(product.object[0], (float(oy), float(ox)), product.positions_px() + np.array([oy, ox]))
+        positions = product.positions_px() + np.array([oy, ox])
+        size = None if _NOMINAL_NOTE in product.comments else product.object_pixel_m
+        return Image(product.object[0], (float(oy), float(ox)), positions, size)
     with NpzReader(file_path) as file:
         if "objectGuess" in file:
             image = file.read("objectGuess")
@@ -206,7 +212,30 @@ def read_image(path: str | os.PathLike[str]) -> Image:
     return read_reconstruction(file_path).as_image()
 
 
-def _located(path: str | os.PathLike[str]) -> Path:
+def read_metadata(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """The metadata in the NPZ file of a reconstruction, or in its folder; of other files none.
+
+    Raises ReconstructionFileNotFoundError, ReconstructionFileError (not JSON), and what `pinn_data` raises.
+    """
+    file_path = located(path)
+    if _is_hdf5(file_path):
+        return {}
+    with NpzReader(file_path) as file:
+        if "object" not in file or "metadata" not in file:
+            return {}
+        return _json(str(file.read("metadata").reshape(-1)[0]), file_path)
+
+
+def _is_hdf5(path: Path) -> bool:
+    with path.open("rb") as opened:
+        return opened.read(8) == b"\x89HDF\r\n\x1a\n"
+
+
+def located(path: str | os.PathLike[str]) -> Path:
+    """The file of a reconstruction: `path`, or ``reconstruction.npz`` in that folder.
+
+    Raises ReconstructionFileNotFoundError.
+    """
     given = Path(path)
     found = given / FILE_NAME if given.is_dir() else given
     if not found.is_file():

@@ -100,7 +100,14 @@ def run(args: argparse.Namespace) -> None:
         )
         result = reconstruct(training.archive, unseen, inference, settings.execution, seed=args.seed)
         with report.stage("4/4  scoring and drawing"):
-            about = {"model": str(training.archive), "data": str(unseen_file), "seed": args.seed}
+            about = {
+                "model": str(training.archive),
+                "data": str(unseen_file),
+                "seed": args.seed,
+                "backend": config.backend,
+                "architecture": config.model.architecture,
+                **measures(result, unseen),
+            }
             found = Reconstruction.of(result, about)
             npz, product = write_reconstruction(folder, found, unseen)
             assert unseen.object is not None and learned.object is not None  # both were simulated from one
@@ -128,9 +135,7 @@ def run(args: argparse.Namespace) -> None:
                 "seconds_demo": report.seconds,
                 "roi": scored.roi,
             }
-            metrics = write_json(
-                folder / "metrics.json", scored.scores | measures(result, unseen) | numbers | about
-            )
+            metrics = write_json(folder / "metrics.json", scored.scores | numbers | about)
     report.result(
         {
             "picture": picture,

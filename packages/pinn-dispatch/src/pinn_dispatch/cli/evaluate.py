@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from pinn_dispatch.comparison import Comparison
 
-__all__ = ["add", "run", "summary"]
+__all__ = ["add", "curve_rows", "run", "summary"]
 
 
 def add(commands: Any) -> argparse.ArgumentParser:
@@ -70,7 +70,7 @@ def run(args: argparse.Namespace) -> None:
     with output_folder(args.output) as folder:
         scores, curves, draw = _scored(args)
         metrics = write_json(folder / "metrics.json", scores)
-        table = write_table(folder / "frc.csv", _rows(curves), ["frequency", *curves])
+        table = write_table(folder / "frc.csv", curve_rows(curves), ["frequency", *curves])
         picture = draw(folder / "evaluation.png")
     report.result(summary(scores) | {"metrics": metrics, "curves": table, "picture": picture})
 
@@ -118,7 +118,8 @@ def _scored(
     return scores, curves, lambda path: halves_figure(path, fit.recon, fit.truth, curves, about_both)
 
 
-def _rows(curves: Mapping[str, RingCorrelation]) -> list[dict[str, float]]:
+def curve_rows(curves: Mapping[str, RingCorrelation]) -> list[dict[str, float]]:
+    """Ring correlations, all with the same rings, one row a ring."""
     frequency = next(iter(curves.values())).frequency
     return [
         {"frequency": float(f)} | {name: float(curve.correlation[i]) for name, curve in curves.items()}

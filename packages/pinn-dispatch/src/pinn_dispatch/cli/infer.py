@@ -72,7 +72,7 @@ def run(args: argparse.Namespace) -> None:
     from pinn_data.npz import read_scan
     from pinn_data.stored_patterns import LARGE
 
-    from pinn_dispatch.dispatch import backend_of, reconstruct
+    from pinn_dispatch.dispatch import architecture_of, backend_of, reconstruct
     from pinn_dispatch.figures import reconstruction_figure
     from pinn_dispatch.reconstruction import Reconstruction, write_reconstruction
 
@@ -100,12 +100,15 @@ def run(args: argparse.Namespace) -> None:
             "frames": args.frames,
             "seed": args.seed,
             "backend": args.backend or wrote,
+            "architecture": architecture_of(archive),
+            **measures(result, scan),
         }
-        npz, product = write_reconstruction(folder, Reconstruction.of(result, about), scan)
+        found = Reconstruction.of(result, about)
+        npz, product = write_reconstruction(folder, found, scan)
         measured, predicted = pattern_pair(result, scan)
         picture = reconstruction_figure(
             folder / "reconstruction.png",
-            Reconstruction.of(result, about),
+            found,
             measured=measured,
             predicted=predicted,
             subtitle=f"{len(scan)} patterns of {Path(args.data).name}, R = {result.residual:.3f}, "
@@ -113,7 +116,7 @@ def run(args: argparse.Namespace) -> None:
         )
         metrics = write_json(
             folder / "metrics.json",
-            measures(result, scan) | about | {"seconds_command": round(report.seconds, 3)},
+            about | {"seconds_command": round(report.seconds, 3)},
         )
     report.result(
         {
@@ -136,8 +139,8 @@ def measures(result: ReconstructionResult, scan: Scan) -> dict[str, Any]:
         "patterns": len(scan),
         "N": scan.N,
         "gridsize": int(result.gridsize),
-        "canvas_origin": list(result.canvas.origin),
-        "canvas_shape": list(result.canvas.shape),
+        "canvas_origin": [int(v) for v in result.canvas.origin],
+        "canvas_shape": [int(v) for v in result.canvas.shape],
         **{f"seconds_{name}": float(value) for name, value in result.seconds.items()},
     }
 
