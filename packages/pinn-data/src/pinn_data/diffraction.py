@@ -13,7 +13,7 @@ squares in float64 (squares of uint16 overflow).
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Literal, cast, get_args
 
 import numpy as np
@@ -108,10 +108,15 @@ def detect_unit(stack: Stack, label: str | None = None) -> Unit:
 
     Raises UnitError for an unknown label, and for counts with fractions.
     """
+    return unit_of(lambda: is_whole(stack), label)
+
+
+def unit_of(whole: Callable[[], bool], label: str | None = None) -> Unit:
+    """The unit by the rule of :func:`detect_unit`; `whole` tells whether every number is a whole one."""
     if label is None:
-        return "counts" if is_whole(stack) else "amplitude"
+        return "counts" if whole() else "amplitude"
     unit = check_unit(label)
-    if unit == "counts" and not is_whole(stack):
+    if unit == "counts" and not whole():
         raise UnitError(
             "the diffraction patterns are labelled 'counts' but hold fractions, and counts are whole "
             "numbers: label them 'intensity' or 'amplitude'"
@@ -119,8 +124,15 @@ def detect_unit(stack: Stack, label: str | None = None) -> Unit:
     return unit
 
 
-def check_values(stack: Stack) -> None:
+def reason_for_unit(dtype: np.dtype[Any], label: str | None) -> str:
+    """Why a stack was taken for what :func:`detect_unit` found, in words."""
+    return f"no label, {dtype} values" if label is None else "as labelled"
+
+
+def check_values(stack: Stack, first_frame: int = 0) -> None:
     """Refuse what no detector measures.  Needs no temporary array.
+
+    first_frame : number of the first frame, of a stack that is a part of a larger one
 
     Raises DataRangeError, naming the first frame with NaN, infinity or a negative number.
     """
@@ -137,8 +149,8 @@ def check_values(stack: Stack) -> None:
             low = stack[frame].min()
             what = f"the negative value {low:g}" if low < 0 and np.isfinite(low) else "NaN or infinity"
             raise DataRangeError(
-                f"diffraction pattern {frame} holds {what}, but every pixel must be a finite number not "
-                "below 0: set masked pixels to 0 or drop the frame"
+                f"diffraction pattern {first_frame + frame} holds {what}, but every pixel must be a finite "
+                "number not below 0: set masked pixels to 0 or drop the frame"
             )
 
 

@@ -76,7 +76,11 @@ def _complex64(value: ArrayLike | None, what: str, axes: tuple[int, ...]) -> NDA
     return result
 
 
-def _probe(value: ArrayLike) -> NDArray[np.complex64]:
+def checked_probe(value: ArrayLike) -> NDArray[np.complex64]:
+    """The probe as complex64, ([modes,] H, W).
+
+    Raises DataRangeError (no numbers, not finite, dark), ShapeError.
+    """
     probe = _complex64(value, "the probe (probeGuess)", (2, 3))
     assert probe is not None
     if not probe.any():
@@ -86,7 +90,11 @@ def _probe(value: ArrayLike) -> NDArray[np.complex64]:
     return probe
 
 
-def _object(value: ArrayLike | None) -> NDArray[np.complex64] | None:
+def checked_object(value: ArrayLike | None) -> NDArray[np.complex64] | None:
+    """The object as complex64 (H, W), or None.
+
+    Raises DataRangeError (no numbers, not finite), ShapeError.
+    """
     return _complex64(value, "the object (objectGuess)", (2,))
 
 
@@ -132,8 +140,10 @@ class Scan:
     )
     unit: str = attrs.field(converter=units.check_unit)
     positions: NDArray[np.float64] = attrs.field(converter=np.asarray, repr=False)
-    probe: NDArray[np.complex64] = attrs.field(converter=_probe, repr=lambda a: f"<{a.dtype} {a.shape}>")
-    object: NDArray[np.complex64] | None = attrs.field(default=None, converter=_object, repr=False)
+    probe: NDArray[np.complex64] = attrs.field(
+        converter=checked_probe, repr=lambda a: f"<{a.dtype} {a.shape}>"
+    )
+    object: NDArray[np.complex64] | None = attrs.field(default=None, converter=checked_object, repr=False)
     scan_index: NDArray[np.int64] = attrs.field(converter=_index, repr=False)
     positions_start: NDArray[np.float64] = attrs.field(converter=np.asarray, repr=False)
     metadata: Mapping[str, Any] = attrs.field(factory=dict, converter=dict, repr=False)
@@ -279,7 +289,7 @@ def read_scan(
     :class:`Scan` and :func:`pinn_data.diffraction.check_values` raise.
     """
     with naming(path), NpzReader(path) as file:
-        positions = _read_pair(file, "xcoords", "ycoords")
+        positions = read_pair(file, "xcoords", "ycoords")
         label = read_text(file, "diffraction_unit")
         file.entry("probeGuess")  # miss it before the long read, not after
         if frames_axis is None and label is not None:
@@ -289,7 +299,7 @@ def read_scan(
         known = units.detect_unit(stack, unit if unit is not None else label)
         parts: dict[str, Any] = {}
         if is_present(file, "xcoords_start") or is_present(file, "ycoords_start"):
-            parts["positions_start"] = _read_pair(file, "xcoords_start", "ycoords_start")
+            parts["positions_start"] = read_pair(file, "xcoords_start", "ycoords_start")
         for field, key in (("object", "objectGuess"), ("scan_index", "scan_index")):
             if is_present(file, key):
                 parts[field] = file.read(key)
@@ -302,9 +312,7 @@ def read_scan(
             source=Path(path),
             **parts,
         )
-    why = f"no label, {stack.dtype} values" if label is None else "as labelled"
-    if unit is not None:
-        why = "as asked"
+    why = "as asked" if unit is not None else units.reason_for_unit(stack.dtype, label)
     _log.info("%s: %d patterns of %d x %d taken as %s (%s)", path, len(scan), scan.N, scan.N, known, why)
     if known == "amplitude" and (stack.dtype.kind in "iu"):
         _log.warning(
@@ -364,8 +372,11 @@ def _converted_blocks(stack: units.Stack, unit: units.Unit, wanted: units.Unit) 
         yield converted
 
 
-def _read_pair(file: NpzReader, x_key: str, y_key: str) -> NDArray[np.float64]:
-    """Positions (n, 2) as (y, x) from two 1-D entries."""
+def read_pair(file: NpzReader, x_key: str, y_key: str) -> NDArray[np.float64]:
+    """Positions (n, 2) as (y, x) from two 1-D entries.
+
+    Raises ShapeError, and what `validate_positions` raises.
+    """
     x, y = file.read(x_key), file.read(y_key)
     for key, array in ((x_key, x), (y_key, y)):
         if array.ndim != 1 or array.dtype.kind not in "iuf":

@@ -7,6 +7,7 @@ guessed.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import attrs
@@ -56,6 +57,34 @@ def _stored(file: NpzReader, found: list[str], axes: tuple[int, ...]) -> StoredP
 def _same_bytes(file: NpzReader, first: str, second: str) -> bool:
     """Whether two entries have the same header and the same CRC-32 of their bytes."""
     return attrs.evolve(file.entry(first), data_start=0) == attrs.evolve(file.entry(second), data_start=0)
+
+
+def pattern_blocks(
+    file: NpzReader, frames: int, frames_axis: int | None
+) -> Iterator[tuple[tuple[slice, slice, slice], NDArray[Any]]]:
+    """The stack (n, N, N) in pieces of a few MB as they lie in the file: (where in the stack, piece).
+
+    Of a file that holds the patterns under both names, those of the first, if headers and checksums say that
+    both are the same; otherwise both are read and compared, with the memory that takes.
+    """
+    found = _found(file)
+    axes = _axes(file, found[0], frames, frames_axis)
+    entry = file.entry(found[0])
+    if not all(_same_bytes(file, found[0], second) for second in found[1:]):
+        stack = np.asarray(read_patterns(file, frames, frames_axis))
+        yield (slice(0, len(stack)), slice(None), slice(None)), stack
+        return
+    file_axes = tuple(range(len(entry.shape)))[:: -1 if entry.fortran_order else 1]
+    order = tuple(file_axes.index(a) for a in axes)
+    for start, block in file.blocks(found[0]):
+        piece = block.transpose(order)
+        if piece.ndim == 4:
+            piece = piece[..., 0]
+        where = [slice(None), slice(None), slice(None)]
+        slowest = order.index(0)
+        if slowest < 3:
+            where[slowest] = slice(start, start + len(block))
+        yield (where[0], where[1], where[2]), piece
 
 
 def pattern_shape(file: NpzReader, frames: int, frames_axis: int | None) -> tuple[int, int]:

@@ -3,163 +3,127 @@
 from __future__ import annotations
 
 import argparse
+import json
+import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from pinn_config.exit_codes import BAD_INPUT, explained
+
+from pinn_dispatch.cli.output import plain
 from pinn_dispatch.cli.report import Report
 from pinn_dispatch.errors import UsageError
 
-__all__ = ["add", "describe", "run"]
+if TYPE_CHECKING:
+    from pinn_dispatch.description import Description
+
+__all__ = ["add", "run"]
+
+_HERE = "-"
 
 
 def add(commands: Any) -> argparse.ArgumentParser:
     """The flags of this command."""
     parser: argparse.ArgumentParser = commands.add_parser(
         "info",
-        help="say what a scan, an archive, a reconstruction or a product holds",
-        description="Describes NPZ scans, model archives (wts.h5.zip or their folder), reconstructions and "
-        "ptychodus products.",
+        help="say what a scan, an archive, a reconstruction, a product or a run holds",
+        description="Describes NPZ scans, model archives (wts.h5.zip or their folder), reconstructions, "
+        "ptychodus products and the folders of runs; on a terminal with a small picture of each. Nothing in a "
+        "file is executed, and the patterns of a scan are read a few MB at a time.",
     )
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="what to look at")
+    parser.add_argument(
+        "--json", action="store_true", help="a JSON list with an object for each file, in place of words"
+    )
+    pictures = parser.add_mutually_exclusive_group()
+    pictures.add_argument(
+        "--thumbnail",
+        metavar="FILE.png",
+        help=f"write a small figure; '{_HERE}' shows the picture among the words also where the output "
+        "is no terminal",
+    )
+    pictures.add_argument("--no-thumbnail", action="store_true", help="words only, on a terminal too")
     return parser
 
 
 def run(args: argparse.Namespace) -> None:
-    """Describes each file."""
+    """Describes each file; what cannot be described is told at the end."""
+    _check(args)
+
+    from pinn_dispatch.kinds import describe
+
+    described: list[Description] = []
+    failures: dict[Path, tuple[Exception, str]] = {}
+    for path in args.files:
+        try:
+            described.append(describe(path))
+        except Exception as error:
+            code, sentence = explained(error, "pinn", smaller="a smaller file")
+            if code != BAD_INPUT:
+                raise
+            failures[path] = error, sentence
+    picture = None
+    if args.thumbnail not in (None, _HERE) and described:
+        from pinn_dispatch.description_figure import description_figure
+
+        picture = description_figure(Path(args.thumbnail), described)
+    if args.json:
+        errors = [{"file": str(path), "error": sentence} for path, (_, sentence) in failures.items()]
+        print(json.dumps(plain([item.as_json() for item in described] + errors), indent=2, allow_nan=False))
+    else:
+        _print(described, args)
+        if picture is not None:
+            print(f"\nthumbnail  {picture}")
+    if failures:
+        error, _ = next(iter(failures.values()))
+        if len(args.files) == 1:
+            raise error
+        sentences = "; ".join(sentence for _, sentence in failures.values())
+        raise UsageError(f"{len(failures)} of {len(args.files)} are not described: {sentences}") from error
+
+
+def _check(args: argparse.Namespace) -> None:
+    if args.thumbnail == _HERE and args.json:
+        raise UsageError(
+            "--json leaves no room for a picture: give --thumbnail FILE.png, or leave out --json"
+        )
+    if args.thumbnail not in (None, _HERE) and Path(args.thumbnail).suffix.lower() != ".png":
+        raise UsageError(
+            f"--thumbnail is {args.thumbnail}, but its name must end in .png: name the figure "
+            "first, then the files to look at"
+        )
+
+
+def _print(described: list[Description], args: argparse.Namespace) -> None:
     report = Report(args.quiet)
-    for number, path in enumerate(args.files):
-        rows = describe(path)
+    shown = _is_shown(args)
+    for number, item in enumerate(described):
         if number:
             print()
-        report.result({"file": path, **rows})
+        report.result({"file": item.path, "kind": item.kind, **item.words})
+        for part in item.parts:
+            print()
+            rows = {"file": part.path, "kind": part.kind, **part.words}
+            report.result({f"  {name}": value for name, value in rows.items()})
+        if shown and item.all_pictures():
+            from pinn_dispatch.half_blocks import show
+
+            print(flush=True)
+            show(item.all_pictures())
 
 
-def describe(path: Path) -> dict[str, object]:
-    """What `path` holds: a name and a value a line.
+def _is_shown(args: argparse.Namespace) -> bool:
+    """Whether pictures appear among the words: where they are asked for, or on a terminal that can."""
+    if args.thumbnail != _HERE and (args.no_thumbnail or args.quiet or not sys.stdout.isatty()):
+        return False
 
-    Raises UsageError for something else, and what the readers raise for a damaged file.
-    """
-    if path.is_dir():
-        from pinn_dispatch.reconstruction import FILE_NAME
+    from pinn_dispatch.half_blocks import can_show
 
-        has_archive = any((path / name).exists() for name in ("wts.h5.zip", "manifest.json", "manifest.dill"))
-        if not has_archive and (path / FILE_NAME).exists():
-            return _reconstruction(path / FILE_NAME)
-        return _archive(path)
-    if not path.exists():
-        raise UsageError(f"there is nothing at {path}: check the path")
-    with path.open("rb") as file:
-        start = file.read(8)
-    if start == b"\x89HDF\r\n\x1a\n":
-        return _product(path)
-    if not start.startswith(b"PK"):
+    if can_show(sys.stdout):
+        return True
+    if args.thumbnail == _HERE:
         raise UsageError(
-            f"{path} is neither a scan or reconstruction (NPZ), nor an archive (wts.h5.zip), nor a product "
-            "(HDF5): name one of these"
+            f"the output's encoding, {sys.stdout.encoding}, has no blocks to draw with: set PYTHONUTF8=1, or "
+            "give --thumbnail FILE.png"
         )
-    entries = _entries(path)
-    if entries & {"manifest.json", "manifest.dill"}:
-        return _archive(path)
-    return _reconstruction(path) if "canvas_origin.npy" in entries else _scan(path)
-
-
-def _entries(path: Path) -> set[str]:
-    """Names in a ZIP file; none if it is damaged: its reader says how."""
-    import zipfile
-
-    if not zipfile.is_zipfile(path):
-        return {"manifest.json"} if path.suffix == ".zip" else set()
-    with zipfile.ZipFile(path) as file:
-        return set(file.namelist())
-
-
-def _scan(path: Path) -> dict[str, object]:
-    from pinn_data.npz import read_scan
-    from pinn_data.probe import probe_modes
-    from pinn_data.scan import canvas_for
-
-    scan = read_scan(path)
-    (y0, x0), (y1, x1) = scan.positions.min(axis=0), scan.positions.max(axis=0)
-    canvas = canvas_for(scan.positions, scan.N)
-    return {
-        "kind": "scan",
-        "patterns": f"{len(scan)} of {scan.N} x {scan.N} pixels, {scan.unit} ({scan.diffraction.dtype})",
-        "photons": f"{scan.nphotons:.4g} a pattern",
-        "positions": f"y {y0:.1f} to {y1:.1f}, x {x0:.1f} to {x1:.1f} pixels{_spacing(scan.positions)}",
-        "canvas": f"{canvas.shape[0]} x {canvas.shape[1]} pixels hold every pattern",
-        "probe": f"{len(probe_modes(scan.probe))} mode(s)",
-        "object": "none"
-        if scan.object is None
-        else f"{scan.object.shape[0]} x {scan.object.shape[1]} pixels",
-        **_texts(scan.metadata),
-    }
-
-
-def _spacing(positions: Any) -> str:
-    import numpy as np
-    from scipy.spatial import KDTree
-
-    if len(positions) < 2:
-        return ""
-    distance = KDTree(positions).query(positions, k=2)[0][:, 1]
-    return f", nearest neighbours {float(np.median(distance)):.1f} apart"
-
-
-def _archive(path: Path) -> dict[str, object]:
-    from pinn_archive import read_archive
-
-    archive = read_archive(path)
-    numbers = {name: sum(w.size for w in model.weights.values()) for name, model in archive.models.items()}
-    return {
-        "kind": f"model archive, format {archive.version}",
-        "backend": archive.backend,
-        "networks": ", ".join(f"{name} ({count:,} parameters)" for name, count in numbers.items()) or "none",
-        **_texts(archive.params),
-        **{name: f"array {array.shape}, {array.dtype}" for name, array in archive.arrays.items()},
-        **_texts(archive.provenance),
-    }
-
-
-def _reconstruction(path: Path) -> dict[str, object]:
-    from pinn_dispatch.reconstruction import read_reconstruction
-
-    found = read_reconstruction(path)
-    y, x = found.canvas.origin
-    return {
-        "kind": "reconstruction",
-        "image": f"{found.object.shape[0]} x {found.object.shape[1]} pixels, its first at y {y}, x {x}",
-        "covered": f"{100 * float((found.coverage > 0).mean()):.0f} % of the pixels, from "
-        f"{len(found.positions)} patterns",
-        **_texts(found.metadata),
-    }
-
-
-def _product(path: Path) -> dict[str, object]:
-    from pinn_data.product import read_product
-
-    product = read_product(path)
-    layers, height, width = product.object.shape
-    return {
-        "kind": "ptychodus product",
-        "name": product.name,
-        "object": f"{layers} layer(s) of {height} x {width} pixels of {product.object_pixel_m[0] * 1e9:.4g} "
-        "nm",
-        "probe": f"{product.probe.shape[1]} mode(s) of {product.probe.shape[2]} x {product.probe.shape[3]} "
-        "pixels",
-        "positions": len(product.positions_m),
-        "energy": f"{product.photon_energy_eV:.6g} eV",
-        "distance": f"{product.detector_distance_m:.4g} m",
-        "comments": product.comments or "none",
-    }
-
-
-def _texts(values: Any, before: str = "") -> dict[str, object]:
-    """Plain values under their names, those of inner mappings under dotted ones."""
-    rows: dict[str, object] = {}
-    for name, value in values.items():
-        if isinstance(value, dict):
-            rows |= _texts(value, f"{before}{name}.")
-        elif value is not None:
-            text = str(value)
-            rows[f"{before}{name}"] = text if len(text) <= 100 else text[:97] + "..."
-    return rows
+    return False

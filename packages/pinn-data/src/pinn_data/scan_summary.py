@@ -1,0 +1,186 @@
+"""What can be said of an NPZ scan, read in pieces: its memory does not grow with the number of patterns."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import KDTree
+
+from pinn_data import diffraction as units
+from pinn_data.errors import ShapeError, naming
+from pinn_data.npz import checked_object, checked_probe, read_pair
+from pinn_data.npz_archive import NpzReader
+from pinn_data.npz_header import is_present, read_metadata, read_text
+from pinn_data.npz_patterns import pattern_blocks, pattern_shape
+from pinn_data.probe import probe_modes
+
+__all__ = ["ScanSummary", "light_diameter", "summarise_scan"]
+
+_SNAP = 2.0**-22  # relative: what float32 amplitudes leave of whole counts
+_SURE = 20  # of the smallest total of a lit pixel: among such neighbours one without a count is no chance
+_WITHIN = 0.9  # of the probe's light, for its diameter
+
+
+@attrs.frozen(eq=False)
+class ScanSummary:
+    """One scan without its patterns.
+
+    frames, N, dtype : of the stack as stored
+    unit, reason : what the patterns are taken for, and why
+    holds_counts : whether the numbers, or the squares of amplitudes, are whole
+    photons : (n,) float64, total of each pattern (energy, where the patterns hold no counts)
+    mean_pattern : (N, N) float64, mean intensity of a pixel, zero frequency at N/2
+    largest : the largest number in the stack, as stored
+    positions : (n, 2) float64 as (y, x), object pixels
+    probe : ([modes,] N, N) complex64
+    object : (H, W) complex64 or None
+    """
+
+    frames: int
+    N: int
+    dtype: np.dtype[Any]
+    unit: str
+    reason: str
+    holds_counts: bool
+    photons: NDArray[np.float64]
+    mean_pattern: NDArray[np.float64]
+    largest: float
+    positions: NDArray[np.float64]
+    probe: NDArray[np.complex64]
+    object: NDArray[np.complex64] | None
+    scan_indices: int
+    metadata: Mapping[str, Any]
+
+    @property
+    def silent_pixels(self) -> NDArray[np.bool_]:
+        """(N, N): without a count in any pattern."""
+        return self.mean_pattern == 0
+
+    @property
+    def dead_pixels(self) -> NDArray[np.bool_]:
+        """(N, N): silent, with much light on both sides in their row and in their column: dead, or masked."""
+        if not self.mean_pattern.any():
+            return np.zeros_like(self.mean_pattern, bool)
+        lit = self.mean_pattern >= _SURE * self.mean_pattern[self.mean_pattern > 0].min()
+        between = np.ones_like(lit)
+        for axis in (0, 1):
+            before = np.maximum.accumulate(lit, axis=axis)
+            after = np.flip(np.maximum.accumulate(np.flip(lit, axis), axis=axis), axis)
+            between &= before & after
+        return self.silent_pixels & between
+
+    @property
+    def centre_of_light(self) -> tuple[float, float]:
+        """(y, x) of the centre of mass of the mean pattern, pixels; near N/2 where the data are centred."""
+        total = max(float(self.mean_pattern.sum()), np.finfo(float).tiny)
+        y, x = (float((self.mean_pattern.sum(axis=1 - a) * np.arange(self.N)).sum() / total) for a in (0, 1))
+        return y, x
+
+    @property
+    def spacing(self) -> float | None:
+        """Median distance to the nearest other position, object pixels; None for a single one."""
+        if self.frames < 2:
+            return None
+        return float(np.median(KDTree(self.positions).query(self.positions, k=2)[0][:, 1]))
+
+
+def light_diameter(probe: NDArray[Any]) -> float:
+    """Diameter, pixels, of the circle about its centre of mass that holds 90 % of a probe's light."""
+    intensity = np.sum(np.abs(probe_modes(probe).astype(np.complex128)) ** 2, axis=0)
+    r, c = (np.arange(size) for size in intensity.shape)
+    total = intensity.sum()
+    y, x = (intensity.sum(axis=1) @ r / total, intensity.sum(axis=0) @ c / total)
+    radius = np.hypot(r[:, None] - y, c - x).ravel()
+    order = np.argsort(radius)
+    held = np.cumsum(intensity.ravel()[order])
+    return 2 * float(radius[order][np.searchsorted(held, _WITHIN * total)]) + 1
+
+
+def summarise_scan(path: str | os.PathLike[str], *, frames_axis: int | None = None) -> ScanSummary:
+    """The summary of the NPZ scan at `path`; all of it is read, a few MB at a time.
+
+    frames_axis : as of `pinn_data.npz.read_scan`
+
+    Raises what `read_scan` raises for the same file.
+    """
+    with naming(path), NpzReader(path) as file:
+        positions = read_pair(file, "xcoords", "ycoords")
+        label = read_text(file, "diffraction_unit")
+        if frames_axis is None and label is not None:
+            frames_axis = 0
+        frames, N = pattern_shape(file, len(positions), frames_axis)
+        probe = checked_probe(file.read("probeGuess"))
+        if probe.shape[-2:] != (N, N):
+            raise ShapeError(
+                f"the probe (probeGuess) has shape {probe.shape}, but the patterns are {N} x {N}: give a "
+                "probe of that size"
+            )
+        sums = _Sums(frames, N, _powers(file, label))
+        for where, piece in pattern_blocks(file, frames, frames_axis):
+            sums.add(where, piece)
+        unit = units.unit_of(lambda: sums.whole, label)
+        squared = unit == "amplitude"
+        return ScanSummary(
+            frames=frames,
+            N=N,
+            dtype=sums.dtype,
+            unit=unit,
+            reason=units.reason_for_unit(sums.dtype, label),
+            holds_counts=sums.whole_squares if squared else sums.whole,
+            photons=sums.frame[int(squared)],
+            mean_pattern=sums.pixel[int(squared)] / frames,
+            largest=sums.largest,
+            positions=positions,
+            probe=probe,
+            object=checked_object(file.read("objectGuess")) if is_present(file, "objectGuess") else None,
+            scan_indices=len(np.unique(file.read("scan_index"))) if is_present(file, "scan_index") else 1,
+            metadata=read_metadata(file),
+        )
+
+
+class _Sums:
+    """Totals of numbers and of their squares: which of them are photons is known at the end of the file."""
+
+    def __init__(self, frames: int, N: int, powers: tuple[int, ...]) -> None:
+        self.powers = powers
+        self.frame = np.zeros((2, frames))
+        self.pixel = np.zeros((2, N, N))
+        self.whole = self.whole_squares = True
+        self.largest = 0.0
+        self.dtype: np.dtype[Any] = np.dtype(np.float64)
+
+    def add(self, where: tuple[slice, slice, slice], piece: NDArray[Any]) -> None:
+        self.dtype = piece.dtype.newbyteorder("=")
+        units.check_values(piece, where[0].start or 0)
+        self.largest = max(self.largest, float(piece.max(initial=0)))
+        for block in units.frame_blocks(piece):
+            part = piece[block].astype(np.float64)
+            first = (where[0].start or 0) + block.start
+            rows = slice(first, first + len(part))
+            for power in self.powers:
+                values = np.square(part) if power else part
+                self.frame[power, rows] += values.sum(axis=(1, 2))
+                self.pixel[power][where[1:]] += values.sum(axis=0)
+            if piece.dtype.kind == "f":
+                self._note_fractions(part)
+
+    def _note_fractions(self, values: NDArray[np.float64]) -> None:
+        if self.whole:
+            self.whole = bool((values == np.rint(values)).all())
+        if self.whole_squares:
+            squares = np.square(values)
+            nearest = np.rint(squares)
+            self.whole_squares = bool((np.abs(squares - nearest) <= _SNAP * nearest).all())
+
+
+def _powers(file: NpzReader, label: str | None) -> tuple[int, ...]:
+    """Whether numbers (0), their squares (1), or either may be the intensities."""
+    if label is not None:
+        return (int(units.check_unit(label) == "amplitude"),)
+    key = "diff3d" if "diff3d" in file else "diffraction"
+    return (0,) if file.entry(key).dtype.kind in "iu" else (0, 1)
