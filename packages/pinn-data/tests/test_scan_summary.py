@@ -96,7 +96,7 @@ def test_spoiled_patterns_are_refused_as_by_the_reader(tmp_path, monkeypatch):
 
 def test_the_memory_does_not_grow_with_the_scan(tmp_path):
     peaks = []
-    for frames in (200, 800):
+    for frames in (600, 1800):  # 10 and 30 MB, in blocks of 8
         path = _file(tmp_path / f"{frames}.npz", np.ones((frames, 128, 128), np.uint8))
         tracemalloc.start()
         summarise_scan(path)

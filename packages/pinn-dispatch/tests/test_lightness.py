@@ -24,7 +24,16 @@ HEAVY = (
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["demo", "--help"], ["train", "--help"], ["--version"], ["train"]]
+    "arguments",
+    [
+        ["--help"],
+        ["demo", "--help"],
+        ["train", "--help"],
+        ["compare", "--help"],
+        ["info", "--help"],
+        ["--version"],
+        ["train"],
+    ],
 )
 def test_help_imports_nothing_heavy(arguments):
     code = (
@@ -52,4 +61,7 @@ def test_help_lists_every_command(pinn, capfd):
         pinn("--help")
     assert caught.value.code == 0
     shown = capfd.readouterr().out
-    assert all(f"    {name} " in shown for name in ("demo", "train", "infer", "evaluate", "simulate", "info"))
+    assert all(
+        f"    {name} " in shown
+        for name in ("demo", "train", "infer", "evaluate", "compare", "simulate", "info")
+    )

@@ -2,10 +2,10 @@
 
 Modules: ``registry`` (which backends there are), ``backend`` (what a backend is), ``dispatch`` (train and
 reconstruct with the backend that a config or an archive names), ``reconstruction`` (reconstructions as
-files), ``comparison`` (a reconstruction against the truth, or against its other half), ``figures``, ``cli``,
-``errors``.
+files), ``comparison`` (a reconstruction against the truth, or against its other half), ``side_by_side``
+(several), ``kinds`` (what is in a file), ``figures``, ``cli``, ``errors``.
 
-Importing this package, or any module of it but ``figures``, loads no framework and no plotting library.
+Importing this package, or any module of it but those that draw, loads no framework and no plotting library.
 """
 
 __version__ = "0.1.0"

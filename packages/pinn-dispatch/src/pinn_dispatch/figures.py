@@ -85,10 +85,18 @@ def demo_figure(
 def comparison_figure(path: Path, comparison: Comparison, subtitle: str) -> Path:
     """A reconstruction against the truth: both, their difference, and the ring correlation."""
     rows_px, columns_px = comparison.phase.shape
-    height = 1.9 + 2 * min(3.1, max(1.5, 3.1 * rows_px / columns_px))  # a wide image is not that high
+    side = min(3.1, max(1.5, 3.2 * rows_px / columns_px))  # inches: a wide image is not that high
+    height = 1.2 + 2 * side + 0.6 + 0.57
     figure = sheet((16.0, height), "Reconstruction against the reference", subtitle)
     grid = figure.add_gridspec(
-        2, 4, left=0.03, right=0.98, top=1 - 1.15 / height, bottom=0.57 / height, hspace=0.2, wspace=0.24
+        2,
+        4,
+        left=0.03,
+        right=0.98,
+        top=1 - 1.2 / height,
+        bottom=0.57 / height,
+        hspace=0.6 / side,
+        wspace=0.24,
     )
     rows = [[figure.add_subplot(grid[r, k]) for k in range(3)] for r in range(2)]
     _compare_rows(rows[0], rows[1], comparison)

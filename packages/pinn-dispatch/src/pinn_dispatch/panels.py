@@ -93,7 +93,9 @@ def image_panel(
         colour_bar.ax.tick_params(labelsize=7, colors=FAINT, length=2)
         colour_bar.outline.set_visible(False)
         if unit:
-            colour_bar.ax.set_title(unit, fontsize=7.5, color=FAINT, pad=3)
+            # Below, for above a narrow image its title needs the room.
+            below = {"ha": "left", "va": "top", "transform": colour_bar.ax.transAxes}
+            colour_bar.ax.text(0.0, -0.015, unit, fontsize=7.5, color=FAINT, **below)
 
 
 def complex_panel(axes: Axes, image: NDArray[Any], title: str) -> None:
