@@ -23,6 +23,6 @@ def text_table(rows: Sequence[Mapping[str, str]]) -> str:
     return "\n".join(
         "  ".join(
             [line[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(line[1:], widths[1:], strict=True))]
-        )
+        ).rstrip()
         for line in lines
     )
