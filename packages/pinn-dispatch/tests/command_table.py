@@ -1,7 +1,7 @@
 """Every command of `pinn`, with arguments that work and arguments that do not: one row a command.
 
-A new command is held to the exit codes by a row here. In the arguments SCAN, MODEL, IMAGE, TEXT (a file that
-is nothing of ours) and OUT (a folder that does not exist yet) stand for paths.
+A new command is held to the exit codes by a row here. In the arguments SCAN, MODEL, IMAGE, SETTINGS, TEXT (a
+file that is nothing of ours) and OUT (a folder that does not exist yet) stand for paths.
 """
 
 from __future__ import annotations
@@ -74,4 +74,18 @@ ROWS = (
         writes=("metrics.json", "frc.csv", "evaluation.png"),
     ),
     Row("info", works="SCAN MODEL IMAGE", usage=("",), bad=("TEXT", "nowhere.npz", "SCAN TEXT")),
+    Row(
+        "config template",
+        works="--kind training --output OUT/settings.yaml",
+        usage=("--kind everything", "--kind execution --backend pytorch", "--backend jax"),
+        bad=("--output TEXT", "--output TEXT/settings.yaml"),
+        writes=("settings.yaml",),
+    ),
+    Row(
+        "config validate",
+        works="SETTINGS",
+        usage=("", "SETTINGS --kind everything"),
+        bad=("TEXT", "nowhere.yaml", "SETTINGS SETTINGS --kind inference"),
+    ),
+    Row("completion", works="bash", usage=("", "tcl")),
 )

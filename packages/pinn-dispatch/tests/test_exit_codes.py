@@ -14,6 +14,8 @@ import numpy as np
 import pytest
 from command_table import ROWS
 from pinn_archive import read_archive
+from pinn_config import TrainingConfig
+from pinn_config.files import load_run
 from pinn_data.product import read_product
 from pinn_dispatch.cli.parser import build_parser
 
@@ -36,6 +38,8 @@ def inputs(scan_file, tmp_path_factory):
     folder = tmp_path_factory.mktemp("inputs")
     text = folder / "text"
     text.write_text("nothing of ours")
+    settings = folder / "settings.yaml"
+    settings.write_text("nepochs: 3\nmodel:\n  gridsize: 1\n")
     with pytest.MonkeyPatch.context() as patch:
         point, others = (
             metadata.EntryPoint("pytorch", "fake_backend", registry.ENTRY_POINTS),
@@ -50,7 +54,8 @@ def inputs(scan_file, tmp_path_factory):
         train = ["train", "--data", scan_file, "--output", folder / "model", "--quiet"]
         infer = ["infer", "--model", folder / "model", "--data", scan_file, "--output", folder / "image"]
         assert main([str(a) for a in train]) == 0 and main([*map(str, infer), "--quiet"]) == 0
-    return {"SCAN": scan_file, "MODEL": folder / "model", "IMAGE": folder / "image", "TEXT": text}
+    made = {"MODEL": folder / "model", "IMAGE": folder / "image", "SETTINGS": settings, "TEXT": text}
+    return {"SCAN": scan_file} | made
 
 
 @pytest.fixture
@@ -63,14 +68,21 @@ def words(inputs, tmp_path):
         for word in arguments.split():
             name, slash, rest = word.partition("/")
             parts.append(f"{paths.get(name, name)}{slash}{rest}")
-        return [command, *parts]
+        return [*command.split(), *parts]
 
     return filled
 
 
+def _commands(parser, before=()):
+    """The commands of a parser, those of `pinn config` one by one."""
+    inner = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
+    if not inner:
+        return [" ".join(before)]
+    return [c for name, sub in inner[0].choices.items() for c in _commands(sub, (*before, name))]
+
+
 def test_every_command_has_a_row():
-    commands = next(a for a in build_parser()._actions if isinstance(a, argparse._SubParsersAction))
-    assert sorted(commands.choices) == sorted(BY_COMMAND)
+    assert sorted(_commands(build_parser())) == sorted(BY_COMMAND)
 
 
 @pytest.mark.parametrize("command", BY_COMMAND)
@@ -153,7 +165,7 @@ _WHOLE = {
     ".zip": read_archive,
     ".json": lambda path: json.loads(path.read_text()),
     ".csv": lambda path: path.read_text().splitlines()[1],
-    ".yaml": lambda path: path.read_text().index("execution:"),
+    ".yaml": lambda path: load_run(path, TrainingConfig),
     ".png": lambda path: path.read_bytes().index(b"IEND"),
 }
 

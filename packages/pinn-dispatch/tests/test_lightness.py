@@ -20,11 +20,14 @@ HEAVY = (
     "numpy",
     "rich",
     "dill",
+    "shtab",
+    "packaging",
 )
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["demo", "--help"], ["train", "--help"], ["--version"], ["train"]]
+    "arguments",
+    [["--help"], ["demo", "--help"], ["train", "--help"], ["--version"], ["train"], ["config", "template"]],
 )
 def test_help_imports_nothing_heavy(arguments):
     code = (
@@ -52,4 +55,7 @@ def test_help_lists_every_command(pinn, capfd):
         pinn("--help")
     assert caught.value.code == 0
     shown = capfd.readouterr().out
-    assert all(f"    {name} " in shown for name in ("demo", "train", "infer", "evaluate", "simulate", "info"))
+    assert all(
+        f"    {name} " in shown
+        for name in ("demo", "train", "infer", "evaluate", "simulate", "info", "config", "doctor")
+    )
