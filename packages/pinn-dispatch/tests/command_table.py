@@ -88,4 +88,5 @@ ROWS = (
         bad=("TEXT", "nowhere.yaml", "SETTINGS SETTINGS --kind inference"),
     ),
     Row("completion", works="bash", usage=("", "tcl")),
+    Row("doctor", works="", usage=("--time-limit 0", "--time-limit soon"), needs_backend=True),
 )

