@@ -219,6 +219,8 @@ class _Deaths:
             self.pass_by()
 
         def unlinked(path, missing_ok=False):
+            if path.suffix == ".part" and self.count >= self.moment:
+                return  # what an interrupted process does yet, a dead one does not
             watched = path.name == "resume.ckpt"
             if watched:
                 self.pass_by()
