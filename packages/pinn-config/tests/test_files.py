@@ -78,12 +78,12 @@ def test_a_template_of_a_part_is_its_defaults(tmp_path: Path, kind) -> None:
 @given(st.text(st.characters(exclude_categories=["Cs"])))
 def test_any_text_is_read_back_as_text(text: str) -> None:
     written = f"key: {files._scalar(text, 'key')}  # comment\n"
-    assert yaml.load(written.encode(), files._Loader) == {"key": text}
+    assert yaml.load(written.encode(), files.StrictLoader) == {"key": text}
 
 
 @given(st.floats(allow_nan=False) | st.integers(-(2**70), 2**70) | st.booleans() | st.none())
 def test_any_number_is_read_back(value) -> None:
-    found = yaml.load(f"key: {files._scalar(value, 'key')}\n", files._Loader)["key"]
+    found = yaml.load(f"key: {files._scalar(value, 'key')}\n", files.StrictLoader)["key"]
     assert type(found) is type(value) and found == value
 
 
@@ -108,7 +108,7 @@ def test_any_number_is_read_back(value) -> None:
     ],
 )
 def test_scalars_are_those_of_yaml_1_2(text: str, value) -> None:
-    found = yaml.load(f"key: {text}\n", files._Loader)["key"]
+    found = yaml.load(f"key: {text}\n", files.StrictLoader)["key"]
     assert type(found) is type(value) and found == value
 
 

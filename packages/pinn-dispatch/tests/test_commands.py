@@ -289,6 +289,23 @@ def _interrupt(*_args, **_kwargs):
     raise AssertionError("the interrupt was lost")
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows has other signals")
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_what_fails_because_of_a_request_to_stop_is_that_request(
+    number, code, pinn, backend, scan_file, tmp_path, monkeypatch, interruptible
+):
+    def broken(*_args, **_kwargs):
+        try:
+            os.kill(os.getpid(), number)
+        except KeyboardInterrupt:
+            raise ValueError("a file that was cut short") from None
+
+    monkeypatch.setattr("pinn_dispatch.dispatch.train", broken)
+    found, _, err = pinn("train", "--data", scan_file, "--output", tmp_path / "run", "--quiet")
+    assert (found, err) == (code, "pinn: interrupted; what was complete before is kept\n")
+    assert not (tmp_path / "run").exists()
+
+
 def test_our_own_errors_are_failures_and_say_so(pinn, backend, scan_file, tmp_path, monkeypatch):
     def broken(*_args, **_kwargs):
         raise ZeroDivisionError("division by zero")

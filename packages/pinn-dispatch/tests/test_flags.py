@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pinn_config import ConfigError, ModelConfig, PyTorchExecutionConfig, TrainingConfig
 from pinn_config.files import ConfigFileError, save_run
 from pinn_dispatch.cli.parser import build_parser, kebab
-from pinn_dispatch.cli.settings import RECIPE, execution_settings, training_settings
+from pinn_dispatch.cli.settings import RECIPE, inference_settings, training_settings
 from pinn_dispatch.errors import UsageError
 
 
@@ -112,7 +112,7 @@ def test_quiet_silences_the_bars_whatever_the_file_says(tmp_path):
     path.write_text("execution:\n  enable_progress_bar: true\n")
     assert training_settings(_train("--config", str(path), "--quiet")).execution.enable_progress_bar is False
     args = build_parser().parse_args(["infer", "--model", "m", "--data", "d", "--output", "o", "--quiet"])
-    assert execution_settings(args).enable_progress_bar is False
+    assert inference_settings(args)[1].enable_progress_bar is False
 
 
 def test_size_of_the_patterns_comes_from_the_data():

@@ -20,6 +20,8 @@ HEAVY = (
     "numpy",
     "rich",
     "dill",
+    "shtab",
+    "packaging",
 )
 
 
@@ -33,6 +35,7 @@ HEAVY = (
         ["info", "--help"],
         ["--version"],
         ["train"],
+        ["config", "template"],
     ],
 )
 def test_help_imports_nothing_heavy(arguments):
@@ -63,5 +66,8 @@ def test_help_lists_every_command(pinn, capfd):
     shown = capfd.readouterr().out
     assert all(
         f"    {name} " in shown
-        for name in ("demo", "train", "infer", "evaluate", "compare", "simulate", "info")
+        for name in (
+            *("demo", "train", "infer", "evaluate", "compare", "simulate", "info"),
+            *("config", "doctor", "completion"),
+        )
     )

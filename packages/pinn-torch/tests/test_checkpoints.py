@@ -219,6 +219,8 @@ class _Deaths:
             self.pass_by()
 
         def unlinked(path, missing_ok=False):
+            if path.suffix == ".part" and self.count >= self.moment:
+                return  # what an interrupted process does yet, a dead one does not
             watched = path.name == "resume.ckpt"
             if watched:
                 self.pass_by()
@@ -350,3 +352,16 @@ def test_a_metric_that_is_not_measured_is_refused_before_the_training(tmp_path, 
             execution={"checkpoint_monitor_metric": metric},
         )
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_write_that_is_interrupted_leaves_the_old_file_alone(tmp_path, monkeypatch):
+    def interrupted(content, file):
+        file.write(b"half")
+        raise KeyboardInterrupt
+
+    path = tmp_path / "resume.ckpt"
+    WholeFiles().save_checkpoint({"epoch": 1}, path)
+    monkeypatch.setattr(torch, "save", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        WholeFiles().save_checkpoint({"epoch": 2}, path)
+    assert os.listdir(tmp_path) == ["resume.ckpt"] and torch.load(path) == {"epoch": 1}

@@ -89,7 +89,9 @@ class TrainingConfig:
         0.0, "weight of the real-space loss: total variation, and the error above"
     )
     nphotons: float = setting(1e9, "photons in one pattern, where the data do not tell")
-    n_groups: int | None = setting(None, f"groups that are drawn; none: {DEFAULT_N_GROUPS}")
+    n_groups: int | None = setting(
+        None, f"groups that are drawn; none: {DEFAULT_N_GROUPS}, with `pinn train` one for each pattern"
+    )
     n_images: int | None = setting(None, "deprecated name of n_groups")
     n_subsample: int | None = setting(None, "patterns that are kept before groups are made; none: all")
     subsample_seed: int | None = setting(None, "seed of that choice; none: the seed of the run")
@@ -97,8 +99,12 @@ class TrainingConfig:
     neighbor_function: Literal["Nearest", "Min_dist", "4_quadrant"] = setting(
         "Nearest", "which neighbours: the nearest, those within distances, or of all four quadrants"
     )
-    min_neighbor_distance: float = setting(0.0, "smallest distance of those from the first of a group")
-    max_neighbor_distance: float | None = setting(None, "largest distance of those; none: no limit")
+    min_neighbor_distance: float = setting(
+        0.0, "smallest distance of those from the first of a group, in pixels or steps (scan_pattern)"
+    )
+    max_neighbor_distance: float | None = setting(
+        None, "largest distance of those, in the same unit; none: no limit"
+    )
     scan_pattern: Literal["Isotropic", "Rectangular"] = setting(
         "Isotropic", "distances are pixels, or scan steps of each axis"
     )
@@ -147,8 +153,12 @@ class InferenceConfig:
     neighbor_function: Literal["Nearest", "Min_dist", "4_quadrant"] = setting(
         "Nearest", "which neighbours: the nearest, those within distances, or of all four quadrants"
     )
-    min_neighbor_distance: float = setting(0.0, "smallest distance of those from the first of a group")
-    max_neighbor_distance: float | None = setting(None, "largest distance of those; none: no limit")
+    min_neighbor_distance: float = setting(
+        0.0, "smallest distance of those from the first of a group, in pixels or steps (scan_pattern)"
+    )
+    max_neighbor_distance: float | None = setting(
+        None, "largest distance of those, in the same unit; none: no limit"
+    )
     scan_pattern: Literal["Isotropic", "Rectangular"] = setting(
         "Isotropic", "distances are pixels, or scan steps of each axis"
     )

@@ -5,13 +5,15 @@ from __future__ import annotations
 import errno
 import os
 import sys
+from contextlib import suppress
 from typing import NoReturn
 
-__all__ = ["BAD_INPUT", "FAILED", "INTERRUPTED", "end_interrupted", "explained"]
+__all__ = ["BAD_INPUT", "FAILED", "INTERRUPTED", "TERMINATED", "end_now", "explained"]
 
 FAILED = 1
 BAD_INPUT = 2
-INTERRUPTED = 130
+INTERRUPTED = 130  # 128 and the number of SIGINT, as shells report it
+TERMINATED = 143  # the same of SIGTERM, so that a scheduler sees its own signal and not a failure
 
 _PATH_TROUBLE = {
     errno.EACCES,
@@ -53,13 +55,14 @@ def explained(error: Exception, command: str, *, smaller: str) -> tuple[int, str
     return FAILED, f"{what} (an error of {command} itself, not of the input: --debug shows where)"
 
 
-def end_interrupted() -> NoReturn:
-    """End the process of an interrupted command, now.
+def end_now(code: int) -> NoReturn:
+    """End the process of a command that was asked to stop, now, with this exit code.
 
     The interpreter's own end would wait for, or crash with, threads of a framework that were in the middle of
     something, and the exit code would then be theirs.
     """
     for stream in (sys.stdout, sys.stderr):
-        if stream is not None:
-            stream.flush()
-    os._exit(INTERRUPTED)
+        with suppress(OSError, ValueError):  # nobody reads it any more
+            if stream is not None:
+                stream.flush()
+    os._exit(code)

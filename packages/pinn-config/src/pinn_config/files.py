@@ -13,11 +13,11 @@ import difflib
 import os
 import re
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, ClassVar, Literal, TypeVar, get_args, get_origin
+from typing import Any, ClassVar, TypeVar, get_args
 
 import yaml
 
@@ -25,14 +25,18 @@ from pinn_config.bridge import KEY_MAPPINGS
 from pinn_config.configs import InferenceConfig, ModelConfig, TrainingConfig
 from pinn_config.errors import ConfigFileError, ConfigFileNotFoundError
 from pinn_config.execution import PyTorchExecutionConfig
-from pinn_config.validation import field_types, shown, type_problem
+from pinn_config.validation import allowed, field_types, shown, type_problem
 
 __all__ = [
+    "EXECUTION",
     "MAX_BYTES",
+    "StrictLoader",
+    "field_value",
     "from_mapping",
     "load_config",
     "load_mapping",
     "load_run",
+    "read_bytes",
     "save_config",
     "save_run",
     "to_yaml",
@@ -79,6 +83,23 @@ def load_run(path: str | os.PathLike[str], kind: type[R]) -> tuple[R, PyTorchExe
 
 def load_mapping(path: str | os.PathLike[str]) -> dict[str, Any]:
     """What the YAML file at `path` says, as dicts, lists and scalars; the keys are not looked at."""
+    try:
+        # Safe: the loader derives from SafeLoader and builds text, numbers, lists and dicts only.
+        value = yaml.load(read_bytes(path), StrictLoader)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        if isinstance(error, ConfigFileError):
+            raise
+        reason = " ".join(str(error).split())
+        raise ConfigFileError(f"{path} is no YAML that can be read: {reason}.") from error
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise ConfigFileError(f"{path} holds a {type(value).__name__}: it must hold 'key: value' lines.")
+    return value
+
+
+def read_bytes(path: str | os.PathLike[str]) -> bytes:
+    """The bytes of a configuration file, of which there are not many."""
     path = Path(path)
     try:
         with open(path, "rb") as file:
@@ -91,17 +112,7 @@ def load_mapping(path: str | os.PathLike[str]) -> dict[str, Any]:
         raise ConfigFileError(f"{path} is a folder: give the path of a YAML file in it.") from error
     if len(data) > MAX_BYTES:
         raise ConfigFileError(f"{path} has more than {MAX_BYTES} bytes: it is no configuration file.")
-    try:
-        # Safe: the loader derives from SafeLoader and builds text, numbers, lists and dicts only.
-        value = yaml.load(data, _Loader)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        reason = " ".join(str(error).split())
-        raise ConfigFileError(f"{path} is no YAML that can be read: {reason}.") from error
-    if value is None:
-        return {}
-    if not isinstance(value, dict):
-        raise ConfigFileError(f"{path} holds a {type(value).__name__}: it must hold 'key: value' lines.")
-    return value
+    return data
 
 
 def from_mapping(mapping: Mapping[str, Any], kind: type[C], where: str) -> C:
@@ -157,30 +168,45 @@ def write_template(path: str | os.PathLike[str], kind: type[C]) -> Path:
     return save_config(path, kind())
 
 
-def to_yaml(config: Any, execution: PyTorchExecutionConfig | None = None) -> str:
-    """The text of the YAML file for `config`, and for `execution` if it is given."""
-    lines = list(_lines(config, ""))
+def to_yaml(
+    config: Any, execution: PyTorchExecutionConfig | None = None, *, unsaid: Collection[str] = ()
+) -> str:
+    """The text of the YAML file for `config` (None: without), and for `execution` if it is given.
+
+    unsaid : fields whose lines are comments, so that reading the file leaves them out; ``model`` is all of it
+    """
+    lines = [] if config is None else list(_lines(config, "", unsaid))
     if execution is not None:
-        lines += ["", f"{EXECUTION}:", *_lines(execution, "  ")]
-    return "\n".join(lines) + "\n"
+        lines += ["", *_section(EXECUTION, execution, unsaid)]
+    return "\n".join(lines).lstrip("\n") + "\n"
 
 
 def _values(
     mapping: Mapping[str, Any], kind: type, where: str, problems: list[str]
 ) -> Iterator[tuple[str, Any]]:
     """Pairs of field and value of `mapping` but ``model``; what is wrong goes to `problems`."""
-    types = field_types(kind)
     for key, value in mapping.items():
-        if key not in types:
-            problems.append(f"{where}: {_unknown(key, kind)}")
+        found, problem = field_value(key, value, kind)
+        if problem:
+            problems.append(f"{where}: {problem}")
         elif key != "model":
-            if isinstance(value, str) and Path in (get_args(types[key]) or (types[key],)):
-                value = Path(value)
-            problem = type_problem(key, value, types[key])
-            if problem:
-                problems.append(f"{where}: {problem.replace(' or None', ' or null')}")
-            else:
-                yield key, value
+            yield key, found
+
+
+def field_value(key: Any, value: Any, kind: type) -> tuple[Any, str | None]:
+    """`value` as the field `key` of `kind` takes it, and what is wrong with it, or None.
+
+    ``model`` is not looked into.
+    """
+    types = field_types(kind)
+    if key not in types:
+        return value, _unknown(key, kind)
+    if key == "model":
+        return value, None
+    if isinstance(value, str) and Path in (get_args(types[key]) or (types[key],)):
+        value = Path(value)
+    problem = type_problem(key, value, types[key])
+    return value, problem and problem.replace(" or None", " or null")
 
 
 def _unknown(key: Any, kind: type) -> str:
@@ -199,7 +225,7 @@ def _unknown(key: Any, kind: type) -> str:
     return f"unknown key {key!r}: known are {', '.join(known)}"
 
 
-def _lines(config: Any, indent: str) -> Iterator[str]:
+def _lines(config: Any, indent: str, unsaid: Collection[str]) -> Iterator[str]:
     model = getattr(config, "model", None)
     for item in fields(config):
         value = getattr(config, item.name)
@@ -207,18 +233,19 @@ def _lines(config: Any, indent: str) -> Iterator[str]:
         if item.name == "model" or (item.name == "n_images" and value is None):
             continue
         comment = item.metadata.get("help", "")
-        choices = _choices(field_types(type(config))[item.name])
+        choices = allowed(item.name, field_types(type(config))[item.name])
         if choices:
-            comment += f" ({', '.join(choices)})"
-        yield f"{indent}{item.name}: {_scalar(value, item.name)}  # {comment}"
-    if model is not None:
+            comment += f" ({choices})"
+        sign = "# " if item.name in unsaid else ""
+        yield f"{indent}{sign}{item.name}: {_scalar(value, item.name)}  # {comment}"
+    if model is not None and "model" not in unsaid:
         yield ""
-        yield f"{indent}model:"
-        yield from _lines(model, indent + "  ")
+        yield from _section("model", model, unsaid)
 
 
-def _choices(hint: Any) -> tuple[str, ...]:
-    return get_args(hint) if get_origin(hint) is Literal else ()
+def _section(name: str, config: Any, unsaid: Collection[str]) -> Iterator[str]:
+    yield f"{name}:"
+    yield from _lines(config, "  ", unsaid)
 
 
 def _scalar(value: Any, name: str) -> str:
@@ -281,7 +308,7 @@ _SCALARS = (
 )
 
 
-class _Loader(yaml.SafeLoader):
+class StrictLoader(yaml.SafeLoader):
     """`yaml.SafeLoader` with the scalars of YAML 1.2, without merge keys; a key may come once only."""
 
     yaml_implicit_resolvers: ClassVar[dict[str, list[Any]]] = {}
@@ -309,11 +336,11 @@ class _Loader(yaml.SafeLoader):
         return float(text.replace(".inf", "inf").replace(".nan", "nan"))
 
 
-def _register(loader: type[_Loader]) -> None:
+def _register(loader: type[StrictLoader]) -> None:
     for tag, pattern, first in _SCALARS:
         loader.add_implicit_resolver(tag, pattern, first)
     loader.add_constructor("tag:yaml.org,2002:int", loader.construct_int)
     loader.add_constructor("tag:yaml.org,2002:float", loader.construct_float)
 
 
-_register(_Loader)
+_register(StrictLoader)

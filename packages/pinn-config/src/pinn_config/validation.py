@@ -10,7 +10,7 @@ import math
 import numbers
 import reprlib
 import types
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import fields
 from functools import cache
 from pathlib import Path
@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "PRECISION_HINTS",
+    "allowed",
     "field_types",
+    "located_problems",
     "problems_of",
     "shown",
     "type_problem",
@@ -124,19 +126,33 @@ def validate_execution_config(config: PyTorchExecutionConfig) -> None:
 def problems_of(config: Any) -> list[str]:
     """One sentence for each thing that is wrong with `config`, in the order of its fields; the network
     first."""
-    problems: list[str] = []
+    return [sentence for _, sentence in located_problems(config)]
+
+
+def located_problems(
+    config: Any, unknown: Collection[str] = (), before: str = ""
+) -> list[tuple[tuple[str, ...], str]]:
+    """`problems_of` with the fields that each is about, those of the network as ``model.N``.
+
+    unknown : fields, so named, whose values are not those that were meant; nothing is said of them
+    before : what the names of the fields begin with
+    """
+    problems: list[tuple[tuple[str, ...], str]] = []
     sound: dict[str, Any] = {}
     for name, hint in field_types(type(config)).items():
         value = getattr(config, name)
+        if before + name in unknown:
+            continue
         if name == "model":
-            wrong = _model_problems(value)
+            problems += _model_problems(value, unknown)
+            continue
+        problem = type_problem(name, value, hint) or _bound_problem(name, value)
+        if problem:
+            problems.append(((before + name,), problem))
         else:
-            problem = type_problem(name, value, hint) or _bound_problem(name, value)
-            wrong = [problem] if problem else []
-            if not wrong:
-                sound[name] = value
-        problems += wrong
-    return problems + _joint_problems(sound, getattr(config, "model", None))
+            sound[name] = value
+    joint = _joint_problems(sound, getattr(config, "model", None))
+    return problems + [(tuple(before + name for name in names), sentence) for names, sentence in joint]
 
 
 @cache
@@ -158,12 +174,12 @@ def type_problem(name: str, value: Any, hint: Any) -> str | None:
     return f"{name} must be {_described(hint)}, not {shown(value)}"
 
 
-def _model_problems(model: Any) -> list[str]:
+def _model_problems(model: Any, unknown: Collection[str]) -> list[tuple[tuple[str, ...], str]]:
     from pinn_config.configs import ModelConfig
 
     if not isinstance(model, ModelConfig):
-        return [f"model must be a ModelConfig, not {shown(model)}"]
-    return problems_of(model)
+        return [(("model",), f"model must be a ModelConfig, not {shown(model)}")]
+    return located_problems(model, unknown, "model.")
 
 
 def _bound_problem(name: str, value: Any) -> str | None:
@@ -177,61 +193,92 @@ def _bound_problem(name: str, value: Any) -> str | None:
     return f"{name} must be {'>' if strictly else '>='} {bound}, not {shown(value)}"
 
 
-def _joint_problems(sound: Mapping[str, Any], model: Any) -> list[str]:
-    """Rules about values rather than ranges; a field that is wrong by itself is left out."""
-    problems = []
+def _joint_problems(sound: Mapping[str, Any], model: Any) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Rules about values rather than ranges, each with its fields; a field that is wrong by itself is left
+    out."""
     if sound.get("N", 0) % 2:
-        problems.append(f"N must be even, not {sound['N']}")
+        yield ("N",), f"N must be even, not {sound['N']}"
     if sound.get("decoder_spatial_kernel", 1) % 2 == 0:
-        problems.append(f"decoder_spatial_kernel must be odd, not {sound['decoder_spatial_kernel']}")
+        kernel = sound["decoder_spatial_kernel"]
+        yield ("decoder_spatial_kernel",), f"decoder_spatial_kernel must be odd, not {kernel}"
     if (sound.get("decoder_last_c_outer_fraction") or 0) > 1:
-        problems.append(
-            f"decoder_last_c_outer_fraction must be <= 1, not {shown(sound['decoder_last_c_outer_fraction'])}"
+        share = shown(sound["decoder_last_c_outer_fraction"])
+        yield (
+            ("decoder_last_c_outer_fraction",),
+            f"decoder_last_c_outer_fraction must be <= 1, not {share}",
         )
     maps, gridsize = sound.get("decoder_last_amp_channels"), sound.get("gridsize")
     if None not in (maps, gridsize) and maps not in (1, gridsize**2):
-        allowed = "1" if gridsize == 1 else f"1 or gridsize**2 = {gridsize**2}"
-        problems.append(f"decoder_last_amp_channels must be {allowed}, not {maps}")
-    if "architecture" in sound:
-        # Here and not above, because the description of the network imports the configs.
-        from pinn_config.architecture import ARCHITECTURES
-
-        if sound["architecture"] not in ARCHITECTURES:
-            known = ", ".join(repr(name) for name in ARCHITECTURES)
-            problems.append(f"architecture must be one of {known}, not {sound['architecture']!r}")
+        fitting = "1" if gridsize == 1 else f"1 or gridsize**2 = {gridsize**2}"
+        yield (
+            ("decoder_last_amp_channels", "gridsize"),
+            f"decoder_last_amp_channels must be {fitting}, not {maps}",
+        )
+    if "architecture" in sound and sound["architecture"] not in _architectures():
+        known = ", ".join(repr(name) for name in _architectures())
+        yield ("architecture",), f"architecture must be one of {known}, not {sound['architecture']!r}"
     if None not in (sound.get("n_images"), sound.get("n_groups")) and sound["n_images"] != sound["n_groups"]:
-        problems.append(
+        yield (
+            ("n_images", "n_groups"),
             f"n_images ({sound['n_images']}) and n_groups ({sound['n_groups']}) differ: "
-            "n_images is the deprecated name of n_groups, so give n_groups only"
+            "n_images is the deprecated name of n_groups, so give n_groups only",
         )
     if sound.get("realspace_mae_weight", 0) > 0 and sound.get("realspace_weight", 1) == 0:
-        problems.append(
-            "realspace_mae_weight is > 0 while realspace_weight is 0: give realspace_weight > 0 too"
+        yield (
+            ("realspace_mae_weight", "realspace_weight"),
+            "realspace_mae_weight is > 0 while realspace_weight is 0: give realspace_weight > 0 too",
         )
     weights = ("mae_weight", "nll_weight", "realspace_weight")
     if all(sound.get(name) == 0 for name in weights) and getattr(model, "model_type", None) == "pinn":
-        problems.append(f"{', '.join(weights)} are all 0, so nothing would be learned: give one of them > 0")
-    problems += _distance_problems(sound)
+        yield (
+            weights,
+            f"{', '.join(weights)} are all 0, so nothing would be learned: give one of them > 0",
+        )
+    yield from _distance_problems(sound)
     for name in ("persistent_workers", "prefetch_factor"):
         if sound.get(name) and sound.get("num_workers") == 0:
-            problems.append(f"{name} needs num_workers > 0, but num_workers is 0")
-    return problems
+            yield (name, "num_workers"), f"{name} needs num_workers > 0, but num_workers is 0"
 
 
-def _distance_problems(sound: Mapping[str, Any]) -> list[str]:
+def _architectures() -> tuple[str, ...]:
+    # Here and not above, because the description of the network imports the configs.
+    from pinn_config.architecture import ARCHITECTURES
+
+    return ARCHITECTURES
+
+
+def _distance_problems(sound: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], str]]:
     low, high = sound.get("min_neighbor_distance"), sound.get("max_neighbor_distance")
-    problems = []
+    names = ("max_neighbor_distance", "min_neighbor_distance")
     if low is not None and high is not None and low >= high:
-        problems.append(
+        yield (
+            names,
             f"max_neighbor_distance ({high}) must be > min_neighbor_distance ({low}): raise the one or lower "
-            "the other"
+            "the other",
         )
     if sound.get("neighbor_function") == "Nearest" and (low or high is not None):
-        problems.append(
+        yield (
+            (*names, "neighbor_function"),
             "min_neighbor_distance and max_neighbor_distance have no meaning for neighbor_function "
-            "'Nearest': choose 'Min_dist' or '4_quadrant', or leave them out"
+            "'Nearest': choose 'Min_dist' or '4_quadrant', or leave them out",
         )
-    return problems
+
+
+def allowed(name: str, hint: Any) -> str:
+    """What the field `name` of the type `hint` may be besides its type, for a comment: its words, or its
+    bound; empty if that is all."""
+    words = [
+        value for option in _options(hint) if get_origin(option) is Literal for value in get_args(option)
+    ]
+    if name == "architecture":
+        words = list(_architectures())
+    if words:
+        others = {bool: "true, false", int: "a whole number", float: "a number", type(None): "null"}
+        return ", ".join([*words, *(others[option] for option in _options(hint) if option in others)])
+    if name in _BOUNDS:
+        strictly, bound = _BOUNDS[name]
+        return f"{'>' if strictly else '>='} {bound}"
+    return ""
 
 
 def shown(value: Any) -> str:

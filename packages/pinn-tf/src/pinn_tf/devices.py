@@ -6,12 +6,13 @@ import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import tensorflow as tf
 
 from pinn_tf.errors import TensorFlowRunError
 
-__all__ = ["CPU", "GPU", "device_of", "network_precision", "on_device", "resolved_precision"]
+__all__ = ["CPU", "GPU", "device_of", "network_precision", "on_device", "resolved_precision", "seen_devices"]
 
 CPU, GPU = "CPU:0", "GPU:0"
 
@@ -37,6 +38,17 @@ def device_of(accelerator: str) -> str:
         f"accelerator={accelerator!r} was asked for, but TensorFlow sees none on this machine: choose 'cpu' "
         "or 'auto'"
     )
+
+
+def seen_devices() -> list[dict[str, Any]]:
+    """See `pinn_tf.workflows.seen_devices`. TensorFlow does not tell how much memory a GPU has."""
+    threads = tf.config.threading.get_intra_op_parallelism_threads()
+    found: list[dict[str, Any]] = [{"kind": "cpu", "name": platform.machine() or "CPU", "threads": threads}]
+    for device in tf.config.list_physical_devices("GPU"):
+        details = tf.config.experimental.get_device_details(device)
+        name = details.get("device_name", device.name)
+        found.append({"kind": "mps" if platform.system() == "Darwin" else "cuda", "name": name})
+    return found
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pinn_data.results import Reconstruction, TrainingResult
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from pinn_tf.archive import TrainedModel
 
-__all__ = ["Reconstruction", "TrainingResult", "reconstruct", "train"]
+__all__ = ["Reconstruction", "TrainingResult", "reconstruct", "seen_devices", "train"]
 
 
 def train(
@@ -85,3 +85,17 @@ def reconstruct(
     wanted = config is not None and config.debug is True
     with plain_errors(), detailed_logs(wanted, "pinn_tf"):
         return run_reconstruction(model, scan, config, execution, seed=seed, progress=progress)
+
+
+def seen_devices() -> list[dict[str, Any]]:
+    """The devices that TensorFlow sees on this machine, the CPU first.
+
+    Each has ``kind`` ('cpu', 'cuda', 'mps') and ``name``; where TensorFlow tells, ``memory_bytes``,
+    ``free_bytes`` and, of the CPU, ``threads`` (0: as many as it likes).
+
+    Raises TensorFlowMissingError (a RuntimeError).
+    """
+    require_tensorflow()
+    from pinn_tf import devices
+
+    return devices.seen_devices()

@@ -8,12 +8,20 @@ import platform
 import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
 
 import torch
 
 from pinn_torch.errors import TorchRunError
 
-__all__ = ["autocast", "device_of", "prepare_cpu", "resolved_precision", "same_arithmetic_afterwards"]
+__all__ = [
+    "autocast",
+    "device_of",
+    "prepare_cpu",
+    "resolved_precision",
+    "same_arithmetic_afterwards",
+    "seen_devices",
+]
 
 # malloc.h of glibc; the threshold cannot be larger than 32 MiB.
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
@@ -37,6 +45,20 @@ def device_of(accelerator: str) -> torch.device:
     raise TorchRunError(
         f"accelerator={accelerator!r} was asked for, but this machine has none: choose 'cpu' or 'auto'"
     )
+
+
+def seen_devices() -> list[dict[str, Any]]:
+    """See `pinn_torch.workflows.seen_devices`."""
+    found: list[dict[str, Any]] = [
+        {"kind": "cpu", "name": platform.machine() or "CPU", "threads": torch.get_num_threads()}
+    ]
+    for number in range(torch.cuda.device_count() if torch.cuda.is_available() else 0):
+        free, total = torch.cuda.mem_get_info(number)
+        name = torch.cuda.get_device_name(number)
+        found.append({"kind": "cuda", "name": name, "memory_bytes": total, "free_bytes": free})
+    if torch.backends.mps.is_available():
+        found.append({"kind": "mps", "name": "Metal"})
+    return found
 
 
 def resolved_precision(device: torch.device, precision: str) -> str:

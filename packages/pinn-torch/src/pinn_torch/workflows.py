@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pinn_data.results import Reconstruction, TrainingResult
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pinn_config.execution import PyTorchExecutionConfig
     from pinn_data.npz import Scan
 
-__all__ = ["Reconstruction", "TrainingResult", "reconstruct", "train"]
+__all__ = ["Reconstruction", "TrainingResult", "reconstruct", "seen_devices", "train"]
 
 
 def train(
@@ -78,3 +78,17 @@ def reconstruct(
     wanted = config is not None and config.debug is True
     with same_arithmetic_afterwards(), detailed_logs(wanted, "pinn_torch"):
         return run_reconstruction(model, scan, config, execution, seed=seed, progress=progress)
+
+
+def seen_devices() -> list[dict[str, Any]]:
+    """The devices that PyTorch sees on this machine, the CPU first.
+
+    Each has ``kind`` ('cpu', 'cuda', 'mps') and ``name``; where PyTorch tells, ``memory_bytes``,
+    ``free_bytes`` and, of the CPU, ``threads`` (0: as many as it likes).
+
+    Raises TorchMissingError (a RuntimeError).
+    """
+    require_torch()
+    from pinn_torch import devices
+
+    return devices.seen_devices()

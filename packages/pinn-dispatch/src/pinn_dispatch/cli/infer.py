@@ -6,13 +6,14 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pinn_config import InferenceConfig, ModelConfig, PyTorchExecutionConfig
+from pinn_config import PyTorchExecutionConfig, validate
 from pinn_config.processes import is_first_process
 
 from pinn_dispatch.cli.flag_values import explaining
 from pinn_dispatch.cli.output import output_folder, write_json
 from pinn_dispatch.cli.report import Report
-from pinn_dispatch.cli.settings import add_flags, execution_settings
+from pinn_dispatch.cli.settings import add_flags, inference_settings
+from pinn_dispatch.errors import UsageError
 from pinn_dispatch.registry import BACKENDS
 from pinn_dispatch.selection import FRAMES, Region, select
 
@@ -37,10 +38,16 @@ def add(commands: Any) -> argparse.ArgumentParser:
     )
     data = parser.add_argument_group("data")
     data.add_argument(
-        "--model", type=Path, metavar="PATH", required=True, help="wts.h5.zip, or the folder that holds it"
+        "--model",
+        type=Path,
+        metavar="PATH",
+        help="wts.h5.zip, or the folder that holds it (or model_path in --config)",
     )
     data.add_argument(
-        "--data", type=Path, metavar="FILE", required=True, help="NPZ with the scan to reconstruct"
+        "--data",
+        type=Path,
+        metavar="FILE",
+        help="NPZ with the scan to reconstruct (or test_data_file in --config)",
     )
     data.add_argument("--output", type=Path, metavar="DIR", required=True, help="folder for the results")
     data.add_argument(
@@ -50,6 +57,7 @@ def add(commands: Any) -> argparse.ArgumentParser:
         "--frames", choices=FRAMES, default="all", help="every frame, or every other (default: all)"
     )
     how = parser.add_argument_group("how")
+    how.add_argument("--config", type=Path, metavar="YAML", help="settings in a file; flags beat it")
     how.add_argument(
         "--seed", type=int, default=0, metavar="N", help="of everything that is drawn (default: 0)"
     )
@@ -66,7 +74,17 @@ def add(commands: Any) -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> None:
     """Reconstructs and saves."""
-    execution = execution_settings(args)
+    config, execution, backend_chosen = inference_settings(args)
+    model = args.model or (config.model_path if config.model_path != Path() else None)
+    source = args.data or config.test_data_file
+    if model is None or source is None:
+        what, how = (
+            ("trained network", "--model PATH, or model_path")
+            if model is None
+            else ("scan to reconstruct", "--data FILE, or test_data_file")
+        )
+        raise UsageError(f"no {what} was named: give {how} in the file of --config")
+    validate(config)
 
     from pinn_archive import find_archive
     from pinn_data.npz import read_scan
@@ -78,28 +96,31 @@ def run(args: argparse.Namespace) -> None:
 
     report = Report(args.quiet or not is_first_process())
     with output_folder(args.output) as folder:
-        archive = find_archive(args.model)
+        archive = find_archive(model)
         wrote = backend_of(archive)  # a foreign or truncated archive is told before a long read of the data
-        whole = read_scan(args.data, in_file_above=LARGE)
+        whole = read_scan(source, in_file_above=LARGE)
         scan = select(whole, args.region, args.frames)
         report.note(f"reconstructing {len(scan)} patterns of {scan.N} x {scan.N} with {archive}")
-        config = InferenceConfig(
-            ModelConfig(N=scan.N),
-            model_path=archive,
-            test_data_file=args.data,
-            output_dir=folder,
-            backend=args.backend or wrote,
+        config.model.N = scan.N
+        config.model_path, config.test_data_file, config.output_dir = archive, source, folder
+        config.backend = config.backend if backend_chosen else wrote
+        result = reconstruct(
+            archive,
+            scan,
+            config,
+            execution,
+            seed=args.seed,
+            backend=config.backend if backend_chosen else None,
         )
-        result = reconstruct(archive, scan, config, execution, seed=args.seed, backend=args.backend)
         if not is_first_process():
             return
         about = {
             "model": str(archive),
-            "data": str(args.data),
+            "data": str(source),
             "region": None if args.region is None else args.region.text,
             "frames": args.frames,
             "seed": args.seed,
-            "backend": args.backend or wrote,
+            "backend": config.backend,
             "architecture": architecture_of(archive),
             **measures(result, scan),
         }
@@ -111,7 +132,7 @@ def run(args: argparse.Namespace) -> None:
             found,
             measured=measured,
             predicted=predicted,
-            subtitle=f"{len(scan)} patterns of {Path(args.data).name}, R = {result.residual:.3f}, "
+            subtitle=f"{len(scan)} patterns of {source.name}, R = {result.residual:.3f}, "
             f"{result.seconds['total']:.1f} s",
         )
         metrics = write_json(

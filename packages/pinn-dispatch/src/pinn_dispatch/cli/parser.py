@@ -8,12 +8,23 @@ from typing import NoReturn
 from pinn_config.flags import kebab
 
 from pinn_dispatch import __version__
-from pinn_dispatch.cli import compare, demo, evaluate, infer, info, simulate, train
+from pinn_dispatch.cli import (
+    compare,
+    completion,
+    config,
+    demo,
+    doctor,
+    evaluate,
+    infer,
+    info,
+    simulate,
+    train,
+)
 from pinn_dispatch.errors import UsageError
 
 __all__ = ["COMMANDS", "Parser", "build_parser", "kebab"]
 
-COMMANDS = (demo, train, infer, evaluate, compare, simulate, info)
+COMMANDS = (demo, train, infer, evaluate, compare, simulate, info, config, doctor, completion)
 
 _EPILOG = """\
 a first look:         pinn demo
@@ -43,10 +54,11 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"pinn {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for command in COMMANDS:
-        sub = command.add(commands)
-        sub.allow_abbrev = False
-        talk = sub.add_argument_group("what is shown")
-        talk.add_argument("--quiet", action="store_true", help="no progress, only results")
-        talk.add_argument("--debug", action="store_true", help="log in detail; show tracebacks")
-        sub.set_defaults(run=command.run)
+        added = command.add(commands)
+        for sub in added if isinstance(added, tuple) else (added,):
+            sub.allow_abbrev = False
+            talk = sub.add_argument_group("what is shown")
+            talk.add_argument("--quiet", action="store_true", help="no progress, only results")
+            talk.add_argument("--debug", action="store_true", help="log in detail; show tracebacks")
+            sub.set_defaults(run=command.run)
     return parser

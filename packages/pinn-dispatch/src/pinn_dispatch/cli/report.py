@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 __all__ = ["Report", "listen_to_log"]
 
-_PACKAGES = ("pinn_archive", "pinn_config", "pinn_data", "pinn_dispatch", "pinn_torch")
+_PACKAGES = ("pinn_archive", "pinn_config", "pinn_data", "pinn_dispatch", "pinn_tf", "pinn_torch")
 
 
 class Report:

@@ -10,10 +10,11 @@ import argparse
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pinn_config import (
     ConfigError,
+    InferenceConfig,
     ModelConfig,
     PyTorchExecutionConfig,
     TrainingConfig,
@@ -24,7 +25,15 @@ from pinn_config.validation import field_types, validate
 
 from pinn_dispatch.errors import UsageError
 
-__all__ = ["RECIPE", "TrainingSettings", "add_flags", "execution_settings", "training_settings"]
+__all__ = [
+    "RECIPE",
+    "TrainingSettings",
+    "add_flags",
+    "inference_settings",
+    "training_settings",
+]
+
+C = TypeVar("C", TrainingConfig, InferenceConfig)
 
 RECIPE: Mapping[str, Any] = {
     "backend": "pytorch",
@@ -87,32 +96,47 @@ def training_settings(args: argparse.Namespace, recipe: Mapping[str, Any] = RECI
 
     Raises what `pinn_config.files` raises, and ConfigError for execution settings that cannot work.
     """
-    path: Path | None = getattr(args, "config", None)
-    written = load_mapping(path) if path is not None else {}
-    merged = _layered(recipe, written)
-    where = str(path) if path is not None else "the defaults"
-    execution_part = merged.pop(EXECUTION)
-    if not isinstance(execution_part, Mapping):
-        raise ConfigError(f"{where}: {EXECUTION} must be a section of 'key: value' lines")
-    config = from_mapping(merged, TrainingConfig, where)
+    written, config, execution = _read(getattr(args, "config", None), TrainingConfig, recipe)
     given = vars(args)
     for name in _given(TrainingConfig, given):
         setattr(config, name, given[name])
     for name in _given(ModelConfig, given):
         setattr(config.model, name, given[name])
-    execution = _executed(
-        from_mapping(execution_part, PyTorchExecutionConfig, f"{where}, {EXECUTION}"), given
-    )
-    model = written.get("model")
-    chosen = {*written, *(model if isinstance(model, Mapping) else ()), *_given(TrainingConfig, given)}
-    return TrainingSettings(config, execution, frozenset(chosen))
+    model = written.get("model") or {}
+    said = [key for section in (written, model) for key, value in section.items() if value is not None]
+    chosen = frozenset(said) | frozenset(_given(TrainingConfig, given))
+    return TrainingSettings(config, _executed(execution, given), chosen)
 
 
-def execution_settings(
+def inference_settings(
     args: argparse.Namespace, recipe: Mapping[str, Any] = RECIPE
-) -> PyTorchExecutionConfig:
-    """The execution settings from parsed flags over those of `recipe`; raises ConfigError."""
-    return _executed(PyTorchExecutionConfig(**recipe[EXECUTION]), vars(args))
+) -> tuple[InferenceConfig, PyTorchExecutionConfig, bool]:
+    """The settings of a reconstruction from parsed flags over the file of ``config`` over the execution
+    settings of `recipe`, and whether somebody chose the backend.
+
+    Raises as `training_settings`.
+    """
+    written, config, execution = _read(
+        getattr(args, "config", None), InferenceConfig, {EXECUTION: recipe[EXECUTION]}
+    )
+    given = vars(args)
+    chosen = (given.get("backend") or written.get("backend")) is not None
+    config.backend = given.get("backend") or config.backend
+    return config, _executed(execution, given), chosen
+
+
+def _read(
+    path: Path | None, kind: type[C], recipe: Mapping[str, Any]
+) -> tuple[dict[str, Any], C, PyTorchExecutionConfig]:
+    """What the file says, and the configs that it means over `recipe`."""
+    written = load_mapping(path) if path is not None else {}
+    merged = _layered(recipe, written)
+    where = str(path) if path is not None else "the defaults"
+    section = merged.pop(EXECUTION)
+    if not isinstance(section, Mapping):
+        raise ConfigError(f"{where}: {EXECUTION} must be a section of 'key: value' lines")
+    config = from_mapping(merged, kind, where)
+    return written, config, from_mapping(section, PyTorchExecutionConfig, f"{where}, {EXECUTION}")
 
 
 def _executed(execution: PyTorchExecutionConfig, given: Mapping[str, Any]) -> PyTorchExecutionConfig:

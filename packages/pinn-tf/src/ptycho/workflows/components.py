@@ -8,7 +8,7 @@ from pinn_data.outputs import save_outputs
 from pinn_data.raw_data import load_data
 from pinn_tf.bundles import load_inference_bundle
 from pinn_tf.components import reassemble_cdi_image, run_cdi_example, train_cdi_model
-from pinn_tf.workflows import Reconstruction, TrainingResult, reconstruct, train
+from pinn_tf.workflows import Reconstruction, TrainingResult, reconstruct, seen_devices, train
 
 __all__ = [
     "Reconstruction",
@@ -19,6 +19,7 @@ __all__ = [
     "reconstruct",
     "run_cdi_example",
     "save_outputs",
+    "seen_devices",
     "train",
     "train_cdi_model",
 ]

@@ -1,5 +1,5 @@
 """What every command does: read flags in both spellings, tell what went wrong in one sentence, end with an
-exit code (0 done, 1 failed, 2 bad input or usage, 130 interrupted)."""
+exit code (0 done, 1 failed, 2 bad input or usage, 130 interrupted, 143 terminated)."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
-from pinn_config.exit_codes import INTERRUPTED, end_interrupted, explained
+from pinn_config.exit_codes import end_now, explained
 from pinn_config.flags import kebab
+from pinn_config.stop_requests import StopRequest, stop_requests_heeded
 
 from pinn_torch.errors import UsageError
 
@@ -58,25 +59,36 @@ def finished(
     arguments = kebab(sys.argv[1:] if argv is None else argv)
     levels = {name: logging.getLogger(name).level for name in _PACKAGES}
     try:
-        run(parser.parse_args(arguments))
-    except KeyboardInterrupt:
-        print(
-            f"{parser.prog}: interrupted; a training goes on from its last epoch with the same command",
-            file=sys.stderr,
-        )
-        if argv is None:  # the process is the command
-            end_interrupted()
-        return INTERRUPTED
-    except Exception as error:
-        if "--debug" in arguments:
-            traceback.print_exc()
-        code, sentence = explained(error, parser.prog, smaller=_SMALLER)
-        print(f"{parser.prog}: error: {sentence}", file=sys.stderr)
-        return code
+        with stop_requests_heeded() as request:
+            try:
+                run(parser.parse_args(arguments))
+                return 0
+            except KeyboardInterrupt:
+                return _stopped(request, parser.prog, argv)
+            except Exception as error:
+                if request.came:  # so it is what the request did to somebody who was at work
+                    return _stopped(request, parser.prog, argv)
+                if "--debug" in arguments:
+                    traceback.print_exc()
+                code, sentence = explained(error, parser.prog, smaller=_SMALLER)
+                print(f"{parser.prog}: error: {sentence}", file=sys.stderr)
+                return code
     finally:  # a program that calls the command keeps its own logging
         for name, level in levels.items():
             logging.getLogger(name).setLevel(level)
-    return 0
+
+
+def _stopped(request: StopRequest, command: str, argv: Sequence[str] | None) -> int:
+    """Called where the exception is still handled, so that nothing that PyTorch's threads work with is taken
+    away before the end."""
+    request.ignore_more()
+    print(
+        f"{command}: interrupted; a training goes on from its last epoch with the same command",
+        file=sys.stderr,
+    )
+    if argv is None:  # the process is the command
+        end_now(request.exit_code)
+    return request.exit_code
 
 
 def listen(*, quiet: bool, debug: bool) -> None:

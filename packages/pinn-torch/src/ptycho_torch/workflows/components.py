@@ -13,7 +13,7 @@ from pinn_torch.components import (
     train_cdi_model,
     train_cdi_model_torch,
 )
-from pinn_torch.workflows import Reconstruction, TrainingResult, reconstruct, train
+from pinn_torch.workflows import Reconstruction, TrainingResult, reconstruct, seen_devices, train
 
 __all__ = [
     "Reconstruction",
@@ -26,6 +26,7 @@ __all__ = [
     "run_cdi_example",
     "run_cdi_example_torch",
     "save_outputs",
+    "seen_devices",
     "train",
     "train_cdi_model",
     "train_cdi_model_torch",

@@ -1,0 +1,68 @@
+"""Requests that a command stops: SIGINT (Ctrl-C), and SIGTERM of `kill`, `timeout` or a scheduler.
+
+Both are a KeyboardInterrupt where the program is, so that files which are being written go again and folders
+which were made for nothing too. What tells them apart afterwards is the exit code.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+from pinn_config.exit_codes import INTERRUPTED, TERMINATED
+
+__all__ = ["StopRequest", "stop_requests_heeded"]
+
+_CODES = {signal.SIGINT: INTERRUPTED, signal.SIGTERM: TERMINATED}
+_DEFAULTS = (signal.SIG_DFL, signal.default_int_handler)
+
+
+class StopRequest:
+    """Which request came, if any: a library may have made another exception of the KeyboardInterrupt, or have
+    lost it."""
+
+    def __init__(self) -> None:
+        self.signal: int | None = None
+        self._before: dict[int, Any] = {}
+
+    @property
+    def exit_code(self) -> int:
+        """130, or 143 after SIGTERM."""
+        return INTERRUPTED if self.signal is None else _CODES[signal.Signals(self.signal)]
+
+    @property
+    def came(self) -> bool:
+        """Whether there was one."""
+        return self.signal is not None
+
+    def ignore_more(self) -> None:
+        """What is left to be done takes no time, and must not be stopped halfway."""
+        for number in self._before:
+            signal.signal(number, signal.SIG_IGN)
+
+    def _take(self, number: int, _: FrameType | None) -> None:
+        self.signal = number
+        raise KeyboardInterrupt
+
+
+@contextmanager
+def stop_requests_heeded() -> Iterator[StopRequest]:
+    """A block in which SIGTERM raises KeyboardInterrupt as SIGINT does.
+
+    A signal that somebody handles otherwise, or that is ignored (a shell starts background jobs so, without
+    SIGINT), stays as it is; in a thread that is not the main one nothing changes.
+    """
+    request = StopRequest()
+    if threading.current_thread() is threading.main_thread():
+        for number in _CODES:
+            if signal.getsignal(number) in _DEFAULTS:
+                request._before[number] = signal.signal(number, request._take)
+    try:
+        yield request
+    finally:
+        for number, handler in request._before.items():
+            signal.signal(number, handler)
