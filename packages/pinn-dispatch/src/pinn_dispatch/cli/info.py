@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -130,8 +131,15 @@ def _reconstruction(path: Path) -> dict[str, object]:
         "image": f"{found.object.shape[0]} x {found.object.shape[1]} pixels, its first at y {y}, x {x}",
         "covered": f"{100 * float((found.coverage > 0).mean()):.0f} % of the pixels, from "
         f"{len(found.positions)} patterns",
-        **_texts(found.metadata),
+        **_texts(_in_short(found.metadata)),
     }
+
+
+def _in_short(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """The metadata without the settings, which are fifty rows; the archive and metrics.json have them."""
+    record = metadata.get("provenance", {})
+    brief = {key: value for key, value in record.items() if key not in ("configuration", "seeds")}
+    return {**metadata, "provenance": brief}
 
 
 def _product(path: Path) -> dict[str, object]:
