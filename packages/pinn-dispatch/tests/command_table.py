@@ -28,7 +28,7 @@ class Row:
     writes: tuple[str, ...] = ()
 
 
-_TRAINING = ("wts.h5.zip", "losses.csv", "config.yaml", "training.png")
+_TRAINING = ("wts.h5.zip", "losses.csv", "config.yaml", "training.png", "provenance.json")
 _IMAGE = ("reconstruction.npz", "reconstruction.h5", "reconstruction.png", "metrics.json")
 
 ROWS = (
@@ -40,7 +40,7 @@ ROWS = (
         needs_backend=True,
         writes=(
             *("scan_learned.npz", "scan_unseen.npz", "wts.h5.zip", "reconstruction.npz", "reconstruction.h5"),
-            *("losses.csv", "config.yaml", "training.png", "demo.png", "metrics.json"),
+            *("losses.csv", "config.yaml", "training.png", "provenance.json", "demo.png", "metrics.json"),
         ),
     ),
     Row(
@@ -78,7 +78,7 @@ ROWS = (
         works="IMAGE SCAN --reference SCAN --output OUT",
         usage=("", "IMAGE", "IMAGE SCAN --roi 1,2", "same=IMAGE same=SCAN"),
         bad=("IMAGE TEXT", "IMAGE nowhere.npz", "IMAGE SCAN --output TEXT"),
-        writes=("comparison.png", "comparison.csv", "frc.csv", "comparison.json"),
+        writes=("comparison.png", "comparison.csv", "comparison.json", "frc.csv"),
     ),
     Row("info", works="SCAN MODEL IMAGE", usage=("",), bad=("TEXT", "nowhere.npz", "SCAN TEXT")),
     Row(

@@ -7,14 +7,16 @@ leaves, so the commands are tested whole.
 
 from __future__ import annotations
 
+import shutil
 import time
 from pathlib import Path
 
 import attrs
 import numpy as np
-from pinn_archive import ModelPayload, read_archive, write_archive
-from pinn_config import legacy
+from pinn_archive import ModelPayload, find_archive, read_archive, write_archive
+from pinn_config import InferenceConfig, ModelConfig, PyTorchExecutionConfig, legacy
 from pinn_data.forward_model import diffraction_amplitude, residual
+from pinn_data.provenance import Origin
 from pinn_data.scan import canvas_for
 
 CALLS: list[dict] = []
@@ -27,6 +29,8 @@ class Trained:
     history: list
     seconds: float
     parameters: int
+    scales: dict
+    provenance: dict
 
 
 @attrs.frozen(eq=False)
@@ -39,10 +43,23 @@ class Reconstructed:
     probe: np.ndarray
     seconds: dict
     gridsize: int
+    scales: dict
+    provenance: dict
 
     def predict_amplitude(self, frame):
         here = self.canvas.local(self.positions[frame : frame + 1])
         return diffraction_amplitude(self.object, self.probe, here)[0]
+
+
+_SCALES = {"nphotons": 1e5, "normalisation": 0.25, "intensity_scale": 4.0}
+
+
+def _record(scan, config, execution, seed, validation=None, model=None):
+    origin = Origin(scan, validation=validation, model=model)
+    execution = execution or PyTorchExecutionConfig()
+    return origin.record(
+        config, execution, seed=seed, backend="pytorch", package="pinn_data", frameworks={"fake": "1.0"}
+    )
 
 
 def train(scan, config, execution=None, *, validation=None, seed=0, max_seconds=None):
@@ -71,7 +88,7 @@ def train(scan, config, execution=None, *, validation=None, seed=0, max_seconds=
         {"step": i, "epoch": 0, "seconds": 0.1 * i, "train_loss": 1.0 / (1 + i), "val_loss": None}
         for i in range(5)
     ]
-    return Trained(archive, history, 0.4, 18)
+    return Trained(archive, history, 0.4, 18, _SCALES, _record(scan, config, execution, seed, validation))
 
 
 def run_cdi_example(
@@ -100,9 +117,22 @@ def train_cdi_model(train_data, test_data, config, execution_config=None):
     return {"bundle_path": trained.archive, "backend": "fake"}
 
 
-def load_inference_bundle(bundle_dir, model_name="diffraction_to_obj"):
-    CALLS.append({"bundle_dir": bundle_dir, "model_name": model_name, "legacy": dict(legacy.cfg)})
+def load_inference_bundle(bundle_dir, model_name="diffraction_to_obj", execution_config=None):
+    CALLS.append(
+        {
+            "bundle_dir": bundle_dir,
+            "model_name": model_name,
+            "execution": execution_config,
+            "legacy": dict(legacy.cfg),
+        }
+    )
     return read_archive(bundle_dir).models[model_name], {}
+
+
+def save_inference_bundle(results, bundle_dir):
+    CALLS.append({"results": results, "bundle_dir": bundle_dir, "legacy": dict(legacy.cfg)})
+    bundle_dir.mkdir(parents=True, exist_ok=True)
+    return Path(shutil.copy(results["bundle_path"], bundle_dir))
 
 
 def reconstruct(model, scan, config=None, execution=None, *, seed=0):
@@ -123,4 +153,6 @@ def reconstruct(model, scan, config=None, execution=None, *, seed=0):
         scan.probe,
         {"network": 0.0, "stitching": 0.0, "total": total},
         params["gridsize"],
+        _SCALES,
+        _record(scan, config or InferenceConfig(ModelConfig()), execution, seed, model=find_archive(model)),
     )

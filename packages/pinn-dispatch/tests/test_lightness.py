@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 
@@ -65,7 +66,7 @@ def test_help_lists_every_command(pinn, capfd):
     assert caught.value.code == 0
     shown = capfd.readouterr().out
     assert all(
-        f"    {name} " in shown
+        re.search(rf"^ {{4}}{name}\s", shown, re.M)
         for name in (
             *("demo", "train", "infer", "evaluate", "compare", "simulate", "info"),
             *("config", "doctor", "completion"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -52,9 +52,9 @@ def seen_devices() -> list[dict[str, Any]]:
 
 
 @contextmanager
-def on_device(device: str) -> Iterator[None]:
-    """A block whose variables and functions are on `device`."""
-    with tf.device(f"/{device}"):
+def on_device(device: str | None) -> Iterator[None]:
+    """A block whose variables and functions are on `device`; None: where TensorFlow puts them."""
+    with tf.device(f"/{device}") if device is not None else nullcontext():
         yield
 
 

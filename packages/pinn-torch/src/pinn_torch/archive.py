@@ -23,7 +23,7 @@ from pinn_torch.errors import ModelArchiveError
 from pinn_torch.module import PtychoPINN_Lightning
 from pinn_torch.network import read_weights, write_weights
 
-__all__ = ["TrainedModel", "load_model", "save_model"]
+__all__ = ["TrainedModel", "framework_versions", "load_model", "save_model"]
 
 _NETWORK = "diffraction_to_obj"
 # The specification wants both names in every archive; the autoencoder is the same network with the physics
@@ -36,6 +36,7 @@ class TrainedModel:
     """What an archive gives back.
 
     gain : learned factor on the intensity scale; the network's own scale is measured on each scan
+    checkpoint : bytes of the Lightning checkpoint, the native payload; None: there is none
     """
 
     module: PtychoPINN_Lightning
@@ -43,11 +44,17 @@ class TrainedModel:
     probe_trained: bool
     gain: float
     provenance: dict[str, Any]
+    checkpoint: bytes | None = attrs.field(default=None, repr=False)
 
     @property
     def intensity_scale(self) -> float:
         """Learned factor from network amplitudes to sqrt(photons)."""
         return float(self.module.log_intensity_scale.detach().exp())
+
+
+def framework_versions() -> dict[str, str]:
+    """Versions of what this backend computes with."""
+    return {"torch": str(torch.__version__), "lightning": str(lightning.__version__)}
 
 
 def save_model(
@@ -76,8 +83,7 @@ def save_model(
         backend=BACKEND,
         provenance={
             "pinn-torch": __version__,
-            "torch": torch.__version__,
-            "lightning": lightning.__version__,
+            **framework_versions(),
             "numpy": np.__version__,
             "python": platform.python_version(),
             **_plain(provenance),
@@ -142,4 +148,5 @@ def _trained_model(archive: Archive, path: Path) -> TrainedModel:
         config.probe_trainable,
         float(np.exp(log_scale)) / trained_scale,
         dict(archive.provenance),
+        archive.models[_NETWORK].native if archive.backend == BACKEND else None,
     )
