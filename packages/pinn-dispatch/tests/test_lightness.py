@@ -30,6 +30,7 @@ HEAVY = (
         ["demo", "--help"],
         ["train", "--help"],
         ["compare", "--help"],
+        ["convert", "--help"],
         ["info", "--help"],
         ["--version"],
         ["train"],
@@ -63,5 +64,5 @@ def test_help_lists_every_command(pinn, capfd):
     shown = capfd.readouterr().out
     assert all(
         f"    {name} " in shown
-        for name in ("demo", "train", "infer", "evaluate", "compare", "simulate", "info")
+        for name in ("demo", "train", "infer", "evaluate", "compare", "simulate", "convert", "info")
     )

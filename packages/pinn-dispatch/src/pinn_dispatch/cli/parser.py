@@ -8,17 +8,18 @@ from typing import NoReturn
 from pinn_config.flags import kebab
 
 from pinn_dispatch import __version__
-from pinn_dispatch.cli import compare, demo, evaluate, infer, info, simulate, train
+from pinn_dispatch.cli import compare, convert, demo, evaluate, infer, info, simulate, train
 from pinn_dispatch.errors import UsageError
 
 __all__ = ["COMMANDS", "Parser", "build_parser", "kebab"]
 
-COMMANDS = (demo, train, infer, evaluate, compare, simulate, info)
+COMMANDS = (demo, train, infer, evaluate, compare, simulate, convert, info)
 
 _EPILOG = """\
 a first look:         pinn demo
 a scan of your own:   pinn train --data scan.npz --output run
                       pinn infer --model run --data scan.npz --output image
+a file of others:     pinn convert beamline.cxi --guess-probe --output scan.npz
 every flag is accepted with hyphens and with underscores; 'pinn COMMAND --help' lists those of a command
 """
 
