@@ -1,7 +1,8 @@
 """Which kinds of files there are, how each is recognised, and who describes it.
 
 A new kind is a row in :data:`KINDS`, before those that would take its files for theirs. Recognising looks at
-the first bytes and at the names in a ZIP or HDF5 file; nothing is executed, and only the description reads the rest.
+the first bytes and at the names in a ZIP or HDF5 file; nothing is executed, and only the description reads
+the rest.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What lies in the HDF5 files that `pinn convert` takes: CXI, ptychodus' training data, stacks of patterns."""
+"""What lies in HDF5 files of others: CXI, the training data of ptychodus, stacks of patterns."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ def _described(path: Path, kind: str, found: Measurement) -> Description:
     unit, scale = ("object pixels", 1.0) if found.stage.unit == "px" else ("um", 1e6)
     words = {
         **_frames(frames),
-        "positions": f"{len(on_object)}, spanning y {span[0] * scale:.4g}, x {span[1] * scale:.4g} {unit}; taken "
-        f"as {found.stage.words}",
+        "positions": f"{len(on_object)}, spanning y {span[0] * scale:.4g}, x {span[1] * scale:.4g} {unit}; "
+        f"{found.stage.words}",
         **_geometry(found, first),
         "probe": "none" if found.probe is None else probe_words(found.probe),
         "object": "none"
