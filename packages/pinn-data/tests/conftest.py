@@ -39,3 +39,12 @@ def only_sentence():
         assert not text.startswith(("'", '"'))
 
     return check
+
+
+@pytest.fixture(scope="session")
+def petra() -> Path:
+    """The CXI file of a measured near field, which lies beside the repository."""
+    folder = _DATA / "petra_near_field"
+    if not folder.is_dir():
+        pytest.skip(f"the measured near field is not here: {folder} does not exist")
+    return folder / "PETRAIII_P25_Near_Field_Ptycho.cxi"

@@ -80,6 +80,17 @@ ROWS = (
         bad=("IMAGE TEXT", "IMAGE nowhere.npz", "IMAGE SCAN --output TEXT"),
         writes=("comparison.png", "comparison.csv", "comparison.json", "frc.csv"),
     ),
+    Row(
+        "convert",
+        works="SCAN --output OUT/scan.npz",
+        usage=("SCAN", "--output OUT/scan.npz", "SCAN --output OUT/scan.npz --from bananas"),
+        bad=(
+            "TEXT --output OUT/scan.npz",
+            "nowhere.npz --output OUT/scan.npz",
+            "SCAN --output TEXT/scan.npz",
+        ),
+        writes=("scan.npz",),
+    ),
     Row("info", works="SCAN MODEL IMAGE", usage=("",), bad=("TEXT", "nowhere.npz", "SCAN TEXT")),
     Row(
         "config template",

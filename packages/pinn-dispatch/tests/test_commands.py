@@ -282,7 +282,10 @@ def test_info_on_what_the_commands_leave(pinn, backend, scan_file, trained, tmp_
     assert (code, err) == (0, "")
     assert out.count("model archive, format 3.0") == 2
     assert "diffraction_to_obj (18 parameters)" in out and "N 16, gridsize " in out
-    assert "kind   folder of a run\nfiles  config.yaml, losses.csv, training.png, wts.h5.zip\n" in out
+    assert (
+        "kind   folder of a run\nfiles  config.yaml, losses.csv, provenance.json, training.png, wts.h5.zip\n"
+        in out
+    )
     assert "  recorded    5 steps in 0.4 s" in out
     assert "  kind        reconstruction\n" in out and "ptychodus product" in out
 

@@ -13,6 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.image import imread
 from pinn_archive import ModelPayload, write_archive
+from pinn_data.cxi_writer import write_cxi
+from pinn_data.far_field import FarField
 from pinn_data.npz import write_scan
 from pinn_data.product import read_product, write_product
 from pinn_data.scan import Canvas
@@ -56,7 +58,26 @@ def files(scan, scan_file, tmp_path):
         file.extractall(tmp_path / "unpacked")
     (run / "losses.csv").write_text("step,epoch,seconds,train_loss,val_loss\n0,0,0.5,2.5,\n1,0,1.0,1.25,\n")
     np.savez(tmp_path / "object.npz", objectGuess=scan.object)
+    told = read_product(product)
+    np.savez(
+        tmp_path / "product.npz",
+        detector_object_distance_m=1.0,
+        photon_energy_eV=told.photon_energy_eV,
+        probe_position_indexes=told.position_indexes,
+        probe_position_x_m=told.positions_m[:, 1],
+        probe_position_y_m=told.positions_m[:, 0],
+        probe=told.probe,
+        object=told.object,
+        object_pixel_height_m=1e-8,
+        object_pixel_width_m=1e-8,
+        object_center_x_m=told.object_center_m[1],
+        object_center_y_m=told.object_center_m[0],
+    )
     return {
+        "CXI file, training data or patterns": write_cxi(
+            tmp_path / "scan.cxi", scan, FarField(1.2, 1.55e-10, 55e-6)
+        ),
+        "ptychodus product in NPZ": tmp_path / "product.npz",
         "folder of a run": run,
         "model archive, unpacked": tmp_path / "unpacked",
         "model archive": archive,
@@ -68,6 +89,15 @@ def files(scan, scan_file, tmp_path):
 
 
 WORDS = {
+    "CXI file, training data or patterns": [
+        "49 of 16 x 16 pixels (uint16)",
+        "spanning y",
+        "7998.98 eV",
+        "55 x 55 um",
+        "1 mode of 16 x 16",
+        "'pinn convert'",
+    ],
+    "ptychodus product in NPZ": ["of 10 x 10 nm", "8000 eV", "49, y 1"],
     "folder of a run": ["losses.csv", "model archive, format 3.0", "at the end", "train_loss 1.25", "0.1250"],
     "model archive, unpacked": ["SHA-256 of"],
     "model archive": [

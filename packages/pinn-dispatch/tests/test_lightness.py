@@ -33,6 +33,7 @@ HEAVY = (
         ["demo", "--help"],
         ["train", "--help"],
         ["compare", "--help"],
+        ["convert", "--help"],
         ["info", "--help"],
         ["--version"],
         ["train"],
@@ -68,7 +69,7 @@ def test_help_lists_every_command(pinn, capfd):
     assert all(
         re.search(rf"^ {{4}}{name}\s", shown, re.M)
         for name in (
-            *("demo", "train", "infer", "evaluate", "compare", "simulate", "info"),
+            *("demo", "train", "infer", "evaluate", "compare", "simulate", "convert", "info"),
             *("config", "doctor", "completion"),
         )
     )

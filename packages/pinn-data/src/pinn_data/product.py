@@ -4,7 +4,7 @@ Layout (ptychodus 1.7.0, ``api/io.py``, ``load_product``/``save_product``):
 
 * root attributes ``name``, ``comments``, ``detector_object_distance_m``, ``photon_energy_eV`` (before its
   renaming ``probe_energy_eV``; both are written, either is read), ``exposure_time_s``,
-  ``probe_photon_count``, ``mass_attenuation_m2_per_kg``, ``tomography_angle_deg``;
+  ``probe_photon_count``, ``mass_attenuation_m2_per_kg``, ``tomography_angle_deg``, ``far_field``;
 * ``probe_position_indexes``, ``probe_position_x_m``, ``probe_position_y_m`` (n,);
 * ``probe`` (OPR, modes, H, W) and ``object`` (layers, H, W) complex, with attributes ``pixel_width_m``,
   ``pixel_height_m``, and for the object ``center_x_m``, ``center_y_m``; ``object_layer_spacing_m`` (layers -
@@ -30,29 +30,20 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pinn_data.atomic_write import atomic_write
-from pinn_data.errors import (
-    DataFileNotFoundError,
-    DataFormatError,
-    DataKeyError,
-    DataRangeError,
-    PinnDataError,
-    ShapeError,
-    naming,
-)
+from pinn_data.errors import DataKeyError, DataRangeError, ShapeError
+from pinn_data.hdf5 import find_dataset, missing, opened, read_numbers
 from pinn_data.scan import Canvas, from_ptychodus, to_ptychodus, validate_positions
 
-_DEFLATE_LIMIT = 1032  # no deflate stream expands by more; a dataset that claims more is forged
 _LEGACY_ENERGY = "probe_energy_eV"
-# Attributes of the file root besides the name and the comments: ours -> (theirs, their older names...).
-_NUMBERS: Mapping[str, tuple[str, ...]] = {
-    "detector_distance_m": ("detector_object_distance_m",),
-    "photon_energy_eV": ("photon_energy_eV", _LEGACY_ENERGY),
-    "exposure_time_s": ("exposure_time_s",),
-    "probe_photon_count": ("probe_photon_count",),
-    "mass_attenuation_m2_per_kg": ("mass_attenuation_m2_per_kg", "mass_attenuation_m2_kg"),
-    "tomography_angle_deg": ("tomography_angle_deg",),
+NUMBERS: Mapping[str, tuple[tuple[str, ...], bool]] = {
+    "detector_distance_m": (("detector_object_distance_m",), True),
+    "photon_energy_eV": (("photon_energy_eV", _LEGACY_ENERGY), True),
+    "exposure_time_s": (("exposure_time_s",), False),
+    "probe_photon_count": (("probe_photon_count",), False),
+    "mass_attenuation_m2_per_kg": (("mass_attenuation_m2_per_kg", "mass_attenuation_m2_kg"), False),
+    "tomography_angle_deg": (("tomography_angle_deg",), False),
 }
-_NEEDED = ("detector_distance_m", "photon_energy_eV")
+"""Numbers of a whole product: our name -> (theirs and its older spellings, whether it must be there)."""
 
 
 def _complex_stack(value: ArrayLike, what: str, axes: int, least: int = 2) -> NDArray[Any]:
@@ -113,6 +104,7 @@ class Product:
     object_center_m : (y, x), metres, of the middle of the object array
     layer_spacing_m : (layers - 1,) float64
     loss_epochs, loss_values : (k,)
+    far_field : False where ptychodus took the detector for one in the near field
 
     Raises ShapeError, DataRangeError, PositionError where the parts do not fit together.
     """
@@ -134,6 +126,7 @@ class Product:
     position_indexes: NDArray[np.int64] = attrs.field(converter=_indexes, kw_only=True, repr=False)
     layer_spacing_m: NDArray[np.float64] = attrs.field(converter=_floats, kw_only=True, repr=False)
     opr_weights: NDArray[np.float64] | None = attrs.field(default=None, kw_only=True, repr=False)
+    far_field: bool = attrs.field(default=True, converter=bool, kw_only=True)
     loss_epochs: NDArray[np.int64] = attrs.field(factory=list, converter=_indexes, kw_only=True, repr=False)
     loss_values: NDArray[np.float64] = attrs.field(factory=list, converter=_floats, kw_only=True, repr=False)
 
@@ -150,7 +143,7 @@ class Product:
         return np.zeros(len(self.object) - 1)
 
     def __attrs_post_init__(self) -> None:
-        for field in _NUMBERS:
+        for field in NUMBERS:
             if not math.isfinite(getattr(self, field)):
                 raise DataRangeError(f"{field} = {getattr(self, field)} is not finite: give a number")
         if len(self.position_indexes) != len(self.positions_m):
@@ -227,10 +220,10 @@ def write_product(path: str | os.PathLike[str], product: Product) -> Path:
     with atomic_write(target) as temporary, h5py.File(temporary, "w") as file:
         file.attrs["name"] = product.name
         file.attrs["comments"] = product.comments
-        for field, (key, *_) in _NUMBERS.items():
+        for field, ((key, *_), _) in NUMBERS.items():
             file.attrs[key] = getattr(product, field)
         file.attrs[_LEGACY_ENERGY] = product.photon_energy_eV
-        file.attrs["far_field"] = True
+        file.attrs["far_field"] = product.far_field
         file["probe_position_indexes"] = product.position_indexes
         file["probe_position_x_m"] = product.positions_m[:, 1]
         file["probe_position_y_m"] = product.positions_m[:, 0]
@@ -255,29 +248,17 @@ def read_product(path: str | os.PathLike[str]) -> Product:
     Raises DataFileNotFoundError, DataFormatError (foreign, truncated, forged), DataKeyError (missing entry),
     and what :class:`Product` raises.
     """
-    source = Path(path)
-    if not source.is_file():
-        what = "is a folder: name the file inside it" if source.is_dir() else "does not exist: check the path"
-        raise DataFileNotFoundError(f"{source} {what} of the product file")
-    try:
-        with naming(source), h5py.File(source, "r") as file:
-            return _product_in(file)
-    except PinnDataError:
-        raise
-    except (OSError, KeyError, RuntimeError, ValueError, TypeError) as error:
-        raise DataFormatError(
-            f"{source} is not a readable HDF5 product ({error}): it is foreign, truncated or damaged, so "
-            "export it again"
-        ) from error
+    with opened(Path(path), "HDF5 product") as file:
+        return _product_in(file)
 
 
 def _product_in(file: h5py.File) -> Product:
     fields: dict[str, Any] = {}
-    for field, keys in _NUMBERS.items():
+    for field, (keys, needed) in NUMBERS.items():
         found = [key for key in keys if key in file.attrs]
         if found:
             fields[field] = float(file.attrs[found[0]])
-        elif field in _NEEDED:
+        elif needed:
             raise DataKeyError(
                 f"the attribute {keys[0]} is missing, but every product needs it: export it from ptychodus "
                 "again"
@@ -309,37 +290,20 @@ def _product_in(file: h5py.File) -> Product:
         object_center_m=(_number(obj, "center_y_m"), _number(obj, "center_x_m")),
         name=_text(file.attrs.get("name", "Unnamed")),
         comments=_text(file.attrs.get("comments", "")),
+        far_field=bool(file.attrs.get("far_field", True)),
         **fields,
     )
 
 
 def _dataset(file: h5py.File, key: str) -> h5py.Dataset:
-    if key not in file:
-        raise DataKeyError(
-            f"the dataset '{key}' is missing, but every product needs it: export it from ptychodus again"
-        )
-    if isinstance(file.get(key, getlink=True), h5py.ExternalLink):
-        raise DataFormatError(
-            f"'{key}' is a link into another file, which is not followed: store the data itself"
-        )
-    found = file[key]
-    if not isinstance(found, h5py.Dataset) or found.is_virtual or found.external:
-        raise DataFormatError(
-            f"'{key}' is a group or lies in another file, but a dataset is needed: store the data itself"
-        )
-    if found.nbytes > _DEFLATE_LIMIT * max(found.id.get_storage_size(), 1):
-        raise DataFormatError(
-            f"'{key}' declares {found.nbytes} bytes (shape {found.shape}) but {found.id.get_storage_size()} "
-            "are stored: the file is truncated or forged, so export it again"
-        )
+    found = find_dataset(file, key)
+    if found is None:
+        raise missing(key, "every product", "export it from ptychodus again")
     return found
 
 
 def _read(file: h5py.File, key: str) -> NDArray[Any]:
-    array: NDArray[Any] = np.asarray(_dataset(file, key)[()])
-    if array.dtype.kind not in "iufc":
-        raise DataRangeError(f"'{key}' has dtype {array.dtype}, but numbers are needed: export it again")
-    return array
+    return read_numbers(_dataset(file, key), "iufc")
 
 
 def _number(dataset: h5py.Dataset, key: str) -> float:

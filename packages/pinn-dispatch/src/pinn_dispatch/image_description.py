@@ -12,7 +12,8 @@ from pinn_data.errors import naming
 from pinn_data.npz import checked_object
 from pinn_data.npz_archive import NpzReader
 from pinn_data.pictures import flat_phase
-from pinn_data.product import Product, read_product
+from pinn_data.product import Product
+from pinn_data.product_npz import read_any_product
 
 from pinn_dispatch.description import Description, Picture, words_of
 from pinn_dispatch.provenance import Provenance, provenance_of
@@ -80,8 +81,8 @@ def _in_short(metadata: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def describe_product(path: Path) -> Description:
-    """A ptychodus product; raises what `read_product` raises."""
-    product = read_product(path)
+    """A ptychodus product, in HDF5 or NPZ; raises what `read_any_product` raises."""
+    product = read_any_product(path)
     told = provenance_of(path)
     layers, height, width = product.object.shape
     pixel_y, pixel_x = (size * 1e9 for size in product.object_pixel_m)

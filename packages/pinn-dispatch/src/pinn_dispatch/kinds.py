@@ -1,7 +1,8 @@
 """Which kinds of files there are, how each is recognised, and who describes it.
 
 A new kind is a row in :data:`KINDS`, before those that would take its files for theirs. Recognising looks at
-the first bytes and at the names in a ZIP file; nothing is executed, and only the description reads the rest.
+the first bytes and at the names in a ZIP or HDF5 file; nothing is executed, and only the description reads
+the rest.
 """
 
 from __future__ import annotations
@@ -101,6 +102,15 @@ def _is_bare_object(signs: Signs) -> bool:
     return "objectGuess.npy" in entries and not entries & {"xcoords.npy", "diff3d.npy", "diffraction.npy"}
 
 
+def _is_measured(signs: Signs) -> bool:
+    if not signs.is_hdf5:
+        return False
+
+    from pinn_dispatch.source_kinds import source_kind
+
+    return source_kind(signs.path) != "product"
+
+
 KINDS: tuple[Kind, ...] = (
     Kind("folder of a run", _is_run, "pinn_dispatch.run_description:describe_run"),
     Kind(
@@ -110,7 +120,17 @@ KINDS: tuple[Kind, ...] = (
     ),
     Kind("model archive", _is_archive, "pinn_dispatch.archive_description:describe_archive"),
     Kind(
+        "CXI file, training data or patterns",
+        _is_measured,
+        "pinn_dispatch.measured_description:describe_measured",
+    ),
+    Kind(
         "ptychodus product", lambda signs: signs.is_hdf5, "pinn_dispatch.image_description:describe_product"
+    ),
+    Kind(
+        "ptychodus product in NPZ",
+        _has("probe_position_x_m"),
+        "pinn_dispatch.image_description:describe_product",
     ),
     Kind("reconstruction", _has("canvas_origin"), "pinn_dispatch.image_description:describe_reconstruction"),
     Kind("object", _is_bare_object, "pinn_dispatch.image_description:describe_object"),

@@ -27,10 +27,12 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 from pinn_data.atomic_write import atomic_write
+from pinn_data.cropping import on_canvas
 from pinn_data.npz_archive import NpzReader, NpzWriter
-from pinn_data.product import product_from_reconstruction, read_product, write_product
+from pinn_data.patches import place
+from pinn_data.product import Product, product_from_reconstruction, read_product, write_product
 from pinn_data.provenance import without_times
-from pinn_data.scan import Canvas
+from pinn_data.scan import Canvas, canvas_for
 
 from pinn_dispatch.errors import ReconstructionFileError, ReconstructionFileNotFoundError
 
@@ -45,10 +47,13 @@ __all__ = [
     "Image",
     "Reconstruction",
     "located",
+    "product_of",
     "read_image",
     "read_metadata",
     "read_reconstruction",
+    "reconstruction_of",
     "write_reconstruction",
+    "write_reconstruction_npz",
 ]
 
 FILE_NAME = "reconstruction.npz"
@@ -58,6 +63,7 @@ NOMINAL = {"pixel_size_m": 1e-8, "detector_distance_m": 1.0, "photon_energy_eV":
 """What a product says where the scan does not tell: an NPZ scan knows pixels only."""
 
 _NOMINAL_NOTE = "nominal, because the scan does not tell"
+_WHOLE = 1e-3  # pixels: so far rounding in metres moves a whole pixel at most
 
 
 @attrs.frozen(eq=False)
@@ -114,7 +120,16 @@ def write_reconstruction(folder: Path, found: Reconstruction, scan: Scan | None 
 
     Raises `pinn_data.errors.DataWriteError`.
     """
-    npz = folder / FILE_NAME
+    npz = write_reconstruction_npz(folder / FILE_NAME, found)
+    known = {} if scan is None else {k: float(scan.metadata[k]) for k in NOMINAL if k in scan.metadata}
+    return npz, write_product(folder / PRODUCT_NAME, product_of(found, known))
+
+
+def write_reconstruction_npz(path: Path, found: Reconstruction) -> Path:
+    """Write the NPZ alone, whole or not at all, and return its path.
+
+    Raises `pinn_data.errors.DataWriteError`.
+    """
     arrays = {
         "object": found.object,
         "coverage": found.coverage,
@@ -124,15 +139,25 @@ def write_reconstruction(folder: Path, found: Reconstruction, scan: Scan | None 
         "probeGuess": found.probe,
         "metadata": np.array(json.dumps(dict(found.metadata))),
     }
-    with atomic_write(npz) as temporary, NpzWriter(temporary) as file:
+    with atomic_write(path) as temporary, NpzWriter(temporary) as file:
         for key, array in arrays.items():
             file.write(key, array)
-    known = {} if scan is None else {k: float(scan.metadata[k]) for k in NOMINAL if k in scan.metadata}
+    return path
+
+
+def product_of(found: Reconstruction, geometry: Mapping[str, float]) -> Product:
+    """The product of a reconstruction.
+
+    geometry : what is known of ``pixel_size_m``, ``detector_distance_m`` and ``photon_energy_eV``; then what
+        the reconstruction's own metadata say; what is missing is :data:`NOMINAL`, and the comments say so
+    """
+    own = {key: value for key, value in found.metadata.items() if isinstance(value, (int, float))}
+    known = {key: source[key] for source in (own, geometry) for key in NOMINAL if key in source}
     missing = [key for key in NOMINAL if key not in known]
     comments = f"reconstructed by PtychoPINN{_origin(found.metadata)}"
     if missing:
         comments += f"; {_NOMINAL_NOTE}: {', '.join(missing)}"
-    product = product_from_reconstruction(
+    return product_from_reconstruction(
         found.object,
         found.positions,
         found.probe,
@@ -142,21 +167,65 @@ def write_reconstruction(folder: Path, found: Reconstruction, scan: Scan | None 
         probe_photon_count=float(np.sum(np.abs(found.probe.astype(np.complex128)) ** 2)),
         **(NOMINAL | known),
     )
-    return npz, write_product(folder / PRODUCT_NAME, product)
+
+
+def reconstruction_of(product: Product) -> Reconstruction:
+    """The reconstruction that a product is: its object (first layer) with the probe's light as coverage.
+
+    Where the product's object begins at a whole pixel of its scan, as ours do, positions count from that
+    scan's origin; else from the object's own top-left pixel.
+    """
+    image = product.object[0]
+    local = product.positions_px()
+    middle = (np.array(image.shape) - 1) / 2
+    offset = np.asarray(product.object_center_m) / product.object_pixel_m - middle
+    origin = np.rint(offset)
+    if np.abs(offset - origin).max() > _WHOLE:
+        origin = np.zeros(2)
+    canvas = Canvas((int(origin[0]), int(origin[1])), (int(image.shape[0]), int(image.shape[1])))
+    probe = product.probe[0]
+    light = np.square(np.abs(probe)).sum(axis=0, dtype=np.float64)
+    reach = canvas_for(local, probe.shape[-1])
+    whole = np.zeros(reach.shape)
+    for position in reach.local(np.floor(local)):
+        place(light[None], position[None], reach.shape, out=whole)
+    coverage = on_canvas(whole, reach.origin, Canvas((0, 0), canvas.shape))
+    height, width = product.object_pixel_m
+    metadata: dict[str, Any] = {
+        "name": product.name,
+        "comments": product.comments,
+        "detector_distance_m": product.detector_distance_m,
+        "photon_energy_eV": product.photon_energy_eV,
+        **(
+            {"pixel_size_m": height}
+            if height == width
+            else {"pixel_height_m": height, "pixel_width_m": width}
+        ),
+    }
+    if _NOMINAL_NOTE in product.comments:  # what nobody told is not to pass for told
+        nominal = product.comments.partition(_NOMINAL_NOTE)[2]
+        metadata = {key: value for key, value in metadata.items() if key not in nominal}
+    return Reconstruction(
+        image.astype(np.complex64),
+        coverage.astype(np.float32),
+        canvas,
+        local + origin,
+        (probe if len(probe) > 1 else probe[0]).astype(np.complex64),
+        metadata,
+    )
 
 
 def _origin(metadata: Mapping[str, Any]) -> str:
     """What a product, which has one line for it, says of the provenance."""
-    record = metadata.get("provenance")
-    if not record:
+    try:
+        record = metadata["provenance"]
+        versions = ", ".join(f"{name} {version}" for name, version in record["frameworks"].items())
+        data, model = record["input"], record["model"]
+        trained = f" by the network in {model['name']} (SHA-256 {model['sha256']})" if model else ""
+        name, digest, seed = data["name"] or "a scan in memory", data["sha256"], record["seeds"]["seed"]
+    except (KeyError, TypeError, AttributeError):  # it is not told, or somebody else's record
         return ""
-    versions = ", ".join(f"{name} {version}" for name, version in record["frameworks"].items())
-    data, model = record["input"], record["model"]
-    trained = f" by the network in {model['name']} (SHA-256 {model['sha256']})" if model else ""
-    return (
-        f" (with {versions}) from {data['name'] or 'a scan in memory'} (SHA-256 {data['sha256']}){trained}, "
-        f"seed {record['seeds']['seed']}"
-    )
+    return f" (with {versions}) from {name} (SHA-256 {digest}){trained}, seed {seed}"
 
 
 def read_reconstruction(path: str | os.PathLike[str]) -> Reconstruction:

@@ -26,10 +26,11 @@ def add(commands: Any) -> argparse.ArgumentParser:
     """The flags of this command."""
     parser: argparse.ArgumentParser = commands.add_parser(
         "info",
-        help="say what a scan, an archive, a reconstruction, a product or a run holds",
+        help="say what a scan, an archive, a reconstruction, a product, a CXI file or a run holds",
         description="Describes NPZ scans, model archives (wts.h5.zip or their folder), reconstructions, "
-        "ptychodus products and the folders of runs; on a terminal with a small picture of each. Nothing in "
-        "a file is executed, and the patterns of a scan are read a few MB at a time.",
+        "ptychodus products and training data, CXI files and the folders of runs; on a terminal with a small "
+        "picture of each. Nothing in a file is executed, and the patterns of a scan are read a few MB at a "
+        "time.",
     )
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="what to look at")
     parser.add_argument(

@@ -1,0 +1,235 @@
+"""Frames to patterns: windows, the zero frequency, probes; and stacks of frames in any file."""
+
+import h5py
+import measured_files as made
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pinn_data import errors
+from pinn_data.detector_window import DetectorWindow, beam_centre
+from pinn_data.far_field import FarField
+from pinn_data.forward_model import far_field
+from pinn_data.frame_stack import open_frames, split_entry
+from pinn_data.measurement import Framing, Measurement, ProbeChoice, measured_scan
+from pinn_data.probe import defocused_probe
+from pinn_data.probe_guess import probe_from_patterns
+from pinn_data.stage_positions import StageConvention
+
+GUESS = ProbeChoice(guess=True)
+PIXELS = StageConvention("px", "probe")
+
+
+def measurement(path, frames, **options):
+    np.save(path, frames)
+    return Measurement(open_frames(path), made.positions(len(frames)), PIXELS, **options)
+
+
+@pytest.fixture
+def npy(tmp_path):
+    return tmp_path / "frames.npy"
+
+
+@given(
+    st.tuples(st.integers(3, 13), st.integers(3, 13)),
+    st.sampled_from([4, 6, 12]),
+    st.data(),
+)
+def test_a_window_moves_pixels_and_changes_none(shape, N, data):
+    """out[N/2 + d] = frame[centre + d] where that is on the detector, else 0."""
+    centre = tuple(data.draw(st.integers(0, n - 1)) for n in shape)
+    frame = np.arange(1, 1 + shape[0] * shape[1]).reshape(shape)
+    window = DetectorWindow(shape, centre, N)
+    out = np.full((1, N, N), -1)
+    window.cut(frame[None], None, out)
+    for r in range(N):
+        for c in range(N):
+            y, x = r - N // 2 + centre[0], c - N // 2 + centre[1]
+            inside = 0 <= y < shape[0] and 0 <= x < shape[1]
+            assert out[0, r, c] == (frame[y, x] if inside else 0)
+    assert window.padded_px == (out == 0).sum()
+
+
+def test_frames_of_the_wrong_shape_are_never_cut_silently(npy):
+    frames = made.counts(shape=(15, 20))
+    with pytest.raises(errors.ShapeError, match=r"15 x 20, but square ones .* --size 14"):
+        measured_scan(measurement(npy, frames), probe=GUESS)
+    scan, said = measured_scan(measurement(npy, frames), Framing(N=12), GUESS)
+    mean = frames.mean(axis=0)
+    y, x = (int(np.floor(c + 0.5)) for c in beam_centre(mean))
+    assert np.array_equal(scan.diffraction, frames[:, y - 6 : y + 6, x - 6 : x + 6])
+    assert any(f"({y}, {x})" in s and "rounded" in s and "centre of mass" in s for s in said)
+    assert any("15 x 20 cut to 12 x 12" in s for s in said)
+    given, _ = measured_scan(measurement(npy, frames), Framing(N=12, centre=(6.6, 8)), GUESS)
+    assert np.array_equal(given.diffraction, frames[:, 1:13, 2:14])
+
+
+def test_padding_is_said_and_keeps_every_count(npy):
+    scan, said = measured_scan(measurement(npy, made.counts(N=15)), Framing(N=32, centre=(7, 7)), GUESS)
+    assert scan.diffraction.sum() == made.counts(N=15).sum()
+    assert any(f"{32 * 32 - 225} pixels of them padded with 0" in s for s in said)
+
+
+def test_a_zero_frequency_in_the_corner_is_found_and_moved(npy):
+    corner = measurement(npy, np.fft.ifftshift(made.counts(), axes=(1, 2)))
+    with pytest.raises(errors.DataRangeError, match=r"light lies in the corners.*--zero-frequency corner"):
+        measured_scan(corner, probe=GUESS)
+    assert np.array_equal(
+        measured_scan(corner, Framing(zero_frequency="corner"), GUESS)[0].diffraction, made.counts()
+    )
+    kept = measured_scan(corner, Framing(zero_frequency="centre"), GUESS)[0]
+    assert np.array_equal(kept.diffraction, np.fft.ifftshift(made.counts(), axes=(1, 2)))
+
+
+@pytest.mark.parametrize(
+    ("framing", "error", "sentence"),
+    [
+        (Framing(N=7), errors.ShapeError, "7 x 7 pixels were asked for, but an even size"),
+        (Framing(centre=(20, 3)), errors.ShapeError, r"\(20, 3\) lies outside the detector of 16 x 16"),
+        (Framing(unit="bananas"), errors.UnitError, "'bananas' is unknown"),
+        (Framing(invert_mask=True), errors.DataKeyError, "no mask to invert"),
+    ],
+)
+def test_bad_framing(npy, framing, error, sentence):
+    with pytest.raises(error, match=sentence):
+        measured_scan(measurement(npy, made.counts()), framing, GUESS)
+
+
+def test_positions_in_a_length_need_a_geometry(npy):
+    np.save(npy, made.counts())
+    metres = Measurement(open_frames(npy), made.positions() * 1e-7, StageConvention("m", "probe"))
+    with pytest.raises(
+        errors.DataKeyError, match="--distance, --wavelength or --energy, and --detector-pixel"
+    ):
+        measured_scan(metres, probe=GUESS)
+    scan, _ = measured_scan(metres, probe=GUESS, object_pixel_m=1e-7)
+    steps = made.positions() - made.positions().min(axis=0)
+    np.testing.assert_allclose(scan.positions - 8, steps, atol=1e-6)
+    with pytest.raises(errors.PositionError, match="check their unit"):
+        measured_scan(metres, probe=GUESS, object_pixel_m=1e-15)
+
+
+def test_positions_in_pixels_stay_as_they_are(npy):
+    geometry = FarField(made.DISTANCE, made.WAVELENGTH, made.PIXEL)
+    scan, _ = measured_scan(measurement(npy, made.counts(), geometry=geometry), probe=GUESS)
+    assert np.array_equal(scan.positions, made.positions())
+    assert scan.metadata["pixel_size_m"] == made.object_pixel(16) and "origin_m" not in scan.metadata
+
+
+@pytest.mark.parametrize("unit", ["counts", "intensity", "amplitude"])
+def test_a_guessed_probe_has_the_far_field_of_the_mean_pattern(npy, unit):
+    frames = made.counts() if unit == "counts" else np.sqrt(made.counts())
+    scan, _ = measured_scan(measurement(npy, frames), Framing(unit=unit), GUESS)
+    mean = (frames.astype(float) ** (2 if unit == "amplitude" else 1)).mean(axis=0)
+    np.testing.assert_allclose(np.abs(far_field(scan.probe)) ** 2, mean, atol=1e-4 * mean.max())
+
+
+def test_a_defocused_guess_is_wider_and_has_the_same_far_field():
+    mean = np.abs(far_field(defocused_probe(64))) ** 2
+    focus, behind = probe_from_patterns(mean), probe_from_patterns(mean, 40.0)
+    np.testing.assert_allclose(np.abs(far_field(behind)), np.abs(far_field(focus)), atol=1e-5)
+
+    def width(probe):
+        y, x = np.mgrid[:64, :64] - 32
+        return (np.abs(probe) ** 2 * (y**2 + x**2)).sum()
+
+    assert width(behind) > 4 * width(focus)
+    with pytest.raises(errors.DataRangeError, match="no counts"):
+        probe_from_patterns(np.zeros((8, 8)))
+
+
+def test_the_defocus_is_in_metres(npy):
+    far = FarField(made.DISTANCE, made.WAVELENGTH, made.PIXEL)
+    scan, said = measured_scan(
+        measurement(npy, made.counts(), geometry=far), probe=ProbeChoice(guess=True, defocus_m=1e-3)
+    )
+    px2 = made.WAVELENGTH * 1e-3 / made.object_pixel(16) ** 2
+    np.testing.assert_allclose(scan.probe, probe_from_patterns(made.counts().mean(axis=0), px2), atol=1e-5)
+    assert any("0.001 m behind the focus" in s for s in said)
+    with pytest.raises(errors.DataKeyError, match="needs the geometry"):
+        measured_scan(measurement(npy, made.counts()), probe=ProbeChoice(guess=True, defocus_m=1e-3))
+
+
+def stored(tmp_path, kind, array):
+    path = tmp_path / f"stack.{kind}"
+    if kind == "npy":
+        np.save(path, array)
+    elif kind == "npz":
+        np.savez(path, patterns=array)
+    else:
+        with h5py.File(path, "w") as file:
+            file.create_dataset("patterns", data=array, chunks=(3, 5, 5), compression="gzip")
+    return path
+
+
+@pytest.mark.parametrize("kind", ["npy", "npz", "h5"])
+@pytest.mark.parametrize("axis", [0, 2])
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("dtype", ["<u2", ">i4", "<f4"])
+def test_a_stack_is_the_same_in_any_file(tmp_path, monkeypatch, kind, axis, order, dtype):
+    monkeypatch.setattr("pinn_data.frame_stack._BLOCK_PIXELS", 500)  # several blocks
+    frames = made.counts(n=7).astype(dtype)
+    array = np.asarray(frames.transpose((0, 1, 2) if axis == 0 else (1, 2, 0)), order=order)
+    stack = open_frames(stored(tmp_path, kind, array), None, axis)
+    whole = DetectorWindow((16, 16), (8, 8), 16)
+    seen = []
+    out = stack.windowed(whole, None, None, seen.append)
+    assert stack.shape == frames.shape and sum(seen) == 7 and out.dtype.isnative
+    assert np.array_equal(out, frames)
+    np.testing.assert_allclose(stack.mean(None, seen.append), frames.mean(axis=0), rtol=1e-6)
+    chosen = np.array([1, 2, 6])
+    assert np.array_equal(stack.windowed(whole, None, chosen, seen.append), frames[chosen])
+
+
+def test_a_stack_is_never_in_memory_twice(tmp_path):
+    import tracemalloc
+
+    frames = np.random.default_rng(0).integers(0, 9, (400, 128, 128), np.uint16)
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        file.create_dataset("patterns", data=frames, chunks=(1, 128, 128))
+    tracemalloc.start()
+    open_frames(path).windowed(DetectorWindow((128, 128), (64, 64), 128), None, None, lambda n: None)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < frames.nbytes + 3 * 2**22
+
+
+def test_which_array_is_meant(tmp_path):
+    path = tmp_path / "a.npz"
+    np.savez(path, one=np.ones((2, 4, 4)), other=np.ones((2, 4, 4)), flat=np.ones(3))
+    with pytest.raises(errors.DataKeyError, match=r"several arrays with three axes \(one, other\)"):
+        open_frames(path)
+    assert open_frames(*split_entry(f"{path}:one")).shape == (2, 4, 4)
+    with pytest.raises(errors.ShapeError, match="'flat' has shape"):
+        open_frames(path, "flat")
+    assert split_entry("no/such:thing") == (tmp_path.__class__("no/such"), "thing")
+    assert split_entry("C:\\data.h5")[1] is None
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (b"\x93NUMPY\x01\x00v\x00{'descr': '<f8'", "damaged NPY"),
+        (b"plain text", "no file of patterns that is known"),
+        (b"PK\x03\x04", "truncated or damaged NPZ"),
+    ],
+)
+def test_damaged_stacks(npy, only_sentence, content, sentence):
+    npy.write_bytes(content)
+    with pytest.raises(errors.DataFormatError, match=sentence) as caught:
+        open_frames(npy)
+    only_sentence(caught, npy)
+
+
+def test_an_npy_stack_that_declares_too_much_or_pickles(npy):
+    np.save(npy, np.ones((3, 4, 4)))
+    npy.write_bytes(npy.read_bytes().replace(b"(3, 4, 4)", b"(9999999, 4, 4)"[:9].ljust(9)))
+    with pytest.raises(errors.DataFormatError, match="damaged NPY"):
+        open_frames(npy)
+    np.save(npy, np.array([{}, None], dtype=object))
+    with pytest.raises(errors.DataFormatError, match="damaged NPY"):
+        open_frames(npy)
+    np.save(npy, np.ones((3, 4, 4)) * 1j)
+    with pytest.raises(errors.DataFormatError, match="real numbers are needed"):
+        open_frames(npy)

@@ -1,0 +1,330 @@
+"""`pinn convert`: scans from the files of others, and files of others from scans."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pinn_dispatch.cli.flag_values import explaining
+from pinn_dispatch.cli.output import output_folder
+from pinn_dispatch.cli.quantities import energy, length, pixel, point
+from pinn_dispatch.cli.report import Report
+from pinn_dispatch.errors import UsageError
+
+if TYPE_CHECKING:
+    from pinn_dispatch.conversion import Request
+
+__all__ = ["add", "run"]
+
+_UNITS = ("counts", "intensity", "amplitude")
+
+_FRAMING = {"unit", "size", "centre", "zero_frequency", "masked", "invert_mask"}
+_STAGE = {"positions_unit", "motion", "swap_xy", "negate_x", "negate_y"}
+_GEOMETRY = {"distance", "wavelength", "energy", "detector_pixel", "object_pixel"}
+_PROBE = {"probe", "guess_probe", "defocus"}
+_TAKEN = {
+    "scan": {"unit", "frames_axis", "write_unit", "probe"} | _GEOMETRY,
+    "cxi": _FRAMING | _STAGE | _GEOMETRY | _PROBE | {"write_unit"},
+    "training": {"unit", "masked", "write_unit"},
+    "product": _FRAMING | {"patterns", "frames_axis", "write_unit", "object_pixel"},
+    "reconstruction": _GEOMETRY,
+    "raw": _FRAMING
+    | _STAGE
+    | _GEOMETRY
+    | _PROBE
+    | {"write_unit", "positions", "positions_columns", "frames_axis"},
+}
+_DESCRIPTION = """\
+Reads a CXI file, a ptychodus product with its patterns, ptychodus training data, a stack of counts with its
+geometry, or a scan, and writes a scan (F.npz) or a CXI file (F.cxi). A product alone becomes a reconstruction
+(F.npz), a reconstruction a product (F.h5). What was assumed is printed and kept in the scan.
+"""
+_EXAMPLES = """\
+examples:
+  pinn convert beamline.cxi --output scan.npz --guess-probe
+  pinn convert product.h5 --patterns patterns.npy --output scan.npz
+  pinn convert frames.npy --positions motors.csv --positions-unit um --sample-motion --distance 1.92m \\
+      --energy 8.8keV --detector-pixel 172um --size 128 --guess-probe --output scan.npz
+  pinn convert scan.npz --write-unit counts --output counts.npz
+  pinn convert scan.npz --output scan.cxi
+lengths are metres and energies electronvolts, or carry a unit: 55um, 1.12m, 8.8keV
+"""
+
+
+def add(commands: Any) -> argparse.ArgumentParser:
+    """The flags of this command."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "convert",
+        help="turn CXI files, ptychodus products and training data, or raw counts into a scan, and back",
+        description=_DESCRIPTION,
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "source", metavar="SOURCE", help="the file; FILE:DATASET names a stack of patterns in it"
+    )
+    parser.add_argument(
+        "--output", type=Path, metavar="F", required=True, help="F.npz, F.cxi or F.h5 to write"
+    )
+    parser.add_argument(
+        "--from", dest="kind", choices=tuple(_TAKEN), help="what SOURCE is (default: told by its contents)"
+    )
+    parser.add_argument(
+        "--patterns", metavar="FILE[:NAME]", help="of a product: its patterns (NPY, NPZ, HDF5)"
+    )
+    _add_patterns(parser.add_argument_group("patterns"))
+    _add_positions(parser.add_argument_group("positions"))
+    _add_geometry(parser.add_argument_group("geometry"))
+    _add_probe(parser.add_argument_group("probe"))
+    return parser
+
+
+def _add_patterns(group: Any) -> None:
+    group.add_argument("--unit", choices=_UNITS, help="what SOURCE holds (default: told by its numbers)")
+    group.add_argument("--write-unit", choices=_UNITS, help="what an NPZ scan is to hold (default: as read)")
+    group.add_argument(
+        "--frames-axis", type=int, choices=(0, 2), help="axis that counts the frames (default: 0)"
+    )
+    group.add_argument("--size", type=int, metavar="N", help="crop or pad the frames to N x N pixels, N even")
+    group.add_argument(
+        "--centre",
+        type=explaining(point),
+        metavar="Y,X",
+        help="detector pixel of the zero frequency, from 0 (default: what the file says; the middle; or, to "
+        "crop, the centre of mass of the mean frame)",
+    )
+    group.add_argument(
+        "--zero-frequency", choices=("centre", "corner"), help="where frames have it (default: centre)"
+    )
+    group.add_argument(
+        "--masked",
+        choices=("zero", "keep"),
+        help="masked pixels are set to 0, or stay as stored (default: zero; keep for training data, where "
+        "ptychodus has filled them)",
+    )
+    group.add_argument("--invert-mask", action="store_true", default=None, help="the mask marks good pixels")
+
+
+def _add_positions(group: Any) -> None:
+    group.add_argument(
+        "--positions", metavar="FILE", help="of raw counts: CSV, text, NPY, or HDF5 as FILE:DATASET"
+    )
+    group.add_argument(
+        "--positions-columns",
+        metavar="C,C",
+        help="what the columns of FILE are: y, x or - (default: by its headings)",
+    )
+    group.add_argument(
+        "--positions-unit",
+        choices=("m", "mm", "um", "nm", "px"),
+        help="px: object pixels (default: by the headings; CXI: m)",
+    )
+    moved = group.add_mutually_exclusive_group()
+    for motion, words in (
+        ("sample", "positions of the sample: the probe's are their negative (CXI: default)"),
+        ("probe", "positions of the probe on the object (raw counts: default)"),
+    ):
+        moved.add_argument(
+            f"--{motion}-motion", dest="motion", action="store_const", const=motion, help=words
+        )
+    group.add_argument("--swap-xy", action="store_true", default=None, help="exchange x and y")
+    for axis in "xy":
+        group.add_argument(f"--negate-{axis}", action="store_true", default=None, help=f"then reverse {axis}")
+
+
+def _add_geometry(group: Any) -> None:
+    group.add_argument("--distance", type=explaining(length), metavar="M", help="object to detector, metres")
+    light = group.add_mutually_exclusive_group()
+    light.add_argument("--wavelength", type=explaining(length), metavar="M", help="metres")
+    light.add_argument("--energy", type=explaining(energy), metavar="EV", help="of a photon, electronvolts")
+    group.add_argument(
+        "--detector-pixel", type=explaining(pixel), metavar="M", help="side, or HEIGHT,WIDTH, metres"
+    )
+    group.add_argument(
+        "--object-pixel",
+        type=explaining(length),
+        metavar="M",
+        help="metres (default: of the far field, wavelength * distance / (N * detector pixel))",
+    )
+
+
+def _add_probe(group: Any) -> None:
+    either = group.add_mutually_exclusive_group()
+    either.add_argument(
+        "--probe",
+        metavar="FILE[:NAME]",
+        help="the probe, ([modes,] N, N) complex, in an NPY, NPZ or HDF5 file",
+    )
+    either.add_argument(
+        "--guess-probe",
+        action="store_true",
+        default=None,
+        help="make one: the inverse Fourier transform of the mean measured amplitude",
+    )
+    group.add_argument(
+        "--defocus",
+        type=explaining(length),
+        metavar="M",
+        help="of a guessed probe: the sample lies so far behind the focus, metres; before it, as in "
+        "--defocus=-10um (default: 0)",
+    )
+
+
+def run(args: argparse.Namespace) -> None:
+    """Converts one file."""
+    from pinn_data.frame_stack import split_entry
+
+    from pinn_dispatch.conversion import converted, written
+    from pinn_dispatch.source_kinds import source_kind
+
+    report = Report(args.quiet)
+    source, entry = split_entry(args.source)
+    kind = args.kind or ("raw" if entry is not None else source_kind(source))
+    _check(args, kind, source, entry)
+    request = _request(args, source, entry)
+    with output_folder(args.output.parent):
+        with _frames_bar(args.quiet) as advance:
+            found, said = converted(request, kind, advance)
+        report.note(f"{source} is read as: {_WORDS[kind]}")
+        for sentence in said:
+            report.note(f"  {sentence}")
+        with report.stage("writing"):
+            path = written(args.output, found, request, args.write_unit)
+    report.result(_summary(path, found, args.write_unit))
+
+
+_WORDS = {
+    "scan": "a scan (NPZ)",
+    "cxi": "a CXI file",
+    "training": "training data of ptychodus",
+    "product": "a ptychodus product",
+    "reconstruction": "a reconstruction",
+    "raw": "a stack of patterns",
+}
+
+
+def _check(args: argparse.Namespace, kind: str, source: Path, entry: str | None) -> None:
+    """Refuses flags that would say nothing, an output of no known kind, and writing over the source.
+
+    Raises UsageError.
+    """
+    values = {name: value for name, value in vars(args).items() if value is not None}
+    every = set().union(*_TAKEN.values())
+    idle = sorted((values.keys() & every) - _TAKEN[kind])
+    if idle:
+        raise UsageError(
+            f"{_flag(idle[0], values)} says nothing about {_WORDS[kind]}: leave it out (with --from, SOURCE "
+            "is taken for something else)"
+        )
+    if kind == "product" and args.patterns is None:
+        alone = sorted(values.keys() & (_TAKEN["product"] - {"patterns"}))
+        if alone:
+            raise UsageError(
+                f"{_flag(alone[0], values)} is about patterns, but a product holds none: give --patterns FILE"
+            )
+    if entry is not None and kind != "raw":
+        raise UsageError(
+            f"{args.source} names an array, but {_WORDS[kind]} is read as a whole: name the file alone"
+        )
+    if args.defocus is not None and not args.guess_probe:
+        raise UsageError("--defocus is of a guessed probe: give --guess-probe too")
+    is_image = kind == "reconstruction" or (kind == "product" and args.patterns is None)
+    allowed = (".npz", ".h5", ".hdf5") if is_image else (".npz", ".cxi")
+    if args.output.suffix.lower() not in allowed:
+        raise UsageError(
+            f"--output is {args.output}, but {_WORDS[kind]} becomes a file named "
+            f"{' or '.join(f'*{suffix}' for suffix in allowed)}"
+        )
+    if args.output.suffix.lower() == ".cxi" and args.write_unit is not None:
+        raise UsageError("--write-unit is about NPZ scans, but a CXI file holds counts: leave it out")
+    if args.output.exists() and source.exists() and args.output.samefile(source):
+        raise UsageError(f"--output is {source} itself, which would be written over: give another name")
+
+
+def _flag(name: str, values: dict[str, Any]) -> str:
+    return f"--{values['motion']}-motion" if name == "motion" else f"--{name.replace('_', '-')}"
+
+
+def _request(args: argparse.Namespace, source: Path, entry: str | None) -> Request:
+    from pinn_data.cxi import GivenGeometry
+    from pinn_data.far_field import wavelength_m
+    from pinn_data.measurement import Framing
+
+    from pinn_dispatch.conversion import Request
+
+    for flag in ("distance", "wavelength", "energy", "object_pixel"):
+        value = getattr(args, flag)
+        if value is not None and not value > 0:
+            raise UsageError(f"--{flag.replace('_', '-')} is {value:g}, but a number above 0 is needed")
+    wavelength = args.wavelength if args.energy is None else wavelength_m(args.energy)
+    columns = args.positions_columns
+    return Request(
+        source,
+        entry,
+        patterns=args.patterns,
+        unit=args.unit,
+        frames_axis=args.frames_axis,
+        framing=Framing(
+            N=args.size,
+            centre=args.centre,
+            zero_frequency=args.zero_frequency,
+            invert_mask=bool(args.invert_mask),
+        ),
+        masked=args.masked,
+        positions=args.positions,
+        positions_columns=None if columns is None else tuple(c.strip().lower() for c in columns.split(",")),
+        positions_unit=args.positions_unit,
+        motion=args.motion,
+        swap_xy=bool(args.swap_xy),
+        negate_x=bool(args.negate_x),
+        negate_y=bool(args.negate_y),
+        geometry=GivenGeometry(args.distance, wavelength, args.detector_pixel),
+        object_pixel_m=args.object_pixel,
+        probe=args.probe,
+        guess_probe=bool(args.guess_probe),
+        defocus_m=args.defocus or 0.0,
+    )
+
+
+@contextmanager
+def _frames_bar(quiet: bool) -> Iterator[Callable[[int], None]]:
+    """A count of the frames read, on the error stream, where that is a terminal."""
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    console = Console(stderr=True)
+    with Progress(
+        SpinnerColumn(),
+        TextColumn("reading: {task.completed} frames"),
+        TimeElapsedColumn(),
+        console=console,
+        transient=True,
+        disable=quiet or not console.is_terminal,
+    ) as progress:
+        task = progress.add_task("reading", total=None)
+        yield lambda frames: progress.advance(task, frames)
+
+
+def _summary(path: Path, found: Any, unit: str | None) -> dict[str, object]:
+    from pinn_data.diffraction import frame_blocks
+    from pinn_data.npz import Scan
+    from pinn_data.product import Product
+
+    if not isinstance(found, Scan):
+        image = found.object[0] if isinstance(found, Product) else found.object
+        kind = "product" if path.suffix.lower() != ".npz" else "reconstruction"
+        return {kind: path, "object": f"{image.shape[0]} x {image.shape[1]} pixels"}
+    (y0, x0), (y1, x1) = found.positions.min(axis=0), found.positions.max(axis=0)
+    brightest = max(found.diffraction[block].max() for block in frame_blocks(found.diffraction))
+    rows: dict[str, object] = {
+        "CXI file" if path.suffix.lower() == ".cxi" else "scan": path,
+        "patterns": f"{len(found)} of {found.N} x {found.N} pixels, {unit or found.unit}",
+        "photons": f"{found.nphotons:.4g} a pattern; the brightest pixel as read: {brightest:.4g}",
+        "positions": f"y {y0:.1f} to {y1:.1f}, x {x0:.1f} to {x1:.1f} pixels",
+    }
+    if "pixel_size_m" in found.metadata:
+        rows["object pixel"] = f"{found.metadata['pixel_size_m'] * 1e9:.4g} nm"
+    return rows

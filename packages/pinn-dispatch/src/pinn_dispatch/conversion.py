@@ -1,0 +1,246 @@
+"""From the files of others to ours, and back: which readers and writers serve a kind of file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
+
+import attrs
+import numpy as np
+from numpy.typing import NDArray
+from pinn_data.cxi import GivenGeometry, read_cxi
+from pinn_data.cxi_writer import geometry_of, write_cxi
+from pinn_data.errors import DataFormatError, DataKeyError, naming
+from pinn_data.far_field import FarField, photon_energy_eV
+from pinn_data.frame_stack import open_frames, split_entry
+from pinn_data.hdf5 import find_dataset, is_hdf5, opened, read_numbers
+from pinn_data.measurement import Framing, Measurement, ProbeChoice, measured_scan
+from pinn_data.npz import Scan, read_scan, write_scan
+from pinn_data.npz_archive import NpzReader
+from pinn_data.position_file import read_positions
+from pinn_data.product import Product, write_product
+from pinn_data.product_npz import read_any_product
+from pinn_data.stage_positions import StageConvention
+from pinn_data.stored_patterns import LARGE
+from pinn_data.training_data import product_measurement, read_training_data, read_training_npz
+
+from pinn_dispatch.errors import UsageError
+from pinn_dispatch.reconstruction import (
+    NOMINAL,
+    Reconstruction,
+    product_of,
+    read_reconstruction,
+    reconstruction_of,
+    write_reconstruction_npz,
+)
+from pinn_dispatch.source_kinds import Kind
+
+__all__ = ["Request", "converted", "written"]
+
+
+@attrs.frozen
+class Request:
+    """What is to be converted, and all that a person says of it; None leaves it to the file.
+
+    source, entry : the file, and the array in it
+    """
+
+    source: Path
+    entry: str | None = None
+    patterns: str | None = None
+    unit: str | None = None
+    frames_axis: int | None = None
+    framing: Framing = attrs.field(factory=Framing)
+    masked: Literal["zero", "keep"] | None = None
+    positions: str | None = None
+    positions_columns: tuple[str, ...] | None = None
+    positions_unit: str | None = None
+    motion: Literal["sample", "probe"] | None = None
+    swap_xy: bool = False
+    negate_x: bool = False
+    negate_y: bool = False
+    geometry: GivenGeometry = attrs.field(factory=GivenGeometry)
+    object_pixel_m: float | None = None
+    probe: str | None = None
+    guess_probe: bool = False
+    defocus_m: float = 0.0
+
+    def stage(self, unit: str, motion: Literal["sample", "probe"]) -> StageConvention:
+        """What recorded positions mean, where nothing else was said in `unit` and as `motion`."""
+        return StageConvention(
+            self.positions_unit or unit, self.motion or motion, self.swap_xy, self.negate_y, self.negate_x
+        )
+
+    def metadata(self, N: int) -> dict[str, float]:
+        """What is said of the geometry, as the metadata of a scan of N x N patterns have it."""
+        given, known = self.geometry, {}
+        if given.distance_m is not None:
+            known["detector_distance_m"] = given.distance_m
+        if given.wavelength_m is not None:
+            known["photon_energy_eV"] = photon_energy_eV(given.wavelength_m)
+        if self.object_pixel_m is not None:
+            known["pixel_size_m"] = self.object_pixel_m
+        elif given.is_complete:
+            far = FarField(given.distance_m, given.wavelength_m, given.detector_pixel_m)
+            known["pixel_size_m"] = far.object_pixel_m(N)
+        return known
+
+
+def converted(
+    request: Request, kind: Kind, advance: Callable[[int], None]
+) -> tuple[Scan | Reconstruction | Product, list[str]]:
+    """What the source holds, and what was found and assumed, a sentence each.
+
+    advance : called with the number of frames just read
+
+    Raises UsageError, and what the readers raise.
+    """
+    if kind == "scan":
+        return _scan(request)
+    if kind == "reconstruction":
+        return _reconstruction(request)
+    if kind == "training" and not is_hdf5(request.source):
+        return read_training_npz(request.source, unit=request.unit, masked=request.masked or "keep")
+    if kind == "product":
+        product = read_any_product(request.source)
+        if request.patterns is None:
+            return product, ["a product holds no patterns: with --patterns FILE it becomes a scan"]
+        frames = open_frames(*split_entry(request.patterns), request.frames_axis or 0)
+        with naming(request.source):
+            measurement = product_measurement(product, frames)
+    elif kind == "training":
+        measurement = read_training_data(request.source)
+    elif kind == "cxi":
+        measurement = read_cxi(
+            request.source,
+            request.geometry,
+            stage=request.stage("m", "sample"),
+            geometry_needed=request.object_pixel_m is None,
+        )
+    else:
+        measurement = _raw(request)
+    framing = attrs.evolve(
+        request.framing,
+        unit=request.unit,
+        masked=request.masked or ("keep" if kind == "training" else "zero"),
+    )
+    probe = ProbeChoice(_given_probe(request), request.guess_probe, request.defocus_m)
+    return measured_scan(measurement, framing, probe, object_pixel_m=request.object_pixel_m, advance=advance)
+
+
+def written(path: Path, found: Scan | Reconstruction | Product, request: Request, unit: str | None) -> Path:
+    """Write what was found in the format that the name of the file asks for.
+
+    unit : of the patterns in an NPZ scan; None for that of the source
+
+    Raises UsageError where there is no such way, and what the writers raise.
+    """
+    suffix = path.suffix.lower()
+    if isinstance(found, Scan):
+        if suffix == ".cxi":
+            with naming(request.source):
+                geometry = geometry_of(found, request.metadata(found.N))
+            return write_cxi(path, found, geometry)
+        return write_scan(path, found, unit=unit or found.unit)
+    if suffix == ".npz":
+        whole = found if isinstance(found, Reconstruction) else reconstruction_of(found)
+        return write_reconstruction_npz(path, whole)
+    product = (
+        found if isinstance(found, Product) else product_of(found, request.metadata(found.probe.shape[-1]))
+    )
+    return write_product(path, product)
+
+
+def _scan(request: Request) -> tuple[Scan, list[str]]:
+    scan = read_scan(request.source, unit=request.unit, frames_axis=request.frames_axis, in_file_above=LARGE)
+    probe = _given_probe(request)
+    if probe is not None:
+        scan = attrs.evolve(scan, probe=probe)
+    known = request.metadata(scan.N)
+    said = [f"patterns taken as {scan.unit} ({scan.diffraction.dtype})"]
+    return attrs.evolve(scan, metadata=dict(scan.metadata) | known), said
+
+
+def _reconstruction(request: Request) -> tuple[Reconstruction, list[str]]:
+    found = read_reconstruction(request.source)
+    known = dict(found.metadata) | request.metadata(found.probe.shape[-1])
+    nominal = [f"{key} = {value:g}" for key, value in NOMINAL.items() if key not in known]
+    said = f"nominal, because neither the file nor a flag tells: {', '.join(nominal)}"
+    return found, [said] if nominal else []
+
+
+def _raw(request: Request) -> Measurement:
+    frames = open_frames(request.source, request.entry, request.frames_axis or 0)
+    if request.positions is None:
+        raise UsageError(
+            f"{request.source} holds patterns only: give the positions with --positions FILE, and the "
+            "geometry with --distance, --energy or --wavelength, and --detector-pixel"
+        )
+    path, entry = split_entry(request.positions)
+    recorded, unit = read_positions(path, entry, request.positions_columns)
+    if unit is None and request.positions_unit is None:
+        raise UsageError(
+            f"{path} does not tell the unit of its positions: give --positions-unit m, um, nm or px"
+        )
+    if unit is not None and request.positions_unit not in (None, unit):
+        raise UsageError(
+            f"--positions-unit is {request.positions_unit}, but {path} says {unit}: leave the flag out, or "
+            "mend the headings"
+        )
+    given = request.geometry
+    geometry, said = None, []
+    if given.is_complete:
+        geometry = FarField(given.distance_m, given.wavelength_m, given.detector_pixel_m)
+    elif any(v is not None for v in (given.distance_m, given.wavelength_m, given.detector_pixel_m)):
+        if request.object_pixel_m is None:
+            lacking = [
+                flag
+                for flag, value in (
+                    ("--distance", given.distance_m),
+                    ("--energy or --wavelength", given.wavelength_m),
+                    ("--detector-pixel", given.detector_pixel_m),
+                )
+                if value is None
+            ]
+            raise UsageError(f"the geometry lacks {', '.join(lacking)}: give it, or --object-pixel")
+        said.append("an incomplete geometry, not stored")
+    stage = request.stage(unit or "px", "probe")
+    return Measurement(frames, recorded, stage, geometry, said=tuple(said), far_field_is_given=True)
+
+
+def _given_probe(request: Request) -> NDArray[Any] | None:
+    """The array that --probe names: NPY, an entry of an NPZ or HDF5 file, or the probe of a scan, product
+    or CXI file."""
+    if request.probe is None:
+        return None
+    path, entry = split_entry(request.probe)
+    if not path.is_file():
+        raise UsageError(f"there is no probe at {path}: check the path")
+    if is_hdf5(path):
+        with opened(path, "HDF5 file") as file:
+            found = find_dataset(file, entry or "probe", "/entry_1/instrument_1/source_1/illumination")
+            if found is None:
+                raise DataKeyError(f"the file has no dataset {entry or 'probe'}: name it as FILE:DATASET")
+            array = read_numbers(found, "c")
+    elif _starts_with(path, b"PK"):
+        with naming(path), NpzReader(path) as file:
+            names = (entry,) if entry else ("probeGuess", "probe")
+            array = file.read(next((name for name in names if name in file), names[0]))
+    else:
+        array = _npy(path)
+    return array[0] if array.ndim == 4 else array  # (OPR, modes, H, W) of a product
+
+
+def _starts_with(path: Path, signature: bytes) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(signature)) == signature
+
+
+def _npy(path: Path) -> NDArray[Any]:
+    try:
+        return np.array(np.load(path, mmap_mode="r", allow_pickle=False))
+    except Exception as error:  # numpy parses the header as a Python literal: anything may come
+        raise DataFormatError(
+            f"{path} holds no probe that can be read: give an NPY, NPZ or HDF5 file"
+        ) from error
