@@ -7,6 +7,7 @@ leaves, so the commands are tested whole.
 
 from __future__ import annotations
 
+import shutil
 import time
 from pathlib import Path
 
@@ -100,9 +101,22 @@ def train_cdi_model(train_data, test_data, config, execution_config=None):
     return {"bundle_path": trained.archive, "backend": "fake"}
 
 
-def load_inference_bundle(bundle_dir, model_name="diffraction_to_obj"):
-    CALLS.append({"bundle_dir": bundle_dir, "model_name": model_name, "legacy": dict(legacy.cfg)})
+def load_inference_bundle(bundle_dir, model_name="diffraction_to_obj", execution_config=None):
+    CALLS.append(
+        {
+            "bundle_dir": bundle_dir,
+            "model_name": model_name,
+            "execution": execution_config,
+            "legacy": dict(legacy.cfg),
+        }
+    )
     return read_archive(bundle_dir).models[model_name], {}
+
+
+def save_inference_bundle(results, bundle_dir):
+    CALLS.append({"results": results, "bundle_dir": bundle_dir, "legacy": dict(legacy.cfg)})
+    bundle_dir.mkdir(parents=True, exist_ok=True)
+    return Path(shutil.copy(results["bundle_path"], bundle_dir))
 
 
 def reconstruct(model, scan, config=None, execution=None, *, seed=0):

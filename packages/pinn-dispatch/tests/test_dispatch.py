@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import json
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -23,6 +25,7 @@ from pinn_dispatch.dispatch import (
     load_inference_bundle_with_backend,
     reconstruct,
     run_cdi_example_with_backend,
+    save_with_backend,
     train,
     train_cdi_model_with_backend,
 )
@@ -48,10 +51,14 @@ def _calls(config, scan):
         "train_cdi_model": lambda: train_cdi_model_with_backend(scan, scan, config),
         "run_cdi_example": lambda: run_cdi_example_with_backend(scan, scan, config),
         "load_inference_bundle": lambda: load_inference_bundle_with_backend(config.output_dir, config),
+        "save_inference_bundle": lambda: save_with_backend({}, config),
     }
 
 
-@pytest.mark.parametrize("name", ["train", "train_cdi_model", "run_cdi_example", "load_inference_bundle"])
+_NAMES = ["train", "train_cdi_model", "run_cdi_example", "load_inference_bundle", "save_inference_bundle"]
+
+
+@pytest.mark.parametrize("name", _NAMES)
 @pytest.mark.parametrize("wanted", ["tensorflow", "pytorch"])
 def test_the_dictionary_is_bridged_before_the_backend_is_imported(tmp_path, scan, monkeypatch, name, wanted):
     config = _config(tmp_path, backend=wanted, nepochs=77)
@@ -80,7 +87,7 @@ def test_a_reconstruction_bridges_its_config(tmp_path, scan, backend):
     assert legacy.cfg == before
 
 
-@pytest.mark.parametrize("name", ["train", "train_cdi_model", "run_cdi_example", "load_inference_bundle"])
+@pytest.mark.parametrize("name", _NAMES)
 def test_an_unknown_backend_is_a_value_error_that_says_which_there_are(tmp_path, scan, name):
     config = _config(tmp_path)
     config.backend = "jax"
@@ -90,7 +97,7 @@ def test_an_unknown_backend_is_a_value_error_that_says_which_there_are(tmp_path,
     assert isinstance(e.value, ConfigError) and legacy.cfg == before
 
 
-@pytest.mark.parametrize("name", ["train", "train_cdi_model", "run_cdi_example", "load_inference_bundle"])
+@pytest.mark.parametrize("name", _NAMES)
 @pytest.mark.parametrize(
     ("wanted", "phrases"),
     [
@@ -144,13 +151,59 @@ def test_execution_settings_never_reach_the_dictionary(tmp_path, scan, backend):
         assert not only & found.keys() and 0.0123 not in found.values()
 
 
-def test_execution_settings_of_pytorch_for_another_backend_are_refused(tmp_path, scan, provide):
-    provide(tensorflow="fake_backend")
-    config = _config(tmp_path, backend="tensorflow")
-    for call in (train_cdi_model_with_backend, run_cdi_example_with_backend):
-        with pytest.raises(DispatchError, match=r"config\.backend is 'tensorflow': set backend to 'pytorch'"):
-            call(scan, scan, config, torch_execution_config=PyTorchExecutionConfig())
-        assert call(scan, scan, config)[-1 if call is run_cdi_example_with_backend else "backend"]
+@pytest.mark.parametrize("wanted", ["tensorflow", "pytorch"])
+def test_execution_settings_reach_either_backend_wherever_something_is_computed(
+    tmp_path, scan, provide, wanted
+):
+    import fake_backend
+
+    provide(**{wanted: "fake_backend"})
+    config, execution = _config(tmp_path, backend=wanted), PyTorchExecutionConfig(accelerator="auto")
+    train_cdi_model_with_backend(scan, scan, config, torch_execution_config=execution)
+    calls = [
+        lambda given: train(scan, config, given),
+        lambda given: train_cdi_model_with_backend(scan, scan, config, torch_execution_config=given),
+        lambda given: run_cdi_example_with_backend(scan, scan, config, torch_execution_config=given),
+        lambda given: load_inference_bundle_with_backend(tmp_path, config, torch_execution_config=given),
+        lambda given: reconstruct(tmp_path, scan, None, given, backend=wanted),
+    ]
+    for call in calls:
+        for given in (execution, None):
+            call(given)
+            assert fake_backend.CALLS[-1]["execution"] is given
+
+
+def test_what_is_no_execution_config_gets_a_sentence_after_the_bridge(tmp_path, scan, backend):
+    config = _config(tmp_path, nepochs=78)
+    for call in (
+        lambda: train_cdi_model_with_backend(scan, scan, config, {"learning_rate": 1}),
+        lambda: run_cdi_example_with_backend(scan, scan, config, torch_execution_config="cpu"),
+        lambda: load_inference_bundle_with_backend(tmp_path, config, torch_execution_config=True),
+    ):
+        legacy.cfg["nepochs"] = -1
+        with pytest.raises(DispatchError, match=r"^torch_execution_config is a \w+, but .* leave it out$"):
+            call()
+        assert legacy.cfg["nepochs"] == 78 and not backend.CALLS
+
+
+def test_an_archive_is_saved_where_the_config_or_the_caller_says(tmp_path, scan, backend):
+    config = _config(tmp_path / "first")
+    results = train_cdi_model_with_backend(scan, None, config)
+    written = results["bundle_path"].read_bytes()
+    assert save_with_backend(results, _config(tmp_path / "a")) == tmp_path / "a" / "wts.h5.zip"
+    assert save_with_backend(results, config, str(tmp_path / "b")) == tmp_path / "b" / "wts.h5.zip"
+    assert all((tmp_path / name / "wts.h5.zip").read_bytes() == written for name in "ab")
+    asked = InferenceConfig(ModelConfig(N=16), tmp_path, output_dir=tmp_path / "c", backend="pytorch")
+    assert save_with_backend(results, asked) == tmp_path / "c" / "wts.h5.zip"
+
+
+def test_what_cannot_be_saved_gets_a_sentence(tmp_path, scan, backend):
+    with pytest.raises(DispatchError, match="no folder for the archive was named: give bundle_dir"):
+        save_with_backend({}, _config(Path()))
+    foreign = {"backend": "tensorflow"}
+    with pytest.raises(DispatchError, match=r"of the backend 'tensorflow', but config\.backend is 'pytorch'"):
+        save_with_backend(foreign, _config(tmp_path))
+    assert not backend.CALLS
 
 
 def test_the_historical_signatures():
@@ -167,23 +220,73 @@ def test_the_historical_signatures():
     ]
     assert list(inspect.signature(train_cdi_model_with_backend).parameters)[:3] == names[:3]
     loader = inspect.signature(load_inference_bundle_with_backend).parameters
-    assert list(loader) == ["bundle_dir", "config", "model_name"]
+    assert list(loader) == ["bundle_dir", "config", "model_name", "torch_execution_config"]
     assert loader["model_name"].default == "diffraction_to_obj"
 
 
-def test_choosing_one_backend_never_imports_the_other_framework(tmp_path):
-    code = """
-import sys
-from pinn_config import ModelConfig, TrainingConfig
-from pinn_dispatch.dispatch import train_cdi_model_with_backend
-try:
-    train_cdi_model_with_backend(None, None, TrainingConfig(ModelConfig(), backend='tensorflow'))
-except Exception as error:
-    print(type(error).__name__)
-print({'torch', 'lightning', 'pinn_torch', 'ptycho_torch'} & set(sys.modules))
+_CHILD = """
+import json, sys
+from pinn_config import ModelConfig, TrainingConfig, legacy
+from pinn_dispatch import dispatch
+wanted, folder, absent = sys.argv[1:]
+if absent:
+    sys.modules[absent] = None  # as if it were not installed
+config = TrainingConfig(ModelConfig(), backend=wanted, nepochs=79, output_dir=folder)
+for call in (
+    lambda: dispatch.train_cdi_model_with_backend(None, None, config),
+    lambda: dispatch.run_cdi_example_with_backend(None, None, config),
+    lambda: dispatch.load_inference_bundle_with_backend(folder, config),
+    lambda: dispatch.save_with_backend({}, config),
+):
+    legacy.cfg["nepochs"] = -1
+    try:
+        call()
+    except Exception as error:
+        kinds = [kind.__name__ for kind in type(error).__mro__]
+        print(json.dumps([kinds, str(error), legacy.cfg["nepochs"], legacy.cfg["backend"]]))
+print(json.dumps(sorted(name for name, module in sys.modules.items() if module is not None)))
 """
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert run.stdout.splitlines()[-1] == "set()"
+_FOREIGN = {
+    "tensorflow": {"torch", "lightning", "pinn_torch", "ptycho_torch"},
+    "pytorch": {"tensorflow", "keras", "pinn_tf", "ptycho"},
+}
+
+
+def _child(wanted, folder, absent=""):
+    """What each dispatcher raised in an interpreter of its own, and the modules that it had in the end."""
+    run = subprocess.run(
+        [sys.executable, "-c", _CHILD, wanted, str(folder), absent],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    *raised, modules = [json.loads(line) for line in run.stdout.splitlines()]
+    return raised, set(modules)
+
+
+@pytest.mark.parametrize("wanted", _FOREIGN)
+def test_choosing_one_backend_never_imports_the_other_framework(tmp_path, wanted):
+    raised, modules = _child(wanted, tmp_path)
+    assert len(raised) == 4  # nothing was given to work on, so each ends with a sentence
+    assert all((epochs, backend) == (79, wanted) for _, _, epochs, backend in raised)
+    assert not modules & _FOREIGN[wanted]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "absent", "phrases"),
+    [
+        ("pytorch", "torch", ("PyTorch backend selected", "pip install torch>=2.2")),
+        ("tensorflow", "tensorflow", ("TensorFlow backend selected", "pip install tensorflow>=2.16")),
+    ],
+)
+def test_without_its_framework_a_backend_is_a_runtime_error_after_the_bridge(
+    tmp_path, wanted, absent, phrases
+):
+    raised, modules = _child(wanted, tmp_path, absent)
+    assert len(raised) == 4 and not modules & _FOREIGN[wanted]
+    for kinds, message, epochs, backend in raised:
+        assert "RuntimeError" in kinds and all(phrase in message for phrase in phrases), message
+        assert (epochs, backend) == (79, wanted)
 
 
 def test_tensorflow_is_delegated_to_its_workflow_module_without_pytorch(tmp_path):
@@ -198,10 +301,11 @@ def test_tensorflow_is_delegated_to_its_workflow_module_without_pytorch(tmp_path
         (
             "run_cdi_example",
             "train_data, test_data, config, flip_x=False, flip_y=False, transpose=False, M=20, "
-            "do_stitching=False",
+            "do_stitching=False, execution_config=None",
         ),
-        ("train_cdi_model", "train_data, test_data, config"),
-        ("load_inference_bundle", "bundle_dir, model_name"),
+        ("train_cdi_model", "train_data, test_data, config, execution_config=None"),
+        ("load_inference_bundle", "bundle_dir, model_name, execution_config=None"),
+        ("save_inference_bundle", "results, bundle_dir"),
     ):
         with (package / "components.py").open("a") as file:
             file.write(f"def {name}({parameters}):\n    return {{'who': __name__ + '.{name}'}}\n")

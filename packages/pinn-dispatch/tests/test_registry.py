@@ -5,8 +5,10 @@ from __future__ import annotations
 import subprocess
 import sys
 import types
+from importlib import metadata
 
 import pytest
+from pinn_dispatch import registry
 from pinn_dispatch.backend import FUNCTIONS, Backend, shortcomings
 from pinn_dispatch.errors import BackendUnavailableError, UnknownBackendError
 from pinn_dispatch.registry import BACKENDS, installed_backends, load_backend
@@ -49,6 +51,28 @@ def test_broken_import_keeps_its_cause(provide):
     with pytest.raises(BackendUnavailableError, match="PyTorch backend selected") as caught:
         load_backend("pytorch")
     assert isinstance(caught.value.__cause__, ModuleNotFoundError)
+
+
+def test_two_packages_of_one_name_are_refused_by_their_names(tmp_path, monkeypatch):
+    found = []
+    for name, module in (("first", "a.b"), ("second", "c.d"), ("third", "a.b")):
+        about = tmp_path / f"{name}-1.0.dist-info"
+        about.mkdir()
+        (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+        (about / "entry_points.txt").write_text(f"[pinn.backends]\npytorch = {module}\n")
+    for distribution in metadata.distributions(path=[str(tmp_path)]):
+        found += distribution.entry_points
+    found.sort(key=lambda point: point.dist.name)
+    monkeypatch.setattr(registry.metadata, "entry_points", lambda **_: found)
+    with pytest.raises(
+        BackendUnavailableError,
+        match=r"^PyTorch backend selected, .* first \(a\.b\) and second \(c\.d\) and third .*; uninstall all",
+    ):
+        load_backend("pytorch")
+    monkeypatch.setattr(registry.util, "find_spec", lambda name: object())
+    found[:] = [found[0], found[2]]  # two that say the same contradict nobody
+    with pytest.raises(BackendUnavailableError, match=r"cannot be imported \(No module named 'a'\)"):
+        load_backend("pytorch")
 
 
 def test_the_named_module_comes_back(backend):

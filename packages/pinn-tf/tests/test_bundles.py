@@ -4,6 +4,7 @@ image by the client's own calls."""
 from __future__ import annotations
 
 import pickle
+import platform
 import zipfile
 from pathlib import Path
 
@@ -25,12 +26,12 @@ from pinn_data.pattern_stack import PatternStack
 from pinn_data.raw_data import RawData
 from pinn_data.testing import small_scan
 from pinn_tf.archive import TrainedModel, load_model, save_model
-from pinn_tf.bundles import load_inference_bundle
-from pinn_tf.errors import ModelArchiveError
+from pinn_tf.bundles import load_inference_bundle, save_inference_bundle
+from pinn_tf.errors import ModelArchiveError, TensorFlowRunError
 from pinn_tf.models import GroupModel
 from pinn_tf.module import PtychoPINN
 from tf_networks import shaken
-from tf_trainings import same, state_of
+from tf_trainings import quiet, same, state_of
 
 
 @pytest.fixture(autouse=True)
@@ -232,3 +233,38 @@ def test_a_bundle_for_other_settings_is_one_sentence_that_names_both(bundle):
     model, params = load_inference_bundle(bundle())
     with pytest.raises(ValueError, match=r"of N=64 and gridsize=1: .* N=128 and gridsize=1,"):
         model.predict([np.ones((2, 128, 128, 1)) * params["intensity_scale"], np.zeros((2, 1, 2, 1))])
+
+
+@pytest.mark.parametrize("name", ["diffraction_to_obj", "autoencoder"])
+def test_what_was_opened_is_saved_as_it_was(tmp_path, bundle, name):
+    archive = bundle()
+    model, _ = load_inference_bundle(archive, name)
+    written = save_inference_bundle(model, tmp_path / "new" / "folder")
+    assert written == tmp_path / "new" / "folder" / "wts.h5.zip"
+    first, again = read_archive(archive), read_archive(written)
+    assert same(state_of(archive), state_of(written)) and first.params == again.params
+    assert first.provenance == again.provenance and first.models.keys() == again.models.keys()
+
+
+def test_results_without_a_model_are_not_saved(tmp_path):
+    for given in ({}, {"model_instance": None}, object(), None):
+        with pytest.raises(TensorFlowRunError, match="there is no trained model of the backend 'tensorflow'"):
+            save_inference_bundle(given, tmp_path / "nothing")
+    assert not (tmp_path / "nothing").exists()
+
+
+def test_execution_settings_say_on_which_device_the_model_computes(bundle):
+    scan = small_scan()
+    images, positions = np.sqrt(scan.counts()[:2, ..., None]).astype("f4"), np.zeros((2, 1, 2, 1), "f4")
+    model, _ = load_inference_bundle(bundle(), execution_config=quiet(accelerator="cpu"))
+    assert {v.value.device[-5:] for v in model.variables} == {"CPU:0"}
+    assert model([images, positions]).device.endswith("CPU:0")
+    free, _ = load_inference_bundle(bundle())
+    np.testing.assert_allclose(
+        model.predict([images, positions], verbose=0), free([images, positions]), atol=1e-5
+    )
+    before = dict(legacy.cfg)
+    absent = "cuda" if platform.system() == "Darwin" else "mps"
+    with pytest.raises(TensorFlowRunError, match=f"accelerator='{absent}' was asked for"):
+        load_inference_bundle(bundle(), execution_config=quiet(accelerator=absent))
+    assert legacy.cfg == before

@@ -7,16 +7,17 @@ import zipfile
 import dill
 import numpy as np
 import pytest
+import torch
 from pinn_archive.contents import ModelPayload
 from pinn_archive.writer import write_archive
 from pinn_config import legacy, update_legacy_dict
 from pinn_config.configs import InferenceConfig, ModelConfig, TrainingConfig
 from pinn_torch.archive import load_model
-from pinn_torch.bundles import load_inference_bundle
-from pinn_torch.errors import ModelArchiveError
+from pinn_torch.bundles import load_inference_bundle, save_inference_bundle
+from pinn_torch.errors import ModelArchiveError, TorchRunError
 from pinn_torch.models import Autoencoder, DiffractionToObject
 from pinn_torch.workflows import reconstruct
-from torch_scans import small_scan
+from torch_scans import quiet, small_scan
 
 
 @pytest.fixture(autouse=True)
@@ -145,3 +146,37 @@ def test_an_archive_of_tensorflow_with_canonical_weights_opens(tmp_path, trained
     expected = load_model(trained("cnn", 1)).module.state_dict()
     assert all(bool((value == expected[name]).all()) for name, value in model.module.state_dict().items())
     assert params["N"] == 64 and isinstance(load_model(tmp_path).config, TrainingConfig)
+
+
+@pytest.mark.parametrize("name", ["diffraction_to_obj", "autoencoder"])
+def test_what_was_opened_is_saved_to_the_bit(tmp_path, trained, name):
+    archive = trained("cnn", 2)
+    model, _ = load_inference_bundle(archive, name)
+    written = save_inference_bundle(model, tmp_path / "new" / "folder")
+    assert written == tmp_path / "new" / "folder" / "wts.h5.zip"
+    assert written.read_bytes() == archive.read_bytes()
+
+
+def test_weights_are_saved_as_they_are_now(tmp_path, trained):
+    model, _ = load_inference_bundle(trained("cnn", 2))
+    with torch.no_grad():
+        model.module.log_intensity_scale += 0.5
+    again = load_model(save_inference_bundle({"model_instance": model}, tmp_path))
+    assert again.intensity_scale == pytest.approx(model.trained.intensity_scale)
+
+
+def test_results_without_a_model_are_not_saved(tmp_path):
+    for given in ({}, {"model_instance": None}, torch.nn.Linear(2, 2), None):
+        with pytest.raises(TorchRunError, match="there is no trained model of the backend 'pytorch'"):
+            save_inference_bundle(given, tmp_path / "nothing")
+    assert not (tmp_path / "nothing").exists()
+
+
+def test_execution_settings_say_on_which_device_the_model_lies(trained):
+    model, _ = load_inference_bundle(trained("cnn", 2), execution_config=quiet(accelerator="cpu"))
+    assert {p.device.type for p in model.parameters()} == {"cpu"}
+    absent = "cuda" if torch.backends.mps.is_available() else "mps"  # no machine has both
+    before = dict(legacy.cfg)
+    with pytest.raises(TorchRunError, match=f"accelerator='{absent}' was asked for"):
+        load_inference_bundle(trained("cnn", 2), execution_config=quiet(accelerator=absent))
+    assert legacy.cfg == before

@@ -1,4 +1,4 @@
-"""What a backend is: a module with five functions, and what they return.
+"""What a backend is: a module with six functions, and what they return.
 
 A backend is a module, named by an entry point of the group ``pinn.backends``. It need not import this one:
 :func:`shortcomings` compares signatures.
@@ -98,18 +98,41 @@ class Backend(Protocol):
         transpose: bool = False,
         M: int | None = 20,
         do_stitching: bool = False,
+        execution_config: PyTorchExecutionConfig | None = None,
     ) -> tuple[Any, Any, dict[str, Any]]:
-        """Amplitude and phase, (H, W) or None without stitching, and results; the keys of these are the same
-        for every backend. The PyTorch backend takes ``execution_config`` besides."""
+        """Amplitude and phase, (H, W) or None without stitching, and results, for every backend those of the
+        table in :mod:`pinn_data.workflow_results`."""
 
-    def train_cdi_model(self, train_data: Any, test_data: Any, config: TrainingConfig) -> dict[str, Any]:
-        """The same results, without an image. The PyTorch backend takes ``execution_config`` besides."""
+    def train_cdi_model(
+        self,
+        train_data: Any,
+        test_data: Any,
+        config: TrainingConfig,
+        execution_config: PyTorchExecutionConfig | None = None,
+    ) -> dict[str, Any]:
+        """The same results, without an image."""
 
-    def load_inference_bundle(self, bundle_dir: str | Path, model_name: str) -> tuple[Any, dict[str, Any]]:
-        """A model of an archive and the legacy dictionary that it was trained with, now in force."""
+    def load_inference_bundle(
+        self,
+        bundle_dir: str | Path,
+        model_name: str = "diffraction_to_obj",
+        execution_config: PyTorchExecutionConfig | None = None,
+    ) -> tuple[Any, dict[str, Any]]:
+        """A model of an archive, on the device of the execution settings, and the legacy dictionary that it
+        was trained with, now in force."""
+
+    def save_inference_bundle(self, results: Any, bundle_dir: str | Path) -> Path:
+        """Writes the archive of a training whose `results` are given; a model that was opened will do."""
 
 
-FUNCTIONS = ("train", "reconstruct", "run_cdi_example", "train_cdi_model", "load_inference_bundle")
+FUNCTIONS = (
+    "train",
+    "reconstruct",
+    "run_cdi_example",
+    "train_cdi_model",
+    "load_inference_bundle",
+    "save_inference_bundle",
+)
 """The functions of a :class:`Backend`."""
 
 

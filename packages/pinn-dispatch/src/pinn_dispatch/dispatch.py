@@ -5,12 +5,13 @@ code which reads it sees this run. Execution settings never reach it.
 
 The functions ``..._with_backend`` are the historical dispatchers: they hand scans in any form to the workflow
 functions of ``ptycho.workflows.components`` or ``ptycho_torch.workflows.components``, by ``config.backend``,
-and return what those return, for both backends the same.
+and return what those return, for both backends the same. ``save_with_backend`` and
+``load_inference_bundle_with_backend`` are the two ends of an archive.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -29,6 +30,7 @@ __all__ = [
     "load_inference_bundle_with_backend",
     "reconstruct",
     "run_cdi_example_with_backend",
+    "save_with_backend",
     "train",
     "train_cdi_model_with_backend",
 ]
@@ -98,18 +100,22 @@ def run_cdi_example_with_backend(
 ) -> tuple[Any, Any, dict[str, Any]]:
     """``(amplitude, phase, results)`` of the workflow ``run_cdi_example`` of the backend ``config.backend``.
 
-    torch_execution_config : for the backend ``'pytorch'`` alone
+    torch_execution_config : how it is done; in spite of its name both backends take it, and refuse in one
+        sentence what only the other one can do. None: as the backend was always used
 
-    ``results['backend'] == config.backend``; without stitching, amplitude and phase are None.
+    ``results`` is the table of :mod:`pinn_data.workflow_results`, with ``results['backend'] ==
+    config.backend``; without stitching, amplitude and phase are None.
 
     Raises
     ------
     pinn_config.ConfigError (a ValueError)
         The config cannot be run; its backend is neither of the two.
     DispatchError (a ValueError)
-        Execution settings of PyTorch were given for another backend.
+        The execution settings are none.
     BackendUnavailableError (a RuntimeError)
         The backend cannot be imported; never another one in its place.
+
+    And what the backend raises.
     """
     backend = _bridged_backend(config, torch_execution_config)
     amplitude, phase, results = _translated(
@@ -123,7 +129,7 @@ def run_cdi_example_with_backend(
             transpose,
             M,
             do_stitching,
-            **_execution(torch_execution_config),
+            execution_config=torch_execution_config,
         ),
     )
     return amplitude, phase, {**results, "backend": config.backend}
@@ -140,7 +146,9 @@ def train_cdi_model_with_backend(
     backend = _bridged_backend(config, torch_execution_config)
     results = _translated(
         config.backend,
-        lambda: backend.train_cdi_model(train_data, test_data, config, **_execution(torch_execution_config)),
+        lambda: backend.train_cdi_model(
+            train_data, test_data, config, execution_config=torch_execution_config
+        ),
     )
     return {**results, "backend": config.backend}
 
@@ -149,15 +157,62 @@ def load_inference_bundle_with_backend(
     bundle_dir: str | Path,
     config: TrainingConfig | InferenceConfig,
     model_name: str = "diffraction_to_obj",
+    torch_execution_config: PyTorchExecutionConfig | None = None,
 ) -> tuple[Any, dict[str, Any]]:
     """``(model, params)`` of an archive, opened by the backend ``config.backend``.
 
+    torch_execution_config : its ``accelerator`` says where the model lies; None: on the CPU with PyTorch, on
+        the GPU where there is one with TensorFlow, as ever
+
     Afterwards the legacy dictionary holds what the archive was trained with. Raises what
     `run_cdi_example_with_backend` raises, and what the backend raises; an archive that it cannot open because
-    another backend wrote it is a `ValueError` that names both.
+    another backend wrote it is a `ValueError` that names both, and the layer that one of them lacks.
+    """
+    backend = _bridged_backend(config, torch_execution_config)
+    return _translated(
+        config.backend,
+        lambda: backend.load_inference_bundle(
+            bundle_dir, model_name, execution_config=torch_execution_config
+        ),
+    )
+
+
+def save_with_backend(
+    results: Mapping[str, Any] | Any,
+    config: TrainingConfig | InferenceConfig,
+    bundle_dir: str | Path | None = None,
+) -> Path:
+    """The archive ``wts.h5.zip`` of a training, written by the backend ``config.backend`` into a folder.
+
+    results : of `run_cdi_example_with_backend` or `train_cdi_model_with_backend`, or a model that
+        `load_inference_bundle_with_backend` opened
+    bundle_dir : the folder, which is made; None: ``config.output_dir``
+
+    It is a copy of what the training left in its own ``output_dir``, where it had one. Execution settings are
+    not asked for: the archive holds those of the training. Law: ``save`` after ``load`` gives the same
+    weights, configuration and provenance.
+
+    Raises
+    ------
+    DispatchError (a ValueError)
+        No folder was named; the results are of another backend than ``config.backend``.
+
+    And what `run_cdi_example_with_backend` raises, and what the backend raises: there is no model in
+    `results`, or the folder cannot be written (an OSError).
     """
     backend = _bridged_backend(config)
-    return _translated(config.backend, lambda: backend.load_inference_bundle(bundle_dir, model_name))
+    folder = Path(config.output_dir if bundle_dir is None else bundle_dir)
+    if folder == Path() and bundle_dir is None:
+        raise DispatchError(
+            "no folder for the archive was named: give bundle_dir, or set output_dir in the configuration"
+        )
+    made_by = results.get("backend") if isinstance(results, Mapping) else None
+    if made_by not in (None, config.backend):
+        raise DispatchError(
+            f"the results are of the backend {made_by!r}, but config.backend is {config.backend!r}: save "
+            "them with the backend that trained them; the other one opens the archive"
+        )
+    return _translated(config.backend, lambda: backend.save_inference_bundle(results, folder))
 
 
 def _bridge(config: TrainingConfig | InferenceConfig) -> None:
@@ -171,10 +226,12 @@ def _bridged_backend(
 ) -> Backend:
     """The backend ``config.backend``, imported after the config was bridged."""
     _bridge(config)
-    if execution is not None and config.backend != "pytorch":
+    from pinn_config import PyTorchExecutionConfig
+
+    if not isinstance(execution, PyTorchExecutionConfig | None):
         raise DispatchError(
-            f"torch_execution_config was given, but config.backend is {config.backend!r}: set backend to "
-            "'pytorch', or leave it out"
+            f"torch_execution_config is a {type(execution).__name__}, but a PyTorchExecutionConfig is "
+            "needed: make one of pinn_config, or leave it out"
         )
     return load_backend(config.backend)
 
@@ -191,10 +248,6 @@ def _other_backends_named(name: str) -> Backend:
             f"{error}, or open the archive with the backend {' or '.join(map(repr, others))}, which is "
             "installed"
         ) from error
-
-
-def _execution(execution: PyTorchExecutionConfig | None) -> dict[str, Any]:
-    return {} if execution is None else {"execution_config": execution}
 
 
 def backend_of(model: Path) -> str:

@@ -45,12 +45,18 @@ def load_backend(name: str) -> Backend:
     UnknownBackendError (a ValueError)
         The name is none of :data:`BACKENDS`.
     BackendUnavailableError (a RuntimeError)
-        The backend or its framework is not installed, or cannot be imported.
+        The backend or its framework is not installed, or cannot be imported; two packages claim the name.
     """
     row = _row(name)
     points = tuple(metadata.entry_points(group=ENTRY_POINTS, name=name))
     if not points:
         raise BackendUnavailableError(_sentence(row, "no installed package provides it"))
+    if len({point.value for point in points}) > 1:
+        claims = " and ".join(f"{_owner(point)} ({point.value})" for point in points)
+        raise BackendUnavailableError(
+            f"{row.title} backend selected, but more than one installed package claims to be it: {claims}; "
+            "uninstall all but one"
+        )
     if util.find_spec(row.framework) is None:
         raise BackendUnavailableError(_sentence(row, f"{row.framework} is not installed"))
     try:
@@ -75,6 +81,11 @@ def installed_backends() -> list[str]:
         for name, row in BACKENDS.items()
         if name in provided and util.find_spec(row.framework) is not None
     ]
+
+
+def _owner(point: metadata.EntryPoint) -> str:
+    """The distribution that a point is of."""
+    return point.dist.name if point.dist is not None else "a package without a name"
 
 
 def _row(name: str) -> BackendName:

@@ -7,8 +7,9 @@ entry-point group ``pinn.dispatch``. Importing this loads no framework.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib import metadata
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pinn_tf.errors import DispatchMissingError
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = [
     "load_inference_bundle_with_backend",
     "run_cdi_example_with_backend",
+    "save_with_backend",
     "train_cdi_model_with_backend",
 ]
 
@@ -66,10 +68,23 @@ def load_inference_bundle_with_backend(
     bundle_dir: str | os.PathLike[str],
     config: TrainingConfig | InferenceConfig,
     model_name: str = "diffraction_to_obj",
+    torch_execution_config: PyTorchExecutionConfig | None = None,
 ) -> tuple[Any, dict[str, Any]]:
     """``(model, params)`` of an archive, opened by the backend ``config.backend``; errors as for
     `run_cdi_example_with_backend`."""
-    return _dispatcher("load_inference_bundle_with_backend")(bundle_dir, config, model_name)
+    return _dispatcher("load_inference_bundle_with_backend")(
+        bundle_dir, config, model_name, torch_execution_config
+    )
+
+
+def save_with_backend(
+    results: Mapping[str, Any] | Any,
+    config: TrainingConfig | InferenceConfig,
+    bundle_dir: str | os.PathLike[str] | None = None,
+) -> Path:
+    """The archive of a training, written into a folder by the backend ``config.backend``; errors as for
+    `run_cdi_example_with_backend`."""
+    return _dispatcher("save_with_backend")(results, config, bundle_dir)
 
 
 def _dispatcher(name: str) -> Callable[..., Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import tensorflow as tf
@@ -40,9 +40,9 @@ def device_of(accelerator: str) -> str:
 
 
 @contextmanager
-def on_device(device: str) -> Iterator[None]:
-    """A block whose variables and functions are on `device`."""
-    with tf.device(f"/{device}"):
+def on_device(device: str | None) -> Iterator[None]:
+    """A block whose variables and functions are on `device`; None: where TensorFlow puts them."""
+    with tf.device(f"/{device}") if device is not None else nullcontext():
         yield
 
 

@@ -26,18 +26,22 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 from pinn_data.grouped_images import GroupedImages
 
+from pinn_tf.devices import on_device
 from pinn_tf.errors import TensorFlowRunError
 from pinn_tf.group_batches import group_batches
 from pinn_tf.module import PtychoPINN
 from pinn_tf.patches import extract, patch_indices
 from pinn_tf.plain_errors import plain_errors
+
+if TYPE_CHECKING:
+    from pinn_tf.archive import TrainedModel
 
 __all__ = ["GroupModel", "GroupReconstruction", "models_of"]
 
@@ -117,7 +121,12 @@ class GroupModel(keras.Model):
 
     module : the trained model; its weights are this model's
     diffraction : whether the patterns are predicted too
+    trained : the training that it comes from, which `pinn_tf.bundles` saves; None where that is not known
+    device : where it computes, `pinn_tf.devices.CPU` or `GPU`; None: where TensorFlow puts it
     """
+
+    trained: TrainedModel | None = None
+    device: str | None = None
 
     def __init__(self, module: PtychoPINN, *, diffraction: bool, name: str | None = None) -> None:
         N, C = module.model.N, module.channels
@@ -164,7 +173,8 @@ class GroupModel(keras.Model):
 
     def __call__(self, inputs: Any, *args: Any, **options: Any) -> Any:
         """The outputs as tensors. Raises TensorFlowRunError (a ValueError) for inputs that do not fit."""
-        return super().__call__(self._fitting(inputs), *args, **options)
+        with on_device(self.device):
+            return super().__call__(self._fitting(inputs), *args, **options)
 
     def predict(self, x: Any, batch_size: int | None = None, *args: Any, **options: Any) -> Any:
         """The outputs as NumPy arrays, batch by batch; options are those of `keras.Model.predict`.
@@ -178,7 +188,7 @@ class GroupModel(keras.Model):
         inputs = self._fitting(x, lazily=True)
         if isinstance(inputs, list) and isinstance(inputs[0], GroupedImages):
             inputs, batch_size = group_batches(inputs[0], np.asarray(inputs[1]), batch_size or 32), None
-        with plain_errors():
+        with plain_errors(), on_device(self.device):
             return super().predict(inputs, batch_size, *args, **options)
 
     def export_saved_model(self, path: str | Path) -> None:

@@ -36,6 +36,7 @@ class TrainedModel:
     """What an archive gives back.
 
     gain : learned factor on the intensity scale; the network's own scale is measured on each scan
+    checkpoint : bytes of the Lightning checkpoint, the native payload; None: there is none
     """
 
     module: PtychoPINN_Lightning
@@ -43,6 +44,7 @@ class TrainedModel:
     probe_trained: bool
     gain: float
     provenance: dict[str, Any]
+    checkpoint: bytes | None = attrs.field(default=None, repr=False)
 
     @property
     def intensity_scale(self) -> float:
@@ -142,4 +144,5 @@ def _trained_model(archive: Archive, path: Path) -> TrainedModel:
         config.probe_trainable,
         float(np.exp(log_scale)) / trained_scale,
         dict(archive.provenance),
+        archive.models[_NETWORK].native if archive.backend == BACKEND else None,
     )

@@ -31,7 +31,7 @@ from pinn_archive.reader import read_archive
 from pinn_data.group_rows import canvas_side
 from torch import Tensor, nn
 
-from pinn_torch.archive import load_model
+from pinn_torch.archive import TrainedModel, load_model
 from pinn_torch.errors import ModelArchiveError, TorchRunError
 from pinn_torch.module import BACKGROUND, PtychoPINN_Lightning, probe_disk
 from pinn_torch.physics import GroupOptics, fourier_shift
@@ -52,7 +52,12 @@ class Prediction(NamedTuple):
 
 
 class _GroupModel(nn.Module):
-    """A trained module behind the inputs of the specification."""
+    """A trained module behind the inputs of the specification.
+
+    trained : the training that it comes from, which `pinn_torch.bundles` saves; None where that is not known
+    """
+
+    trained: TrainedModel | None = None
 
     def __init__(self, module: PtychoPINN_Lightning) -> None:
         super().__init__()

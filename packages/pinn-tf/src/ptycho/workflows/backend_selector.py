@@ -3,11 +3,13 @@
 from pinn_tf.backend_selector import (
     load_inference_bundle_with_backend,
     run_cdi_example_with_backend,
+    save_with_backend,
     train_cdi_model_with_backend,
 )
 
 __all__ = [
     "load_inference_bundle_with_backend",
     "run_cdi_example_with_backend",
+    "save_with_backend",
     "train_cdi_model_with_backend",
 ]

@@ -6,7 +6,7 @@ See `pinn_tf.components`, `pinn_tf.bundles`, `pinn_data.raw_data`, `pinn_data.ou
 
 from pinn_data.outputs import save_outputs
 from pinn_data.raw_data import load_data
-from pinn_tf.bundles import load_inference_bundle
+from pinn_tf.bundles import load_inference_bundle, save_inference_bundle
 from pinn_tf.components import reassemble_cdi_image, run_cdi_example, train_cdi_model
 from pinn_tf.workflows import Reconstruction, TrainingResult, reconstruct, train
 
@@ -18,6 +18,7 @@ __all__ = [
     "reassemble_cdi_image",
     "reconstruct",
     "run_cdi_example",
+    "save_inference_bundle",
     "save_outputs",
     "train",
     "train_cdi_model",

@@ -5,7 +5,7 @@ See `pinn_torch.components`, `pinn_torch.bundles`, `pinn_data.outputs` and `pinn
 
 from pinn_data.outputs import save_outputs
 from pinn_data.raw_data import load_data
-from pinn_torch.bundles import load_inference_bundle, load_inference_bundle_torch
+from pinn_torch.bundles import load_inference_bundle, load_inference_bundle_torch, save_inference_bundle
 from pinn_torch.components import (
     reassemble_cdi_image,
     run_cdi_example,
@@ -25,6 +25,7 @@ __all__ = [
     "reconstruct",
     "run_cdi_example",
     "run_cdi_example_torch",
+    "save_inference_bundle",
     "save_outputs",
     "train",
     "train_cdi_model",
