@@ -82,6 +82,7 @@ def _row(epoch, train, val=None):
 def test_the_results_of_a_training_have_one_loss_an_epoch():
     models = {"diffraction_to_obj": "a", "autoencoder": "b"}
     options = {"intensity_scale": 2.0, "parameters": 5, "seconds": 1.5, "epochs": 2}
+    options |= {"scales": {"nphotons": 3.0}, "provenance": {"python": "3"}}
     rows = [_row(0, 4.0), _row(0, 2.0, 8.0), _row(1, 1.0), _row(2, 3.0, 9.0)]
     found = training_results("a backend", None, models, rows=rows, validated=True, **options)
     assert tuple(found) == RESULT_KEYS
@@ -89,6 +90,8 @@ def test_the_results_of_a_training_have_one_loss_an_epoch():
     assert found["history"] == {"train_loss": [3.0, 2.0], "val_loss": [8.0, 9.0]}
     assert (found["backend"], found["model_instance"], found["bundle_path"]) == ("a backend", "a", None)
     assert all(found[key] is None for key in STITCHED_KEYS)
+    assert found["scales"] == {"training": {"nphotons": 3.0}, "reconstruction": None}
+    assert found["provenance"] == {"python": "3"}
     alone = training_results("a", Path("b"), models, rows=rows, validated=False, **options)
     assert alone["history"]["val_loss"] is None and alone["bundle_path"] == Path("b")
 

@@ -13,9 +13,10 @@ from pathlib import Path
 
 import attrs
 import numpy as np
-from pinn_archive import ModelPayload, read_archive, write_archive
-from pinn_config import legacy
+from pinn_archive import ModelPayload, find_archive, read_archive, write_archive
+from pinn_config import InferenceConfig, ModelConfig, PyTorchExecutionConfig, legacy
 from pinn_data.forward_model import diffraction_amplitude, residual
+from pinn_data.provenance import Origin
 from pinn_data.scan import canvas_for
 
 CALLS: list[dict] = []
@@ -28,6 +29,8 @@ class Trained:
     history: list
     seconds: float
     parameters: int
+    scales: dict
+    provenance: dict
 
 
 @attrs.frozen(eq=False)
@@ -40,10 +43,21 @@ class Reconstructed:
     probe: np.ndarray
     seconds: dict
     gridsize: int
+    scales: dict
+    provenance: dict
 
     def predict_amplitude(self, frame):
         here = self.canvas.local(self.positions[frame : frame + 1])
         return diffraction_amplitude(self.object, self.probe, here)[0]
+
+
+_SCALES = {"nphotons": 1e5, "normalisation": 0.25, "intensity_scale": 4.0}
+
+
+def _record(scan, config, execution, seed, validation=None, model=None):
+    origin = Origin(scan, validation=validation, model=model)
+    execution = execution or PyTorchExecutionConfig()
+    return origin.record(config, execution, seed=seed, package="pinn_data", frameworks={"fake": "1.0"})
 
 
 def train(scan, config, execution=None, *, validation=None, seed=0, max_seconds=None):
@@ -72,7 +86,7 @@ def train(scan, config, execution=None, *, validation=None, seed=0, max_seconds=
         {"step": i, "epoch": 0, "seconds": 0.1 * i, "train_loss": 1.0 / (1 + i), "val_loss": None}
         for i in range(5)
     ]
-    return Trained(archive, history, 0.4, 18)
+    return Trained(archive, history, 0.4, 18, _SCALES, _record(scan, config, execution, seed, validation))
 
 
 def run_cdi_example(
@@ -137,4 +151,6 @@ def reconstruct(model, scan, config=None, execution=None, *, seed=0):
         scan.probe,
         {"network": 0.0, "stitching": 0.0, "total": total},
         params["gridsize"],
+        _SCALES,
+        _record(scan, config or InferenceConfig(ModelConfig()), execution, seed, model=find_archive(model)),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import signal
@@ -14,6 +15,8 @@ from pinn_config import TrainingConfig
 from pinn_config.files import load_run
 from pinn_data.npz import read_scan
 from pinn_data.product import read_product
+from pinn_data.provenance import PROVENANCE_KEYS, without_times
+from pinn_data.results import SCALES
 from pinn_data.stored_patterns import StoredPatterns
 from pinn_dispatch.demo_scans import demo_scans, geometry
 from pinn_dispatch.reconstruction import read_reconstruction
@@ -69,8 +72,14 @@ def test_train_leaves_what_it_says(pinn, backend, scan_file, tmp_path):
         "wts.h5.zip",
         "losses.csv",
         "config.yaml",
+        "provenance.json",
         "training.png",
     }
+    record = json.loads((tmp_path / "run" / "provenance.json").read_text())
+    assert set(record) == {*PROVENANCE_KEYS, "scales"} and tuple(record["scales"]) == SCALES
+    assert record["input"]["sha256"] == hashlib.sha256(scan_file.read_bytes()).hexdigest()
+    assert record["seeds"]["seed"] == 7 and record["configuration"]["training"]["nepochs"] == 3
+    assert "pinn-dispatch" in record["packages"] and str(tmp_path) not in json.dumps(record)
     assert str(tmp_path / "run" / "wts.h5.zip") in out
     call = backend.CALLS[-1]
     assert (call["seed"], call["max_seconds"]) == (7, 9.0)
@@ -153,6 +162,16 @@ def test_infer_leaves_what_it_says(pinn, backend, scan, scan_file, trained, tmp_
     assert call["config"].backend == "pytorch"
     assert f"{metrics['R']:.4f}" in out
     found = read_reconstruction(image)
+    record = metrics["provenance"]
+    assert set(record) == set(PROVENANCE_KEYS) and tuple(metrics["scales"]) == SCALES
+    archive, data = (
+        hashlib.sha256(path.read_bytes()).hexdigest() for path in (trained / "wts.h5.zip", scan_file)
+    )
+    assert (record["model"]["sha256"], record["input"]["sha256"]) == (archive, data)
+    assert found.metadata["provenance"] == without_times(record)
+    assert found.metadata["scales"] == metrics["scales"]
+    comments = read_product(image / "reconstruction.h5").comments
+    assert archive in comments and data in comments and scan_file.name in comments
     y, x = found.canvas.origin
     height, width = found.canvas.shape
     assert np.array_equal(found.object, scan.object[y : y + height, x : x + width])

@@ -8,6 +8,7 @@ from pinn_archive.manifest import Manifest
 from pinn_archive.reader import find_archive, read_archive, read_manifest
 from pinn_archive.writer import write_archive
 
+__version__ = "0.1.0"
 __all__ = [
     "FILE_NAME",
     "VERSION",

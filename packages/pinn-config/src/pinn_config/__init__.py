@@ -12,6 +12,7 @@ from pinn_config.errors import (
 from pinn_config.execution import PyTorchExecutionConfig
 from pinn_config.validation import validate
 
+__version__ = "0.1.0"
 __all__ = [
     "KEY_MAPPINGS",
     "ConfigError",

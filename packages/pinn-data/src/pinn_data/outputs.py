@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from pinn_data.atomic_write import atomic_write
 from pinn_data.npz_archive import NpzWriter
 from pinn_data.pictures import write_pictures
+from pinn_data.provenance import without_times
 
 __all__ = ["ARRAYS", "save_outputs"]
 
@@ -33,7 +34,8 @@ def save_outputs(
     ``reconstructed_amplitude.png`` (grey) and ``reconstructed_phase.png`` (viridis), and
     ``reconstruction.npz`` with ``amplitude`` and ``phase`` and, where `results` has them, the entries that
     `pinn evaluate` reads: ``object``, ``coverage``, ``canvas_origin``, ``xcoords``, ``ycoords``,
-    ``probeGuess``, ``metadata``. Without an image (`amplitude` or `phase` is None) nothing but the folder is
+    ``probeGuess``, ``metadata`` (with the scales and the provenance, but for the times, so that the same run
+    leaves the same file). Without an image (`amplitude` or `phase` is None) nothing but the folder is
     made.
 
     amplitude, phase : (row, column) or (row, column, 1) real; phase in rad
@@ -69,6 +71,8 @@ def _entries(results: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
         return {}
     facts = ("backend", "gridsize", "residual", "reconstruction_seconds")
     metadata = {name: results[name] for name in facts if results.get(name) is not None}
+    if results.get("provenance"):
+        metadata |= {"scales": results["scales"], "provenance": without_times(results["provenance"])}
     return {
         "object": np.asarray(results["object"], np.complex64),
         "coverage": np.asarray(results["coverage"], np.float32),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,27 @@ from numpy.typing import NDArray
 
 from pinn_data.scan import Canvas, split_subpixel
 
-__all__ = ["Reconstruction", "TrainingResult"]
+__all__ = ["SCALES", "Reconstruction", "TrainingResult", "scales"]
+
+SCALES = ("nphotons", "normalisation", "intensity_scale")
+"""The keys of :func:`scales`."""
+
+
+def scales(*, nphotons: float, normalisation: float, intensity_scale: float) -> dict[str, float]:
+    """How a scan, the input of the network and its output are scaled to each other.
+
+    nphotons : photons of a mean pattern: what is measured, or, where the patterns are no counts, what the
+        configuration of the training says
+    normalisation : the network is given ``normalisation * amplitude``, with a mean energy of (N/2)**2 a
+        pattern: ``normalisation = (N/2) / sqrt(mean energy)``
+    intensity_scale : learned; ``intensity_scale * network amplitude`` predicts sqrt(photons). It starts as
+        ``sqrt(nphotons) / (N/2)``
+    """
+    return {
+        "nphotons": float(nphotons),
+        "normalisation": float(normalisation),
+        "intensity_scale": float(intensity_scale),
+    }
 
 
 @attrs.frozen(eq=False)
@@ -25,6 +46,8 @@ class TrainingResult:
     parameters : trained numbers of the network
     resumed_after : epochs that an earlier, interrupted run of the same training had finished; None if there
         was none
+    scales : of the scan and the network, see :func:`scales`
+    provenance : the record of :mod:`pinn_data.provenance`
     """
 
     archive: Path
@@ -32,6 +55,8 @@ class TrainingResult:
     seconds: float
     parameters: int
     resumed_after: int | None = None
+    scales: Mapping[str, float] = attrs.field(factory=dict)
+    provenance: Mapping[str, Any] = attrs.field(factory=dict, repr=False)
 
 
 @attrs.frozen(eq=False)
@@ -49,6 +74,8 @@ class Reconstruction:
     probe : (N, N) or (mode, N, N) complex64 that the prediction uses
     seconds : 'network', 'stitching', 'total' (from the arrays to the image, the residual not counted)
     smoothing_sigma : width of the smoothing of exit waves that the model was trained with; 0: none
+    scales : of the scan and the network, see :func:`scales`
+    provenance : the record of :mod:`pinn_data.provenance`
     """
 
     object: NDArray[np.complex64]
@@ -60,6 +87,8 @@ class Reconstruction:
     seconds: dict[str, float]
     gridsize: int
     smoothing_sigma: float = 0.0
+    scales: Mapping[str, float] = attrs.field(factory=dict)
+    provenance: Mapping[str, Any] = attrs.field(factory=dict, repr=False)
 
     def predict_amplitude(self, frame: int) -> NDArray[np.float64]:
         """(N, N) predicted sqrt(counts) of one frame, zero frequency at N/2."""

@@ -1,30 +1,45 @@
 """The dictionary of results that the workflow functions of every backend return.
 
-============================  ================================================================================
-key                           value
-============================  ================================================================================
-``backend``                   ``'tensorflow'`` or ``'pytorch'``
-``bundle_path``               the archive ``wts.h5.zip``; None where none was written
-``history``                   ``{'train_loss': [...], 'val_loss': [...] or None}``, one value an epoch
-``history_epochs``            epochs that were trained
-``models``                    ``{'diffraction_to_obj': model, 'autoencoder': model}``
-``model_instance``            the model ``diffraction_to_obj``, of the backend's module ``models``
-``intensity_scale``           learned factor from network amplitudes to sqrt(photons)
-``parameters``                trained numbers of the network
-``training_seconds``          of the training
-``object``                    (H, W) complex64, the stitched image
-``amplitude``, ``phase``      (H, W) float32, its modulus and its argument in rad
-``coverage``                  (H, W) float32, weight that each pixel got; 0: nothing is known
-``canvas_origin``             (y, x), object pixel of the image's pixel (0, 0)
-``positions``                 (n, 2) float64 as (y, x), object pixels
-``probe``                     ([modes,] N, N) complex64
-``residual``                  R of all frames
-``gridsize``                  of the network
-``reconstruction_seconds``    from the arrays to the image
-============================  ================================================================================
+==========================  ========================  =============  =========================================
+key                         type                      unit           value
+==========================  ========================  =============  =========================================
+``backend``                 text                                     ``tensorflow`` or ``pytorch``
+``bundle_path``             path                                     the archive; None: none was written
+``provenance``              mapping                                  versions, seeds, configuration, SHA-256
+                                                                     of the input:
+                                                                     :mod:`pinn_data.provenance`
+``scales``                  mapping                                  ``training`` and ``reconstruction``, each
+                                                                     :func:`pinn_data.results.scales` or None
+``history``                 mapping                                  ``train_loss`` and ``val_loss``, lists of
+                                                                     float, one an epoch; the second may be
+                                                                     None
+``history_epochs``          int                                      epochs that were trained
+``models``                  mapping                                  ``diffraction_to_obj``, ``autoencoder``
+``model_instance``          model                                    ``diffraction_to_obj``, of the backend's
+                                                                     module ``models``
+``intensity_scale``         float                     sqrt(photons)  learned: it times the network's amplitude
+                                                                     predicts sqrt(photons)
+``parameters``              int                                      trained numbers of the network
+``training_seconds``        float                     s              of the training alone
+``object``                  (H, W) complex64          1              the stitched image; with ``probe`` it
+                                                                     predicts sqrt(photons)
+``amplitude``               (H, W) float32            1              ``abs(object)``
+``phase``                   (H, W) float32            rad            ``angle(object)``
+``coverage``                (H, W) float32            1              weight that each pixel got; 0: nothing
+                                                                     is known
+``canvas_origin``           (2) int                   pixel          (y, x), object pixel of the image's
+                                                                     pixel (0, 0)
+``positions``               (n, 2) float64            pixel          of the patches' centres, as (y, x)
+``probe``                   (..., N, N) complex64     sqrt(photons)  (N, N), or (modes, N, N): they add in
+                                                                     intensity
+``residual``                float                     1              R of all frames, amplitudes
+``gridsize``                int                                      of the network
+``reconstruction_seconds``  float                     s              from the arrays to the image
+==========================  ========================  =============  =========================================
 
 The keys from ``object`` on are None where nothing was stitched, and those from ``history`` to
-``training_seconds`` where nothing was trained.
+``training_seconds`` where nothing was trained; the first four are always there. A test runs both backends
+and holds what they return against this table.
 """
 
 from __future__ import annotations
@@ -35,9 +50,10 @@ from typing import Any
 
 import numpy as np
 
+from pinn_data.provenance import joined
 from pinn_data.results import Reconstruction
 
-__all__ = ["RESULT_KEYS", "STITCHED_KEYS", "stitching_results", "training_results"]
+__all__ = ["RESULT_KEYS", "STITCHED_KEYS", "stitched_part", "stitching_results", "training_results"]
 
 _TRAINED = (
     "history",
@@ -62,7 +78,7 @@ STITCHED_KEYS = (
 )
 """The keys of what was stitched."""
 
-RESULT_KEYS = ("backend", "bundle_path", *_TRAINED, *STITCHED_KEYS)
+RESULT_KEYS = ("backend", "bundle_path", "provenance", "scales", *_TRAINED, *STITCHED_KEYS)
 """The keys of every dictionary of results."""
 
 
@@ -77,11 +93,15 @@ def training_results(
     intensity_scale: float,
     parameters: int,
     seconds: float,
+    scales: Mapping[str, float],
+    provenance: Mapping[str, Any],
 ) -> dict[str, Any]:
     """The results of a training; rows : its history, as in :class:`pinn_data.results.TrainingResult`."""
     return dict.fromkeys(RESULT_KEYS) | {
         "backend": backend,
         "bundle_path": bundle,
+        "provenance": dict(provenance),
+        "scales": {"training": dict(scales), "reconstruction": None},
         "history": _history(rows, epochs, validated),
         "history_epochs": epochs,
         "models": dict(models),
@@ -111,6 +131,8 @@ def stitching_results(backend: str, bundle: Path | None, found: Reconstruction) 
     return dict.fromkeys(RESULT_KEYS) | {
         "backend": backend,
         "bundle_path": bundle,
+        "provenance": dict(found.provenance),
+        "scales": {"training": None, "reconstruction": dict(found.scales)},
         "object": found.object,
         "amplitude": np.abs(found.object),
         "phase": np.angle(found.object),
@@ -121,4 +143,12 @@ def stitching_results(backend: str, bundle: Path | None, found: Reconstruction) 
         "residual": found.residual,
         "gridsize": found.gridsize,
         "reconstruction_seconds": found.seconds["total"],
+    }
+
+
+def stitched_part(trained: Mapping[str, Any], stitched: Mapping[str, Any]) -> dict[str, Any]:
+    """What the results `stitched` add to those of the training that they belong to."""
+    return {key: stitched[key] for key in STITCHED_KEYS} | {
+        "provenance": joined(trained["provenance"], stitched["provenance"]),
+        "scales": trained["scales"] | {"reconstruction": stitched["scales"]["reconstruction"]},
     }

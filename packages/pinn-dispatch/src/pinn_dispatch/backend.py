@@ -29,12 +29,16 @@ class TrainingResult(Protocol):
     history : one mapping a record: ``step``, ``epoch``, ``seconds``, ``train_loss``, ``val_loss`` (or None)
     seconds : of training alone
     parameters : number of trained numbers
+    scales : see :func:`pinn_data.results.scales`
+    provenance : see :mod:`pinn_data.provenance`
     """
 
     archive: Path
     history: Sequence[Mapping[str, Any]]
     seconds: float
     parameters: int
+    scales: Mapping[str, float]
+    provenance: Mapping[str, Any]
 
 
 class ReconstructionResult(Protocol):
@@ -47,6 +51,8 @@ class ReconstructionResult(Protocol):
     probe : ([modes,] N, N) complex64, sqrt(counts)
     seconds : ``network``, ``stitching``, ``total``
     gridsize : of the network
+    scales : see :func:`pinn_data.results.scales`
+    provenance : see :mod:`pinn_data.provenance`
     """
 
     object: NDArray[np.complex64]
@@ -57,6 +63,8 @@ class ReconstructionResult(Protocol):
     probe: NDArray[np.complex64]
     seconds: Mapping[str, float]
     gridsize: int
+    scales: Mapping[str, float]
+    provenance: Mapping[str, Any]
 
     def predict_amplitude(self, frame: int) -> NDArray[np.float64]:
         """The pattern that this object gives at `frame`, (N, N), sqrt(counts)."""

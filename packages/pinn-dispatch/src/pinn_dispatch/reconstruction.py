@@ -8,7 +8,10 @@ entry of the NPZ            shape, dtype                meaning
 ``canvas_origin``           (2,) int64                  (y, x) of pixel [0, 0], object pixels
 ``xcoords``, ``ycoords``    (n,) float64                the positions that were used, object pixels
 ``probeGuess``              ([modes,] N, N) complex64   the probe, sqrt(counts)
-``metadata``                text                        one JSON object: where it came from
+``metadata``                text                        one JSON object: where it came from, its
+                                                        ``scales`` (`pinn_data.results.scales`) and its
+                                                        ``provenance`` (`pinn_data.provenance`) but for the
+                                                        times: the same run leaves the same file
 ==========================  ==========================  ================================================
 """
 
@@ -26,6 +29,7 @@ from numpy.typing import NDArray
 from pinn_data.atomic_write import atomic_write
 from pinn_data.npz_archive import NpzReader, NpzWriter
 from pinn_data.product import product_from_reconstruction, read_product, write_product
+from pinn_data.provenance import without_times
 from pinn_data.scan import Canvas
 
 from pinn_dispatch.errors import ReconstructionFileError, ReconstructionFileNotFoundError
@@ -85,14 +89,15 @@ class Reconstruction:
 
     @classmethod
     def of(cls, result: ReconstructionResult, metadata: Mapping[str, Any]) -> Reconstruction:
-        """The lasting part of what a backend returned."""
+        """The lasting part of what a backend returned; `metadata` go before what it says of itself."""
+        itself = {"scales": dict(result.scales), "provenance": without_times(result.provenance)}
         return cls(
             np.asarray(result.object, np.complex64),
             np.asarray(result.coverage, np.float32),
             result.canvas,
             np.asarray(result.positions, np.float64),
             np.asarray(result.probe, np.complex64),
-            metadata,
+            {**metadata, **itself},
         )
 
     def as_image(self) -> Image:
@@ -124,18 +129,34 @@ def write_reconstruction(folder: Path, found: Reconstruction, scan: Scan | None 
             file.write(key, array)
     known = {} if scan is None else {k: float(scan.metadata[k]) for k in NOMINAL if k in scan.metadata}
     missing = [key for key in NOMINAL if key not in known]
-    comments = f"reconstructed by PtychoPINN; {_NOMINAL_NOTE}: {', '.join(missing)}"
+    comments = f"reconstructed by PtychoPINN{_origin(found.metadata)}"
+    if missing:
+        comments += f"; {_NOMINAL_NOTE}: {', '.join(missing)}"
     product = product_from_reconstruction(
         found.object,
         found.positions,
         found.probe,
         found.canvas,
         name="PtychoPINN",
-        comments=comments if missing else "reconstructed by PtychoPINN",
+        comments=comments,
         probe_photon_count=float(np.sum(np.abs(found.probe.astype(np.complex128)) ** 2)),
         **(NOMINAL | known),
     )
     return npz, write_product(folder / PRODUCT_NAME, product)
+
+
+def _origin(metadata: Mapping[str, Any]) -> str:
+    """What a product, which has one line for it, says of the provenance."""
+    record = metadata.get("provenance")
+    if not record:
+        return ""
+    versions = ", ".join(f"{name} {version}" for name, version in record["frameworks"].items())
+    data, model = record["input"], record["model"]
+    trained = f" by the network in {model['name']} (SHA-256 {model['sha256']})" if model else ""
+    return (
+        f" (with {versions}) from {data['name'] or 'a scan in memory'} (SHA-256 {data['sha256']}){trained}, "
+        f"seed {record['seeds']['seed']}"
+    )
 
 
 def read_reconstruction(path: str | os.PathLike[str]) -> Reconstruction:

@@ -27,7 +27,7 @@ from pinn_tf.models import models_of
 from pinn_tf.module import PtychoPINN
 from pinn_tf.network import read_weights, write_weights
 
-__all__ = ["TrainedModel", "load_model", "reopened", "save_model"]
+__all__ = ["TrainedModel", "framework_versions", "load_model", "reopened", "save_model"]
 
 _NETWORK = "diffraction_to_obj"
 _NATIVE = "model.keras"
@@ -59,6 +59,11 @@ class TrainedModel:
         return self.intensity_scale / self.module.training_intensity_scale
 
 
+def framework_versions() -> dict[str, str]:
+    """Versions of what this backend computes with."""
+    return {"tensorflow": tf.__version__, "keras": keras.__version__}
+
+
 def save_model(path: Path, trained: TrainedModel, *, native: bool = True) -> Path:
     """Write the archive; returns its path. native : also the files of Keras, for programs without this
     package's reader"""
@@ -81,8 +86,7 @@ def save_model(path: Path, trained: TrainedModel, *, native: bool = True) -> Pat
         backend=BACKEND,
         provenance={
             "pinn-tf": __version__,
-            "tensorflow": tf.__version__,
-            "keras": keras.__version__,
+            **framework_versions(),
             "numpy": np.__version__,
             "python": platform.python_version(),
             **_plain(trained.provenance),

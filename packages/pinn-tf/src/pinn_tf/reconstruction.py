@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import attrs
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
+from pinn_archive.reader import find_archive
 from pinn_config.configs import InferenceConfig, ModelConfig
 from pinn_config.execution import PyTorchExecutionConfig
 from pinn_config.validation import validate
@@ -23,10 +24,11 @@ from pinn_data.npz import Scan
 from pinn_data.pattern_stack import PatternStack
 from pinn_data.prefetch import prefetched
 from pinn_data.probe import probe_modes
-from pinn_data.results import Reconstruction
+from pinn_data.provenance import Origin
+from pinn_data.results import Reconstruction, scales
 from pinn_data.scan import Canvas, canvas_for
 
-from pinn_tf.archive import TrainedModel, load_model
+from pinn_tf.archive import TrainedModel, framework_versions, load_model
 from pinn_tf.course import HISTORICAL_EXECUTION
 from pinn_tf.devices import device_of, network_precision, on_device, resolved_precision
 from pinn_tf.errors import NotFiniteError, TensorFlowRunError
@@ -85,6 +87,7 @@ def run_reconstruction(
     counting = Counting.of(scan.N, config.patch_weighting, execution.middle_trim, execution.pad_eval)
     device = device_of(execution.accelerator)
     precision = resolved_precision(device, execution.precision)
+    origin = Origin(scan, model=None if isinstance(model, TrainedModel) else find_archive(model))
     with on_device(device):
         stack = PatternStack(scan)
         module = _module_for(trained, scan, precision)
@@ -121,6 +124,13 @@ def run_reconstruction(
         probe = _file_probe(module, scan, trained)
         sigma = module.model.gaussian_smoothing_sigma
         residual = _residual(result, probe, scan, stack, canvas, sigma)
+    record = origin.record(
+        replace(config, model=trained.config.model, overlap_passes=passes),
+        replace(execution, precision=precision),
+        seed=seed,
+        package="pinn_tf",
+        frameworks=framework_versions(),
+    )
     return Reconstruction(
         object=cut_to(result, canvas, inner),
         coverage=cut_to(coverage, canvas, inner),
@@ -131,6 +141,12 @@ def run_reconstruction(
         seconds={"network": runner.clock.network, "stitching": runner.clock.stitching, "total": seconds},
         gridsize=trained.config.model.gridsize,
         smoothing_sigma=sigma,
+        scales=scales(
+            nphotons=stack.nphotons,
+            normalisation=stack.scale,
+            intensity_scale=trained.gain * stack.intensity_scale,
+        ),
+        provenance=record,
     )
 
 

@@ -21,10 +21,11 @@ from pinn_config.validation import validate
 from pinn_data.fingerprint import fingerprint
 from pinn_data.npz import Scan
 from pinn_data.probe import probe_modes
-from pinn_data.results import TrainingResult
+from pinn_data.provenance import Origin
+from pinn_data.results import TrainingResult, scales
 
 from pinn_tf import __version__
-from pinn_tf.archive import TrainedModel, save_model
+from pinn_tf.archive import TrainedModel, framework_versions, save_model
 from pinn_tf.archive_backend import BACKEND
 from pinn_tf.checkpoints import FOLDER, BestEpochs, ResumePoint, Stopped
 from pinn_tf.course import HISTORICAL_EXECUTION, Course
@@ -47,7 +48,7 @@ _LOG_EVERY = 10
 class Learned:
     """What a training has made, before anything of it is in an archive.
 
-    history, seconds, resumed_after : as in `pinn_data.results.TrainingResult`
+    history, seconds, resumed_after, scales, provenance : as in `pinn_data.results.TrainingResult`
     """
 
     trained: TrainedModel
@@ -55,13 +56,23 @@ class Learned:
     seconds: float
     resumed_after: int | None
     resume: ResumePoint | None
+    scales: Mapping[str, float]
+    provenance: Mapping[str, Any] = attrs.field(factory=dict, repr=False)
 
     def saved(self, folder: Path) -> TrainingResult:
         """Write the archive, after which there is nothing left to resume."""
         archive = save_model(folder, self.trained)
         if self.resume is not None:
             self.resume.finished()
-        return TrainingResult(archive, self.history, self.seconds, self.parameters, self.resumed_after)
+        return TrainingResult(
+            archive,
+            self.history,
+            self.seconds,
+            self.parameters,
+            self.resumed_after,
+            self.scales,
+            self.provenance,
+        )
 
     @property
     def parameters(self) -> int:
@@ -120,9 +131,14 @@ def learn(
     if device == GPU and execution.deterministic is True:
         # Lasts for this process; TensorFlow has no way back.
         tf.config.experimental.enable_op_determinism()
+    origin = Origin(scan, validation=validation)
     with on_device(device):
-        training = _Training(scan, config, execution, given is None, validation, seed, max_seconds, folder)
-        return training.run()
+        training = _Training(
+            scan, config, execution, given is None, validation, seed, max_seconds, folder, origin
+        )
+        learned = training.run()
+    record = origin.record(config, execution, seed=seed, package="pinn_tf", frameworks=framework_versions())
+    return attrs.evolve(learned, provenance=record)
 
 
 def _refuse_other_sizes(scan: Scan, config: TrainingConfig, validation: Scan | None) -> None:
@@ -152,7 +168,9 @@ class _Training:
         seed: int,
         max_seconds: float | None,
         folder: Path | None,
+        origin: Origin,
     ) -> None:
+        self.origin = origin
         self.scan, self.config, self.execution, self.seed, self.folder = scan, config, execution, seed, folder
         objective = Objective.of(config)
         validates = validation is not None
@@ -205,7 +223,19 @@ class _Training:
         self.optimiser.clear()
         if self.best_weights is not None:
             _assign(self.module.variables, self.best_weights)
-        return Learned(self._trained(seconds), self.history.rows, seconds, self.resumed_after, self.resume)
+        trained = self._trained(seconds)
+        return Learned(
+            trained,
+            self.history.rows,
+            seconds,
+            self.resumed_after,
+            self.resume,
+            scales(
+                nphotons=self.data.stack.nphotons,
+                normalisation=self.data.stack.scale,
+                intensity_scale=trained.intensity_scale,
+            ),
+        )
 
     def _epoch(self, epoch: int, log: MetricsLogger | None, shown: Any) -> dict[str, float]:
         """Learn from every batch of an epoch, as far as the time allows; its mean metrics."""
@@ -278,6 +308,7 @@ class _Training:
             "training_frames": len(self.scan),
             "training_photons_per_frame": self.data.stack.nphotons,
             "training_data": str(self.scan.source.name) if self.scan.source is not None else None,
+            "training_data_sha256": self.origin.inputs["input"]["sha256"],
         }
         return TrainedModel(self.module, self.config, self.execution, provenance)
 

@@ -23,7 +23,7 @@ from pinn_torch.errors import ModelArchiveError
 from pinn_torch.module import PtychoPINN_Lightning
 from pinn_torch.network import read_weights, write_weights
 
-__all__ = ["TrainedModel", "load_model", "save_model"]
+__all__ = ["TrainedModel", "framework_versions", "load_model", "save_model"]
 
 _NETWORK = "diffraction_to_obj"
 # The specification wants both names in every archive; the autoencoder is the same network with the physics
@@ -52,6 +52,11 @@ class TrainedModel:
         return float(self.module.log_intensity_scale.detach().exp())
 
 
+def framework_versions() -> dict[str, str]:
+    """Versions of what this backend computes with."""
+    return {"torch": str(torch.__version__), "lightning": str(lightning.__version__)}
+
+
 def save_model(
     path: Path,
     module: PtychoPINN_Lightning,
@@ -78,8 +83,7 @@ def save_model(
         backend=BACKEND,
         provenance={
             "pinn-torch": __version__,
-            "torch": torch.__version__,
-            "lightning": lightning.__version__,
+            **framework_versions(),
             "numpy": np.__version__,
             "python": platform.python_version(),
             **_plain(provenance),

@@ -17,7 +17,7 @@ from pinn_config.bridge import update_legacy_dict
 from pinn_config.configs import InferenceConfig, TrainingConfig
 from pinn_config.execution import PyTorchExecutionConfig
 from pinn_data.npz import Scan
-from pinn_data.workflow_results import RESULT_KEYS, STITCHED_KEYS, stitching_results, training_results
+from pinn_data.workflow_results import RESULT_KEYS, stitched_part, stitching_results, training_results
 from pinn_data.workflow_scans import check_window, given_scan, inference_config, turned, two_scans
 
 from pinn_torch.archive_backend import BACKEND
@@ -91,7 +91,7 @@ def run_cdi_example(
     stitched = _stitched(
         results["bundle_path"], test_scan, inference_config(config), M, execution_config, seed
     )
-    results |= {key: stitched[key] for key in STITCHED_KEYS}
+    results |= stitched_part(results, stitched)
     return results["amplitude"], results["phase"], results
 
 
@@ -183,6 +183,8 @@ def _trained(
         intensity_scale=trained.intensity_scale,
         parameters=result.parameters,
         seconds=result.seconds,
+        scales=result.scales,
+        provenance=result.provenance,
     )
 
 

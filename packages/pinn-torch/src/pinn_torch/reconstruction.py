@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import attrs
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pinn_archive.reader import find_archive
 from pinn_config.configs import InferenceConfig, ModelConfig
 from pinn_config.execution import PyTorchExecutionConfig
 from pinn_config.validation import validate
@@ -22,10 +23,12 @@ from pinn_data.group_rows import canvas_size, reconstruction_rows
 from pinn_data.npz import Scan
 from pinn_data.prefetch import prefetched
 from pinn_data.probe import probe_modes
+from pinn_data.provenance import Origin
+from pinn_data.results import scales
 from pinn_data.scan import Canvas, canvas_for
 from torch import Tensor
 
-from pinn_torch.archive import TrainedModel, load_model
+from pinn_torch.archive import TrainedModel, framework_versions, load_model
 from pinn_torch.compilation import compiled
 from pinn_torch.datamodule import PatternStack
 from pinn_torch.devices import autocast, device_of, prepare_cpu, resolved_precision
@@ -93,7 +96,18 @@ def run_reconstruction(
         "seed": seed,
     }
     processes = processes_for(execution, device)
-    return together(_reconstruct, shared, {"progress": progress}, processes=processes, device=device)
+    origin = Origin(scan, model=None if isinstance(model, TrainedModel) else find_archive(model))
+    result = together(_reconstruct, shared, {"progress": progress}, processes=processes, device=device)
+    effective = replace(config, model=trained.config.model, overlap_passes=shared["passes"])
+    precision = resolved_precision(device, execution.precision)
+    record = origin.record(
+        effective,
+        replace(execution, precision=precision),
+        seed=seed,
+        package="pinn_torch",
+        frameworks=framework_versions(),
+    )
+    return attrs.evolve(result, provenance=record)
 
 
 def _reconstruct(
@@ -180,6 +194,11 @@ def _reconstruct(
         seconds={"network": clock.network, "stitching": clock.stitching, "total": total},
         gridsize=gridsize,
         smoothing_sigma=sigma,
+        scales=scales(
+            nphotons=stack.nphotons,
+            normalisation=stack.scale,
+            intensity_scale=trained.gain * stack.intensity_scale,
+        ),
     )
 
 

@@ -11,6 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import attrs
 import lightning
 import torch
 from lightning.pytorch.callbacks import EarlyStopping
@@ -21,8 +22,10 @@ from pinn_config.validation import validate
 from pinn_data.fingerprint import fingerprint
 from pinn_data.npz import Scan
 from pinn_data.probe import probe_modes
+from pinn_data.provenance import Origin
+from pinn_data.results import scales
 
-from pinn_torch.archive import save_model
+from pinn_torch.archive import framework_versions, save_model
 from pinn_torch.batch_statistics import share_statistics
 from pinn_torch.checkpoints import (
     FOLDER,
@@ -101,7 +104,13 @@ def run_training(
         "module": module,
         "provenance": dict(provenance or {}),
     }
-    return together(_train, shared, {"callbacks": callbacks}, processes=processes, device=device)
+    origin = Origin(scan, validation=validation)
+    own = {"callbacks": callbacks, "origin": origin}
+    result = together(_train, shared, own, processes=processes, device=device)
+    record = origin.record(
+        config, execution, seed=seed, package="pinn_torch", frameworks=framework_versions()
+    )
+    return attrs.evolve(result, provenance=record)
 
 
 def _train(
@@ -115,6 +124,7 @@ def _train(
     module: PtychoPINN_Lightning | None,
     provenance: Mapping[str, Any],
     callbacks: Sequence[lightning.Callback] = (),
+    origin: Origin | None = None,
 ) -> TrainingResult:
     """The share of one process; the first one writes the files and has the result that counts."""
     device = team.device(device_of(execution.accelerator))
@@ -197,6 +207,7 @@ def _train(
                 "training_frames": len(scan),
                 "training_photons_per_frame": data.stack.nphotons,
                 "training_data": str(scan.source.name) if scan.source is not None else None,
+                "training_data_sha256": None if origin is None else origin.inputs["input"]["sha256"],
                 **provenance,
             },
         )
@@ -208,6 +219,11 @@ def _train(
         seconds,
         sum(p.numel() for p in module.network.parameters()),
         unfinished["epoch"] + 1 if unfinished else None,
+        scales(
+            nphotons=data.stack.nphotons,
+            normalisation=data.stack.scale,
+            intensity_scale=module.log_intensity_scale.detach().cpu().exp(),
+        ),
     )
 
 

@@ -32,7 +32,7 @@ def add(commands: Any) -> argparse.ArgumentParser:
         "infer",
         help="reconstruct a scan with a trained network",
         description="Reconstructs a scan. Leaves reconstruction.npz, .h5 (ptychodus product), .png and "
-        "metrics.json. "
+        "metrics.json, which says where the image comes from too. "
         "The network, its gridsize included, comes from the archive.",
     )
     data = parser.add_argument_group("data")
@@ -142,6 +142,8 @@ def measures(result: ReconstructionResult, scan: Scan) -> dict[str, Any]:
         "canvas_origin": [int(v) for v in result.canvas.origin],
         "canvas_shape": [int(v) for v in result.canvas.shape],
         **{f"seconds_{name}": float(value) for name, value in result.seconds.items()},
+        "scales": dict(result.scales),
+        "provenance": dict(result.provenance),
     }
 
 

@@ -31,8 +31,8 @@ def add(commands: Any) -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = commands.add_parser(
         "train",
         help="learn a scan: the network, its losses, and what was set",
-        description="Learns a scan without labels. Leaves wts.h5.zip, losses.csv, config.yaml and "
-        "training.png.",
+        description="Learns a scan without labels. Leaves wts.h5.zip, losses.csv, config.yaml, "
+        "provenance.json and training.png.",
     )
     data = parser.add_argument_group("data")
     data.add_argument(
@@ -139,9 +139,10 @@ def run(args: argparse.Namespace) -> None:
 def save_training(
     folder: Path, result: TrainingResult, config: TrainingConfig, execution: PyTorchExecutionConfig
 ) -> dict[str, Path]:
-    """Writes what a training leaves besides its archive: losses, effective configuration, picture; name to
-    path."""
+    """Writes what a training leaves besides its archive: losses, effective configuration, provenance,
+    picture; name to path."""
     from pinn_config.files import save_run
+    from pinn_data.provenance import write_provenance
 
     from pinn_dispatch.figures import training_figure
 
@@ -152,7 +153,13 @@ def save_training(
     )
     about = f"{network}, {result.seconds:.0f} s"
     picture = training_figure(folder / "training.png", result.history, about)
-    return {"losses": losses, "configuration": configuration, "picture": picture}
+    provenance = write_provenance(folder, result.provenance, result.scales)
+    return {
+        "losses": losses,
+        "configuration": configuration,
+        "provenance": provenance,
+        "picture": picture,
+    }
 
 
 def _columns(history: Sequence[Mapping[str, Any]]) -> list[str]:

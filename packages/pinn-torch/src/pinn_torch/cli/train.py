@@ -159,6 +159,7 @@ def _save(
     """Writes what a training leaves besides its archive; name to path."""
     from pinn_config.files import save_run
     from pinn_data.atomic_write import atomic_write
+    from pinn_data.provenance import write_provenance
 
     text = io.StringIO()
     columns = list(dict.fromkeys([*_COLUMNS, *(key for row in result.history for key in row)]))
@@ -170,6 +171,7 @@ def _save(
     return {
         "losses": folder / "losses.csv",
         "configuration": save_run(folder / "config.yaml", config, execution),
+        "provenance": write_provenance(folder, result.provenance, result.scales),
     }
 
 
