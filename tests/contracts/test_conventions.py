@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import tomllib
 from pathlib import Path
 
@@ -132,3 +133,11 @@ def test_a_framework_is_needed_by_its_backend_alone(package):
             names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
             assert not {n.partition(".")[0] for n in names} & (frameworks - own), path
+
+
+@pytest.mark.parametrize("folder", sorted(ROOT.glob("packages/*")), ids=lambda folder: folder.name)
+def test_a_package_says_the_version_that_it_is_released_with(folder):
+    """Results tell it (`pinn_data.provenance`), also where nothing is installed."""
+    project = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    package = importlib.import_module(project["name"].replace("-", "_"))
+    assert package.__version__ == project["version"]

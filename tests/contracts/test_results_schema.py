@@ -234,6 +234,7 @@ def test_the_provenance_is_complete(ran):
     training = records["ran"]["configuration"]["training"]
     assert (training["backend"], training["nepochs"]) == (backend, _EPOCHS)
     assert training["execution"]["learning_rate"] == 0.002
+    assert records["again"]["configuration"]["inference"]["backend"] == backend
     assert records["ran"]["configuration"]["inference"] == records["again"]["configuration"]["inference"]
     digest = hashlib.sha256((folder / "the_scan.npz").read_bytes()).hexdigest()
     told = {"name": "the_scan.npz", "sha256": digest, "of": "file", "frames": 12, "N": 64}

@@ -20,7 +20,7 @@ from pinn_dispatch.reconstruction import read_reconstruction
 
 
 def test_training_leaves_what_it_says(run_folder):
-    assert {"wts.h5.zip", "losses.csv", "config.yaml", "training.png"} <= {
+    assert {"wts.h5.zip", "losses.csv", "config.yaml", "provenance.json", "training.png"} <= {
         p.name for p in run_folder.iterdir()
     }
     header, *rows = (run_folder / "losses.csv").read_text().splitlines()

@@ -65,9 +65,15 @@ def image(scan_file, learned, tmp_path_factory):
 
 
 def test_training_leaves_what_it_leaves_with_pytorch(learned):
-    assert {"wts.h5.zip", "losses.csv", "config.yaml", "training.png", "checkpoints", "logs"} <= {
-        p.name for p in learned.iterdir()
-    }
+    assert {
+        "wts.h5.zip",
+        "losses.csv",
+        "config.yaml",
+        "provenance.json",
+        "training.png",
+        "checkpoints",
+        "logs",
+    } <= {p.name for p in learned.iterdir()}
     header, *rows = (learned / "losses.csv").read_text().splitlines()
     assert header.startswith("step,epoch,seconds,train_loss,val_loss")
     assert np.isfinite([float(row.split(",")[3]) for row in rows]).all() and rows[-1].split(",")[4]

@@ -62,6 +62,7 @@ for architecture, gridsize in networks:
     save(architecture, gridsize)
 """
 _RECONSTRUCT = """
+from pinn_dispatch.dispatch import load_inference_bundle_with_backend
 from {package}.workflows import reconstruct
 
 assert not any(other in sys.modules for other in {foreign})
@@ -75,6 +76,11 @@ for archive in sorted(folder.glob("*-*")):
         (archive / "{backend}.txt").write_text(str(error))
     else:
         np.savez(archive / "{backend}.npz", object=found.object, residual=found.residual)
+attention = folder / "pytorch-cnn-1-attention"
+try:
+    load_inference_bundle_with_backend(attention, InferenceConfig(ModelConfig(), backend="{backend}"))
+except ValueError as error:
+    (attention / "opened by {backend}.txt").write_text(str(error))
 """
 _PACKAGES = {"pytorch": "pinn_torch", "tensorflow": "pinn_tf"}
 _FRAMEWORKS = {"pytorch": "torch", "tensorflow": "tensorflow"}
@@ -116,9 +122,11 @@ def test_the_same_archive_gives_the_same_object_by_either_backend(archives, wrot
 def test_a_layer_of_pytorch_alone_is_named_with_both_backends(archives):
     archive = archives / "pytorch-cnn-1-attention"
     assert (archive / "pytorch.npz").exists() and not (archive / "tensorflow.npz").exists()
-    said = (archive / "tensorflow.txt").read_text()
-    for part in ("'pytorch'", "'tensorflow'", "'encoder0/cbam/channel'", "channel_attention"):
-        assert part in said, said
+    assert not (archive / "opened by pytorch.txt").exists()
+    for file in ("tensorflow.txt", "opened by tensorflow.txt"):
+        said = (archive / file).read_text()
+        for part in ("'pytorch'", "'tensorflow'", "'encoder0/cbam/channel'", "channel_attention"):
+            assert part in said, said
 
 
 # Three epochs of three steps from weights that both get.

@@ -33,7 +33,7 @@ def _record(scan, config=None, *, validation=None, model=None, seed=3):
     origin = Origin(scan, validation=validation, model=model)
     versions = {"a framework": "1.2"}
     return origin.record(
-        config, PyTorchExecutionConfig(), seed=seed, package="pinn_data", frameworks=versions
+        config, PyTorchExecutionConfig(), seed=seed, backend="one", package="pinn_data", frameworks=versions
     )
 
 
@@ -61,6 +61,7 @@ def test_a_record_is_complete_and_json(tmp_path):
     settings = record["configuration"]
     assert settings["model"] == dataclasses.asdict(config.model)
     assert settings["training"].keys() == _fields(TrainingConfig) - places - {"model"} | {"execution"}
+    assert settings["training"]["backend"] == "one" != config.backend
     assert settings["training"]["execution"] == dataclasses.asdict(PyTorchExecutionConfig())
     assert settings["training"]["max_neighbor_distance"] == "inf" and settings["inference"] is None
     assert (record["test_input"]["frames"], record["model"]) == (9, None)
@@ -142,6 +143,9 @@ def test_the_model_is_the_archive_or_the_table_of_an_unpacked_one(tmp_path):
         record = _record(small_scan(16), config, model=given_path)
         assert record["model"] == {"name": name, "sha256": hashlib.sha256(content).hexdigest()}
         assert record["configuration"]["training"] is None
+        executed = record["configuration"]["inference"]["execution"]
+        # What a reconstruction does not ask for is not said to have had an effect.
+        assert {"precision", "middle_trim"} <= executed.keys() and "learning_rate" not in executed
     record = _record(small_scan(16), config, model=tmp_path / "gone.zip")
     assert record["model"] == {"name": "gone.zip", "sha256": None}
 

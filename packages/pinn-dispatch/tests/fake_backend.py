@@ -57,7 +57,9 @@ _SCALES = {"nphotons": 1e5, "normalisation": 0.25, "intensity_scale": 4.0}
 def _record(scan, config, execution, seed, validation=None, model=None):
     origin = Origin(scan, validation=validation, model=model)
     execution = execution or PyTorchExecutionConfig()
-    return origin.record(config, execution, seed=seed, package="pinn_data", frameworks={"fake": "1.0"})
+    return origin.record(
+        config, execution, seed=seed, backend="pytorch", package="pinn_data", frameworks={"fake": "1.0"}
+    )
 
 
 def train(scan, config, execution=None, *, validation=None, seed=0, max_seconds=None):

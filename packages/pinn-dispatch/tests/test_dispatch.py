@@ -97,6 +97,18 @@ def test_an_unknown_backend_is_a_value_error_that_says_which_there_are(tmp_path,
     assert isinstance(e.value, ConfigError) and legacy.cfg == before
 
 
+def test_so_it_is_for_a_reconstruction(tmp_path, scan):
+    config = InferenceConfig(ModelConfig(), tmp_path, output_dir=tmp_path)
+    config.backend = "jax"
+    for call in (
+        lambda: load_inference_bundle_with_backend(tmp_path, config),
+        lambda: save_with_backend({}, config),
+        lambda: reconstruct(tmp_path, scan, config),
+    ):
+        with pytest.raises(ValueError, match=r"backend must be one of 'tensorflow', 'pytorch', not 'jax'"):
+            call()
+
+
 @pytest.mark.parametrize("name", _NAMES)
 @pytest.mark.parametrize(
     ("wanted", "phrases"),

@@ -61,6 +61,7 @@ def test_a_training_leaves_what_it_says(folder):
     assert {path.name for path in (folder / "run").iterdir()} >= {
         "wts.h5.zip",
         "losses.csv",
+        "provenance.json",
         "config.yaml",
         "lightning_logs",
         "checkpoints",
@@ -81,7 +82,16 @@ def test_the_results_are_one_block_and_progress_goes_elsewhere(folder):
     out = (folder / "train.out").read_text().splitlines()
     assert out[0] == "learning 25 patterns of 64 x 64: refined, gridsize 2, 24 groups, 1 epochs"
     names = [line.split()[0] for line in out[1:]]
-    assert names == ["archive", "losses", "configuration", "loss", "parameters", "seconds", "next"]
+    assert names == [
+        "archive",
+        "losses",
+        "configuration",
+        "provenance",
+        "loss",
+        "parameters",
+        "seconds",
+        "next",
+    ]
     assert len({line.index(line.split(maxsplit=1)[1]) for line in out[1:]}) == 1
     err = (folder / "train.err").read_text()
     assert "settings of the training; explicit overrides: " in err and "training ━" in err

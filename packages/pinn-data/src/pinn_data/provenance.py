@@ -75,9 +75,21 @@ PROVENANCE_KEYS = (
 FILE_NAME = "provenance.json"
 
 TIMES = ("started", "finished")
-"""What differs between two runs that are otherwise the same; files that should not differ leave it out."""
+"""When a run was; what is compared from run to run leaves it out."""
 
 _SHARED = ("pinn_archive", "pinn_config", "pinn_data", "pinn_dispatch")
+# The execution settings that a reconstruction asks for; a bar on a terminal leaves nothing in its image.
+_RECONSTRUCTING = (
+    "accelerator",
+    "devices",
+    "precision",
+    "compile",
+    "num_workers",
+    "prefetch_factor",
+    "inference_batch_size",
+    "middle_trim",
+    "pad_eval",
+)
 _PLACES = ("train_data_file", "test_data_file", "output_dir", "model_path")
 
 
@@ -121,20 +133,24 @@ class Origin:
         execution: PyTorchExecutionConfig,
         *,
         seed: int,
+        backend: str,
         package: str,
         frameworks: Mapping[str, str],
     ) -> dict[str, Any]:
         """The record of the run, which is over now.
 
         config, execution : as they took effect
-        package : the import name of the backend
+        backend, package : the name and the import name of who ran it, whatever `config` calls its backend
         frameworks : name to version of what it computes with, besides NumPy
         """
         kind = "training" if isinstance(config, TrainingConfig) else "inference"
         settings = _plain({k: v for k, v in dataclasses.asdict(config).items() if k not in _PLACES})
         model = settings.pop("model")
+        executed = _plain(dataclasses.asdict(execution))
+        if kind == "inference":
+            executed = {name: executed[name] for name in _RECONSTRUCTING}
         runs: dict[str, Any] = {"training": None, "inference": None}
-        runs[kind] = settings | {"execution": _plain(dataclasses.asdict(execution))}
+        runs[kind] = settings | {"backend": backend, "execution": executed}
         return {
             "packages": {
                 name.replace("_", "-"): sys.modules[name].__version__
@@ -177,7 +193,7 @@ def write_provenance(
 
 
 def without_times(record: Mapping[str, Any]) -> dict[str, Any]:
-    """The record without what differs from run to run, for files that are the same after the same run."""
+    """The record without what differs between two runs that are otherwise the same."""
     return {key: value for key, value in record.items() if key not in TIMES}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,7 @@ def describe_reconstruction(path: Path) -> Description:
         "positions": span_words(found.positions),
         "probe": probe_words(found.probe),
         **_provenance(told),
-        **words_of({name: value for name, value in found.metadata.items() if name not in _SAID}),
+        **words_of(_in_short(found.metadata)),
     }
     facts = {
         "image_shape": found.object.shape,
@@ -65,6 +66,15 @@ def describe_reconstruction(path: Path) -> Description:
     known = found.coverage > _TRACE * found.coverage.max()
     pictures = (*_image(found.object, known), probe_picture(found.probe), _positions(found.positions))
     return Description(path, "reconstruction", words, facts, pictures)
+
+
+def _in_short(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """The metadata without what was said already, and without the settings, which are fifty rows: the archive
+    and ``metrics.json`` have them."""
+    left = {name: value for name, value in metadata.items() if name not in _SAID}
+    if isinstance(record := left.get("provenance"), dict):
+        left["provenance"] = {k: v for k, v in record.items() if k not in ("configuration", "seeds")}
+    return left
 
 
 def describe_product(path: Path) -> Description:

@@ -29,6 +29,7 @@ from pinn_data.results import Reconstruction, scales
 from pinn_data.scan import Canvas, canvas_for
 
 from pinn_tf.archive import TrainedModel, framework_versions, load_model
+from pinn_tf.archive_backend import BACKEND
 from pinn_tf.course import HISTORICAL_EXECUTION
 from pinn_tf.devices import device_of, network_precision, on_device, resolved_precision
 from pinn_tf.errors import NotFiniteError, TensorFlowRunError
@@ -124,10 +125,12 @@ def run_reconstruction(
         probe = _file_probe(module, scan, trained)
         sigma = module.model.gaussian_smoothing_sigma
         residual = _residual(result, probe, scan, stack, canvas, sigma)
+    batch_size = execution.inference_batch_size or trained.config.batch_size
     record = origin.record(
         replace(config, model=trained.config.model, overlap_passes=passes),
-        replace(execution, precision=precision),
+        replace(execution, precision=precision, inference_batch_size=batch_size),
         seed=seed,
+        backend=BACKEND,
         package="pinn_tf",
         frameworks=framework_versions(),
     )

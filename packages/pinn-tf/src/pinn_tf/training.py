@@ -137,7 +137,9 @@ def learn(
             scan, config, execution, given is None, validation, seed, max_seconds, folder, origin
         )
         learned = training.run()
-    record = origin.record(config, execution, seed=seed, package="pinn_tf", frameworks=framework_versions())
+    record = origin.record(
+        config, execution, seed=seed, backend=BACKEND, package="pinn_tf", frameworks=framework_versions()
+    )
     return attrs.evolve(learned, provenance=record)
 
 

@@ -29,6 +29,7 @@ from pinn_data.scan import Canvas, canvas_for
 from torch import Tensor
 
 from pinn_torch.archive import TrainedModel, framework_versions, load_model
+from pinn_torch.archive_backend import BACKEND
 from pinn_torch.compilation import compiled
 from pinn_torch.datamodule import PatternStack
 from pinn_torch.devices import autocast, device_of, prepare_cpu, resolved_precision
@@ -100,10 +101,12 @@ def run_reconstruction(
     result = together(_reconstruct, shared, {"progress": progress}, processes=processes, device=device)
     effective = replace(config, model=trained.config.model, overlap_passes=shared["passes"])
     precision = resolved_precision(device, execution.precision)
+    batch_size = execution.inference_batch_size or trained.config.batch_size
     record = origin.record(
         effective,
-        replace(execution, precision=precision),
+        replace(execution, precision=precision, inference_batch_size=batch_size),
         seed=seed,
+        backend=BACKEND,
         package="pinn_torch",
         frameworks=framework_versions(),
     )

@@ -26,6 +26,7 @@ from pinn_data.provenance import Origin
 from pinn_data.results import scales
 
 from pinn_torch.archive import framework_versions, save_model
+from pinn_torch.archive_backend import BACKEND
 from pinn_torch.batch_statistics import share_statistics
 from pinn_torch.checkpoints import (
     FOLDER,
@@ -108,7 +109,7 @@ def run_training(
     own = {"callbacks": callbacks, "origin": origin}
     result = together(_train, shared, own, processes=processes, device=device)
     record = origin.record(
-        config, execution, seed=seed, package="pinn_torch", frameworks=framework_versions()
+        config, execution, seed=seed, backend=BACKEND, package="pinn_torch", frameworks=framework_versions()
     )
     return attrs.evolve(result, provenance=record)
 
