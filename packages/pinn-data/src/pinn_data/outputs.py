@@ -34,8 +34,8 @@ def save_outputs(
     ``reconstructed_amplitude.png`` (grey) and ``reconstructed_phase.png`` (viridis), and
     ``reconstruction.npz`` with ``amplitude`` and ``phase`` and, where `results` has them, the entries that
     `pinn evaluate` reads: ``object``, ``coverage``, ``canvas_origin``, ``xcoords``, ``ycoords``,
-    ``probeGuess``, ``metadata`` (with the scales and the provenance, but for the times, so that the same run
-    leaves the same file). Without an image (`amplitude` or `phase` is None) nothing but the folder is
+    ``probeGuess``, ``metadata`` (with the scales and the provenance, without the times of day). Without an
+    image (`amplitude` or `phase` is None) nothing but the folder is
     made.
 
     amplitude, phase : (row, column) or (row, column, 1) real; phase in rad

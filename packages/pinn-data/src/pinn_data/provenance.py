@@ -75,7 +75,7 @@ PROVENANCE_KEYS = (
 FILE_NAME = "provenance.json"
 
 TIMES = ("started", "finished")
-"""What differs between two runs that are otherwise the same; files that should not differ leave it out."""
+"""When a run was; what is compared from run to run leaves it out."""
 
 _SHARED = ("pinn_archive", "pinn_config", "pinn_data", "pinn_dispatch")
 # The execution settings that a reconstruction asks for; a bar on a terminal leaves nothing in its image.
@@ -193,7 +193,7 @@ def write_provenance(
 
 
 def without_times(record: Mapping[str, Any]) -> dict[str, Any]:
-    """The record without what differs from run to run, for files that are the same after the same run."""
+    """The record without what differs between two runs that are otherwise the same."""
     return {key: value for key, value in record.items() if key not in TIMES}
 
 

@@ -10,8 +10,8 @@ entry of the NPZ            shape, dtype                meaning
 ``probeGuess``              ([modes,] N, N) complex64   the probe, sqrt(counts)
 ``metadata``                text                        one JSON object: where it came from, its
                                                         ``scales`` (`pinn_data.results.scales`) and its
-                                                        ``provenance`` (`pinn_data.provenance`) but for the
-                                                        times: the same run leaves the same file
+                                                        ``provenance`` (`pinn_data.provenance`) without the
+                                                        times of day
 ==========================  ==========================  ================================================
 """
 
