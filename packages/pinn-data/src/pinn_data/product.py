@@ -38,10 +38,12 @@ from pinn_data.errors import (
     PinnDataError,
     ShapeError,
     naming,
+    one_line,
 )
 from pinn_data.scan import Canvas, from_ptychodus, to_ptychodus, validate_positions
 
 _DEFLATE_LIMIT = 1032  # no deflate stream expands by more; a dataset that claims more is forged
+_LARGEST_CHUNK = 16 * 2**20  # bytes that a dataset smaller than its chunk may unpack to
 _LEGACY_ENERGY = "probe_energy_eV"
 # Attributes of the file root besides the name and the comments: ours -> (theirs, their older names...).
 _NUMBERS: Mapping[str, tuple[str, ...]] = {
@@ -266,8 +268,8 @@ def read_product(path: str | os.PathLike[str]) -> Product:
         raise
     except (OSError, KeyError, RuntimeError, ValueError, TypeError) as error:
         raise DataFormatError(
-            f"{source} is not a readable HDF5 product ({error}): it is foreign, truncated or damaged, so "
-            "export it again"
+            f"{source} is not a readable HDF5 product ({one_line(error)}): it is foreign, truncated or "
+            "damaged, so export it again"
         ) from error
 
 
@@ -276,7 +278,7 @@ def _product_in(file: h5py.File) -> Product:
     for field, keys in _NUMBERS.items():
         found = [key for key in keys if key in file.attrs]
         if found:
-            fields[field] = float(file.attrs[found[0]])
+            fields[field] = float(_attribute(file, found[0]))
         elif field in _NEEDED:
             raise DataKeyError(
                 f"the attribute {keys[0]} is missing, but every product needs it: export it from ptychodus "
@@ -284,15 +286,17 @@ def _product_in(file: h5py.File) -> Product:
             )
     obj, probe = _dataset(file, "object"), _dataset(file, "probe")
     pixel = _pixel_of(obj, None)
-    if "object_layer_spacing_m" in file:
+    if _holds(file, "object_layer_spacing_m"):
         fields["layer_spacing_m"] = _read(file, "object_layer_spacing_m")
-    if "opr_weights" in file:
+    if _holds(file, "opr_weights"):
         fields["opr_weights"] = _read(file, "opr_weights")
-    losses = "loss_values" if "loss_values" in file else "costs"
-    if losses in file:
+    losses = "loss_values" if _holds(file, "loss_values") else "costs"
+    if _holds(file, losses):
         fields["loss_values"] = _read(file, losses)
         count = len(fields["loss_values"])
-        fields["loss_epochs"] = _read(file, "loss_epochs") if "loss_epochs" in file else np.arange(count)
+        fields["loss_epochs"] = (
+            _read(file, "loss_epochs") if _holds(file, "loss_epochs") else np.arange(count)
+        )
     x, y = _read(file, "probe_position_x_m"), _read(file, "probe_position_y_m")
     if x.ndim != 1 or x.shape != y.shape:
         raise ShapeError(
@@ -307,25 +311,36 @@ def _product_in(file: h5py.File) -> Product:
         object_pixel_m=pixel,
         probe_pixel_m=_pixel_of(probe, pixel),
         object_center_m=(_number(obj, "center_y_m"), _number(obj, "center_x_m")),
-        name=_text(file.attrs.get("name", "Unnamed")),
-        comments=_text(file.attrs.get("comments", "")),
+        name=_text(_attribute(file, "name")) if "name" in file.attrs else "Unnamed",
+        comments=_text(_attribute(file, "comments")) if "comments" in file.attrs else "",
         **fields,
     )
 
 
 def _dataset(file: h5py.File, key: str) -> h5py.Dataset:
-    if key not in file:
+    if not _holds(file, key):
         raise DataKeyError(
             f"the dataset '{key}' is missing, but every product needs it: export it from ptychodus again"
         )
-    if isinstance(file.get(key, getlink=True), h5py.ExternalLink):
+    # Soft links neither: their way may lead through a link into another file.
+    if file.id.links.get_info(key.encode()).type != h5py.h5l.TYPE_HARD:
         raise DataFormatError(
-            f"'{key}' is a link into another file, which is not followed: store the data itself"
+            f"'{key}' is a soft link or a link into another file, which is not followed: store the "
+            "data itself"
         )
     found = file[key]
     if not isinstance(found, h5py.Dataset) or found.is_virtual or found.external:
         raise DataFormatError(
             f"'{key}' is a group or lies in another file, but a dataset is needed: store the data itself"
+        )
+    # Before anything is read: text is read with whatever it refers to, one long text a thousand times.
+    if found.shape is None or found.dtype.kind not in "iufc":
+        raise DataRangeError(f"'{key}' has dtype {found.dtype}, but numbers are needed: export it again")
+    chunk = math.prod(found.chunks or ()) * found.dtype.itemsize
+    if chunk > max(found.nbytes, _LARGEST_CHUNK):
+        raise DataFormatError(
+            f"'{key}' holds {found.nbytes} bytes in chunks of {chunk}: the file is forged or badly packed, "
+            "so export it again"
         )
     if found.nbytes > _DEFLATE_LIMIT * max(found.id.get_storage_size(), 1):
         raise DataFormatError(
@@ -336,16 +351,29 @@ def _dataset(file: h5py.File, key: str) -> h5py.Dataset:
 
 
 def _read(file: h5py.File, key: str) -> NDArray[Any]:
-    array: NDArray[Any] = np.asarray(_dataset(file, key)[()])
-    if array.dtype.kind not in "iufc":
-        raise DataRangeError(f"'{key}' has dtype {array.dtype}, but numbers are needed: export it again")
-    return array
+    return np.asarray(_dataset(file, key)[()])
+
+
+def _holds(file: h5py.File, key: str) -> bool:
+    """Whether there is a `key`, without following a link (``key in file`` would)."""
+    return bool(file.id.links.exists(key.encode()))
+
+
+def _attribute(holder: h5py.File | h5py.Dataset, key: str) -> Any:
+    """The one number or text under `key`."""
+    shape = holder.attrs.get_id(key).shape
+    if math.prod(shape) != 1:
+        raise DataFormatError(
+            f"the attribute {key} of '{holder.name}' has shape {shape}, but one value is needed: "
+            "export it again"
+        )
+    return holder.attrs[key]
 
 
 def _number(dataset: h5py.Dataset, key: str) -> float:
     if key not in dataset.attrs:
         raise DataKeyError(f"the attribute {key} of '{dataset.name}' is missing: export the product again")
-    return float(dataset.attrs[key])
+    return float(_attribute(dataset, key))
 
 
 def _pixel_of(dataset: h5py.Dataset, default: tuple[float, float] | None) -> tuple[float, float]:
