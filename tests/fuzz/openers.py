@@ -18,9 +18,9 @@ from pinn_data.npz_header import read_scan_header
 from pinn_data.product import read_product
 from pinn_data.raw_data import RawData, load_data
 from pinn_data.simulate_file import simulate_from_npz
-from pinn_dispatch.cli.info import describe
 from pinn_dispatch.cli.settings import training_settings
 from pinn_dispatch.dispatch import backend_of
+from pinn_dispatch.kinds import describe
 from pinn_dispatch.reconstruction import read_image, read_reconstruction
 
 __all__ = ["ALWAYS", "OPENERS", "OUR_ERRORS", "problem_of"]
