@@ -483,6 +483,7 @@ def test_an_entry_that_nobody_lists_is_refused(archive_file: Path) -> None:
         b"\xff",
         b"",
         b"[" * 100_000,
+        json.dumps(json.loads("[" * 66 + "]" * 66), indent=1).encode() + b"\n",
         b'{\n "a": ' + b"9" * 5000 + b"\n}\n",
         '{\n "a": "é"\n}\n'.encode(),
     ],
@@ -502,6 +503,23 @@ def test_bytes_are_refused_or_are_the_canonical_json(data: bytes) -> None:
     assert encode_json(value, "x") == data
 
 
+def nested(depth: int) -> Any:
+    value: Any = 1
+    for n in range(depth):
+        value = [value] if n % 2 else {"a": value}
+    return value
+
+
+def test_the_reader_knows_as_many_levels_as_the_writer() -> None:
+    assert decode_json(encode_json(nested(64), "x"), "x") == nested(64)
+    for deeper in (65, 500):
+        with pytest.raises(ArchiveError, match="nested more than 64 deep"):
+            encode_json(nested(deeper), "x")
+        text = json.dumps(nested(deeper), sort_keys=True, indent=1).encode() + b"\n"
+        with pytest.raises(ArchiveError, match="nested more than 64 deep"):
+            decode_json(text, "x")
+
+
 def test_parameters_are_an_object(archive_file: Path) -> None:
     forge(archive_file, {"params.json": b"[]\n"})
     with pytest.raises(ArchiveError, match="must be an object"):
@@ -512,6 +530,36 @@ def test_a_manifest_digest_is_of_the_rest(archive_file: Path) -> None:
     data = entries_of(archive_file)["manifest.json"].replace(b"scan_3", b"scan_4")
     with pytest.raises(ArchiveError, match="changed after it was written"):
         decode_manifest(data, "x")
+
+
+def test_a_message_quotes_what_is_in_an_archive_in_one_short_line(archive_file: Path) -> None:
+    long_header = header("{'descr': '<f8', 'fortran_order': False, 'shape': (1,), }" + " " * 30_000)
+    pieces: list[bytes] = []
+    write_frame({"probe.npy": long_header}, pieces.append)
+    good = archive_file.read_bytes()
+    for changes, facts in (
+        ({}, {"a\nb": 1}),
+        ({}, {"\x1b[2J": 1}),
+        ({}, {f"key{n}" * 100: 1 for n in range(300)}),
+        ({"params.npz": b"".join(pieces)}, {}),
+        ({"params.json": b'"' + b"x" * 10_000 + b"\n\x1b\xff"}, {}),
+        ({"manifest.dill": b"c" + b"x" * 10_000 + b"\ny\n."}, {}),
+    ):
+        archive_file.write_bytes(good)
+        forge(archive_file, changes, **facts)
+        with pytest.raises(ArchiveError) as caught:
+            read_archive(archive_file)
+        assert str(caught.value).isprintable() and len(str(caught.value)) < 3000
+
+
+@pytest.mark.parametrize(
+    "text", ["{'descr': '<f8', 'fortran_order': False, 'shape': (5", "(" * 40, "{'a': [", "1_"]
+)
+def test_a_header_that_ends_too_early_is_refused(text: str) -> None:
+    pieces: list[bytes] = []
+    write_frame({"probe.npy": header(text)}, pieces.append)
+    with pytest.raises(ArchiveError, match="probe"):
+        decode_arrays(b"".join(pieces), "params.npz")
 
 
 def test_a_pipe_is_refused_without_waiting(tmp_path: Path) -> None:

@@ -206,6 +206,70 @@ def test_any_bytes_give_a_config_or_a_config_error(tokens: list[bytes]) -> None:
     assert isinstance(config, TrainingConfig)
 
 
+PYYAML_ONLY = [
+    "!!set {a, b}",
+    "!!omap [a: 1]",
+    "!!pairs [a: 1]",
+    "!!binary 'a'",
+    "!!timestamp 'no'",
+    "!!timestamp '0001-01-01T00:00:00+23:59'",
+    "!!bool 'perhaps'",
+    "!!int 'x'",
+    "!!float 'x'",
+    "!!str [a]",
+    "!!python/name:os.system",
+    "!!python/module:antigravity",
+    "!local 3",
+]
+
+
+@pytest.mark.parametrize("value", PYYAML_ONLY)
+def test_a_tag_builds_text_numbers_lists_and_dicts_or_nothing(tmp_path: Path, value: str) -> None:
+    path = written(tmp_path, f"nepochs: {value}\n")
+    with pytest.raises(ConfigFileError, match="is no YAML that can be read"):
+        load_config(path, TrainingConfig)
+
+
+@pytest.mark.parametrize("deep", ["[", "{a: ", "- ", "? ", "[{a: "])
+def test_what_is_nested_too_deep_is_refused_before_it_takes_long(tmp_path: Path, deep: str) -> None:
+    path = written(tmp_path, "model:\n  " + deep * (files.MAX_BYTES // len(deep) - 10))
+    with pytest.raises(ConfigFileError, match="nested more than 16 deep"):
+        load_config(path, TrainingConfig)
+
+
+def test_lists_and_sections_may_be_nested_up_to_the_limit() -> None:
+    value: dict = {}
+    text = "key: " + "[" * 15 + "1" + "]" * 15
+    for _ in range(15):
+        value = {"key": value}
+    assert yaml.load(text, files._Loader)["key"][0][0][0]
+    assert yaml.load(yaml.safe_dump(value), files._Loader) == value
+
+
+def test_what_a_message_quotes_is_short_and_one_line(tmp_path: Path) -> None:
+    bomb = "a0: &a0 [x, x]\n" + "".join(f"a{i}: &a{i} [*a{i - 1}, *a{i - 1}]\n" for i in range(1, 14))
+    quoted = {
+        "an alias for a key": bomb + "? *a13\n: 1\n",
+        "a long key": '"' + "x" * 100_000 + '": 1\n',
+        "a key of several lines": '"a\\nb\\e[2J": 1\n',
+        "half a character for a key": '"\\ud800": 1\n',
+        "a long tag": "nepochs: !" + "x" * 100_000 + " 3\n",
+        "an odd tag": "nepochs: !<\\x1b> 3\n",
+        "many keys": "".join(f"unknown_{n}: 1\n" for n in range(20_000)),
+        "a long number": "nepochs: " + "9" * 5000 + "\n",
+    }
+    for what, text in quoted.items():
+        with pytest.raises(ConfigFileError) as caught:
+            load_config(written(tmp_path, text), TrainingConfig)
+        assert str(caught.value).isprintable(), what
+        assert len(str(caught.value)) < 12_000, what
+
+
+def test_unknown_keys_beyond_the_first_are_counted(tmp_path: Path) -> None:
+    with pytest.raises(ConfigFileError, match=r"unknown key 'k4'.*; .*: 7 more keys are unknown"):
+        load_config(written(tmp_path, "".join(f"k{n}: 1\n" for n in range(12))), TrainingConfig)
+
+
 def test_aliases_do_not_explode(tmp_path: Path) -> None:
     bomb = (
         "a0: &a0 [x, x]\n"

@@ -41,6 +41,35 @@ def huge(file):
     file.create_dataset("object", (2**20, 2**20), "c8", chunks=(64, 64)).attrs.update(attributes)
 
 
+def through_a_link(file):
+    file["way"] = h5py.ExternalLink("other.h5", "/")
+    del file["object"]
+    file["object"] = h5py.SoftLink("/way/object")
+
+
+def to_nowhere(file):
+    del file["probe_position_x_m"]
+    file["probe_position_x_m"] = h5py.SoftLink("/nowhere")
+
+
+def one_text_many_times(file):
+    del file["probe"]
+    file.create_dataset("probe", (4,), h5py.string_dtype())[...] = "x" * 1000
+
+
+def large_chunk(file):
+    del file["loss_values"]
+    options = {"chunks": (4 * 2**20,), "maxshape": (None,), "compression": "gzip"}
+    file.create_dataset("loss_values", data=[1.0], **options)
+
+
+def attribute(name, value):
+    def change(file):
+        file.attrs[name] = value
+
+    return change
+
+
 BAD_PRODUCTS = {
     "no object": (
         without("object"),
@@ -82,6 +111,30 @@ BAD_PRODUCTS = {
         replaced("object", h5py.ExternalLink("other.h5", "/x")),
         errors.DataFormatError,
         "link into another file",
+    ),
+    "link through a link": (through_a_link, errors.DataFormatError, "'object' is a link into another file"),
+    "link to nowhere": (
+        to_nowhere,
+        errors.DataKeyError,
+        "'probe_position_x_m' is missing",
+    ),
+    "texts for a probe": (one_text_many_times, errors.DataRangeError, "'probe' has dtype object"),
+    "nothing for a probe": (replaced("probe", h5py.Empty("c8")), errors.DataRangeError, "'probe' has dtype"),
+    "a chunk of many MB": (large_chunk, errors.DataFormatError, "holds 8 bytes in chunks of 33554432"),
+    "several energies": (
+        attribute("photon_energy_eV", [1.0, 2.0]),
+        errors.DataFormatError,
+        r"photon_energy_eV of '/' has shape \(2,\)",
+    ),
+    "many names": (
+        attribute("name", np.array(["a"] * 500, h5py.string_dtype())),
+        errors.DataFormatError,
+        r"attribute name of '/' has shape \(500,\)",
+    ),
+    "text for an energy": (
+        attribute("photon_energy_eV", "much\nlight"),
+        errors.DataFormatError,
+        "not a readable",
     ),
     "huge object": (
         huge,

@@ -5,7 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from pinn_config.configs import InferenceConfig, ModelConfig, TrainingConfig
-from pinn_data.errors import DataFileNotFoundError, DataKeyError, PositionError, ShapeError
+from pinn_data.errors import (
+    DataFileNotFoundError,
+    DataKeyError,
+    DataRangeError,
+    PinnDataError,
+    PositionError,
+    ShapeError,
+)
 from pinn_data.forward_model import diffraction_intensity
 from pinn_data.patches import extract
 from pinn_data.simulate_file import simulate_from_npz
@@ -75,3 +82,23 @@ def test_what_cannot_be_simulated_is_refused(tmp_path):
     np.savez(tmp_path / "p.npz", probeGuess=np.ones((64, 64)))
     with pytest.raises(DataKeyError, match="objectGuess"):
         simulate_from_npz(_config(), tmp_path / "p.npz")
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # NumPy's, of what overflows
+@pytest.mark.parametrize("value", [1e30, 1e300, np.nan, np.inf])
+@pytest.mark.parametrize("key", ["objectGuess", "probeGuess"])
+def test_numbers_of_which_no_pattern_can_be_counted_are_refused(tmp_path, key, value):
+    path = _file(tmp_path)
+    with np.load(path) as file:
+        arrays = {name: array.astype(np.complex128) for name, array in file.items()}
+    arrays[key][arrays[key].shape[0] // 2, 30:] = value
+    np.savez(path, **arrays)
+    with pytest.raises(PinnDataError) as caught:
+        simulate_from_npz(_config(nphotons=1e12), path)
+    assert "\n" not in str(caught.value)
+
+
+def test_what_is_no_number_is_refused(tmp_path):
+    path = _file(tmp_path, probe=np.full((64, 64), "bright"))
+    with pytest.raises(DataRangeError, match="probeGuess has dtype <U6"):
+        simulate_from_npz(_config(), path)

@@ -113,6 +113,16 @@ def test_a_truncated_archive(archive, scan_file, refused, tmp_path):
         refused(["cut.zip"], "infer", "--model", path, "--data", scan_file, "--output", tmp_path / "out")
 
 
+def test_a_zip_file_with_a_damaged_directory(scan_file, refused, tmp_path):
+    """Its end says that it is one, its directory is none."""
+    whole = scan_file.read_bytes()
+    for name in ("damaged.npz", "wts.h5.zip"):
+        path = tmp_path / name
+        path.write_bytes(whole.replace(b"PK\1\2", b"PK\1\3"))
+        assert zipfile.is_zipfile(path)
+        refused([name], "info", path)
+
+
 def test_a_foreign_or_missing_archive(scan_file, backend, refused, tmp_path):
     with zipfile.ZipFile(tmp_path / "foreign.zip", "w") as file:
         file.writestr("custom_objects.dill", b"\x80\x04.")

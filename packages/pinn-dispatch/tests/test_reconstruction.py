@@ -96,6 +96,37 @@ def test_what_is_no_reconstruction(scan, tmp_path):
         read_reconstruction(bare)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"metadata": np.array("[" * 100_000)},
+        {"metadata": np.array([], "U1")},
+        {"metadata": np.array(["{}", "{}"])},
+        {"canvas_origin": np.array([1.5, np.nan])},
+        {"canvas_origin": np.array(["a", "b"])},
+        {"object": np.full((3, 4), "a")},
+        {"coverage": np.zeros((3, 4), "M8[s]")},
+        {"xcoords": np.array([1j])},
+    ],
+)
+def test_a_reconstruction_with_arrays_of_another_kind_is_refused(tmp_path, change):
+    good = {
+        "object": np.ones((3, 4), np.complex64),
+        "coverage": np.ones((3, 4), np.float32),
+        "canvas_origin": np.array([1, 2]),
+        "xcoords": np.zeros(1),
+        "ycoords": np.zeros(1),
+        "probeGuess": np.ones((2, 2), np.complex64),
+    }
+    path = tmp_path / "reconstruction.npz"
+    np.savez(path, **good)
+    assert read_reconstruction(path).canvas.origin == (1, 2)
+    np.savez(path, **(good | change))
+    with pytest.raises(ValueError, match=r"reconstruction\.npz|metadata") as caught:
+        read_reconstruction(path)
+    assert type(caught.value).__module__ in ("pinn_dispatch.errors", "pinn_data.errors")
+
+
 def test_a_failed_write_leaves_nothing(tmp_path, scan):
     bad = Reconstruction(
         np.full((9, 9), np.nan, np.complex64),

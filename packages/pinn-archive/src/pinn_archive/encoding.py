@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import json
 import math
+import tokenize
 from collections.abc import Mapping
 from typing import Any
 
@@ -65,6 +66,17 @@ _WEIGHT_DTYPES = {
     "F32": np.dtype("<f4"),
     "F64": np.dtype("<f8"),
 }
+# What numpy raises for a header, which it parses as a Python literal, with a tokenizer as its second attempt.
+_BAD_HEADER = (
+    ValueError,
+    TypeError,
+    SyntaxError,
+    tokenize.TokenError,
+    RecursionError,
+    LookupError,
+    ArithmeticError,
+    MemoryError,
+)
 _MAX_DEPTH = 64
 _MAX_HEADER = 4096
 
@@ -123,14 +135,16 @@ def decode_json(data: bytes, where: str) -> Any:
     Raises
     ------
     ArchiveError
-        No JSON; a key twice; NaN or Infinity; or any other text than the canonical one for this value.
+        No JSON; nested too deep; a key twice; NaN or Infinity; or any other text than the canonical one for
+        this value.
     """
     try:
         value = json.loads(data.decode("ascii"), parse_constant=_no_constant)
+        _check_depth(value)  # first: writing what is nested n deep takes n times as long
         canonical = _canonical(value)
     except (ValueError, RecursionError) as error:
         raise ArchiveError(
-            f"{where} is not the strict JSON that an archive holds ({error}): copy it again."
+            f"{where} is not the strict JSON that an archive holds ({_first_line(error)}): copy it again."
         ) from error
     if canonical != data:
         raise ArchiveError(
@@ -201,7 +215,7 @@ def decode_weights(data: bytes, where: str) -> dict[str, np.ndarray]:
         tensors = safetensors.deserialize(data)
     except safetensors.SafetensorError as error:
         raise ArchiveError(
-            f"{where} is no readable safetensors file ({error}): copy the archive again."
+            f"{where} is no readable safetensors file ({_first_line(error)}): copy the archive again."
         ) from error
     weights = {}
     for name, tensor in sorted(tensors, key=lambda item: item[0]):
@@ -222,9 +236,29 @@ def decode_weights(data: bytes, where: str) -> dict[str, np.ndarray]:
     return weights
 
 
+def _check_depth(value: Any) -> None:
+    layer = [value]
+    for _ in range(_MAX_DEPTH + 1):
+        layer = [
+            item
+            for outer in layer
+            if isinstance(outer, (list, dict))
+            for item in (outer.values() if isinstance(outer, dict) else outer)
+        ]
+        if not layer:
+            return
+    raise ValueError(f"it is nested more than {_MAX_DEPTH} deep")
+
+
 def _canonical(value: Any) -> bytes:
     text = json.dumps(value, sort_keys=True, ensure_ascii=True, allow_nan=False, indent=1)
     return text.encode("ascii") + b"\n"
+
+
+def _first_line(error: Exception) -> str:
+    """What `error` says, without line breaks and control characters, at most 200 characters of it."""
+    line = (str(error).splitlines() or [type(error).__name__])[0][:200]
+    return line if line.isprintable() else ascii(line)[1:-1]
 
 
 def _no_constant(name: str) -> float:
@@ -249,8 +283,7 @@ def _decode_npy(data: bytes, where: str) -> np.ndarray:
         if count * dtype.itemsize != len(data) - source.tell():
             raise ValueError(f"shape {shape} and {len(data) - source.tell()} bytes of numbers")
         return np.frombuffer(bytearray(data[source.tell() :]), dtype).reshape(shape)
-    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError) as error:
-        # numpy parses the header as a Python literal, so a hostile header fails in any of these ways
+    except _BAD_HEADER as error:
         raise ArchiveError(
-            f"{where} is not an array that an archive holds ({error}): copy the archive again."
+            f"{where} is not an array that an archive holds ({_first_line(error)}): copy the archive again."
         ) from error

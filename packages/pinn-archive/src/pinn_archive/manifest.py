@@ -194,7 +194,8 @@ def decode_manifest(data: bytes, where: str) -> Manifest:
     if set(facts) != _KEYS:
         odd = sorted(set(facts) ^ _KEYS)
         raise ArchiveError(
-            f"{MANIFEST_JSON} of {where} has other keys than version {VERSION}: look at {', '.join(odd)}."
+            f"{MANIFEST_JSON} of {where} has other keys than version {VERSION}: look at "
+            f"{', '.join(ascii(key)[:80] for key in odd[:10])}."
         )
     if facts.pop("sha256") != _self_digest(facts):
         raise ArchiveError(
@@ -298,7 +299,8 @@ def _plain_unpickle(data: bytes) -> Any:
     except Exception as error:
         # A malformed pickle can raise almost any exception (documented for `pickle.UnpicklingError`); none
         # may pass for a readable manifest, so all of them mean the same.
+        reason = ascii(str(error))[1:201].rstrip("'")  # it may quote the pickle
         raise ArchiveError(
-            f"{MANIFEST_DILL} holds more than text in lists and dicts ({error}): nothing of it was run; "
+            f"{MANIFEST_DILL} holds more than text in lists and dicts ({reason}): nothing of it was run; "
             "do not use this archive."
         ) from error

@@ -18,7 +18,7 @@ from pinn_config.architecture import network
 from pinn_config.configs import InferenceConfig, ModelConfig, TrainingConfig
 from pinn_config.errors import ConfigError, ConfigFileError
 from pinn_config.execution import PyTorchExecutionConfig
-from pinn_config.files import EXECUTION, StrictLoader, field_value, read_bytes
+from pinn_config.files import EXECUTION, StrictLoader, field_value, one_line, read_bytes
 from pinn_config.validation import field_types, located_problems, shown
 
 __all__ = ["Finding", "check_file", "kind_of"]
@@ -117,8 +117,7 @@ def _read(path: str | os.PathLike[str]) -> tuple[dict[str, _Entry], list[Finding
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         if isinstance(error, ConfigFileError):
             raise
-        reason = " ".join(str(error).split())
-        raise ConfigFileError(f"{path} is no YAML that can be read: {reason}.") from error
+        raise ConfigFileError(f"{path} is no YAML that can be read: {one_line(str(error))}.") from error
     finally:
         loader.dispose()
 
@@ -131,7 +130,9 @@ def _entries(
         line = key_node.start_mark.line + 1
         name = loader.construct_object(key_node, deep=True)
         if not isinstance(name, str):
-            findings.append(Finding(line, f"{before}{name}", f"the key {name!r} is no text: write a setting"))
+            findings.append(
+                Finding(line, f"{before}{name}", f"the key {shown(name)} is no text: write a setting")
+            )
             continue
         if name in seen:
             problem = f"{name!r} comes twice, first in line {seen[name]}: keep one of them"

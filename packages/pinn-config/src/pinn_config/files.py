@@ -5,6 +5,8 @@ A file holds the fields of a `TrainingConfig` or `InferenceConfig` at its top, t
 default. Law: ``load_run(save_run(path, c, e)) == (c, e)``.
 
 Scalars are those of YAML 1.2: ``1e9`` is a number and ``no`` is text (PyYAML's own rules say the opposite).
+Of its tags, those of the JSON schema are known, which build text, numbers, lists and dicts; none builds an
+object. What is nested deeper than any configuration is refused where it begins, so that no file takes long.
 """
 
 from __future__ import annotations
@@ -45,6 +47,9 @@ __all__ = [
 
 MAX_BYTES = 2**20
 EXECUTION = "execution"
+_MAX_DEPTH = 16  # of lists and sections; a configuration has 2
+_MOST_UNKNOWN = 5  # unknown keys of a section that are looked at one by one
+_MOST_CHARACTERS = 300  # of what the YAML library says
 
 C = TypeVar("C", ModelConfig, TrainingConfig, InferenceConfig, PyTorchExecutionConfig)
 R = TypeVar("R", TrainingConfig, InferenceConfig)
@@ -89,8 +94,7 @@ def load_mapping(path: str | os.PathLike[str]) -> dict[str, Any]:
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         if isinstance(error, ConfigFileError):
             raise
-        reason = " ".join(str(error).split())
-        raise ConfigFileError(f"{path} is no YAML that can be read: {reason}.") from error
+        raise ConfigFileError(f"{path} is no YAML that can be read: {one_line(str(error))}.") from error
     if value is None:
         return {}
     if not isinstance(value, dict):
@@ -185,11 +189,18 @@ def _values(
     mapping: Mapping[str, Any], kind: type, where: str, problems: list[str]
 ) -> Iterator[tuple[str, Any]]:
     """Pairs of field and value of `mapping` but ``model``; what is wrong goes to `problems`."""
+    types = field_types(kind)
+    unknown = [key for key in mapping if key not in types]
+    problems += [f"{where}: {_unknown(key, kind)}" for key in unknown[:_MOST_UNKNOWN]]
+    if len(unknown) > _MOST_UNKNOWN:
+        problems.append(f"{where}: {len(unknown) - _MOST_UNKNOWN} more keys are unknown")
     for key, value in mapping.items():
+        if key not in types or key == "model":
+            continue
         found, problem = field_value(key, value, kind)
         if problem:
             problems.append(f"{where}: {problem}")
-        elif key != "model":
+        else:
             yield key, found
 
 
@@ -221,8 +232,15 @@ def _unknown(key: Any, kind: type) -> str:
         return f"{key!r} is an execution setting: write it under '{EXECUTION}:'"
     near = difflib.get_close_matches(str(key), known, n=1, cutoff=0.6)
     if near:
-        return f"unknown key {key!r}: did you mean {near[0]!r}?"
-    return f"unknown key {key!r}: known are {', '.join(known)}"
+        return f"unknown key {shown(key)}: did you mean {near[0]!r}?"
+    return f"unknown key {shown(key)}: known are {', '.join(known)}"
+
+
+def one_line(text: str) -> str:
+    """`text` without line breaks and control characters, shortened."""
+    words = " ".join(text.split())
+    plain = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in words[: _MOST_CHARACTERS + 1])
+    return plain if len(words) <= _MOST_CHARACTERS else f"{plain[:_MOST_CHARACTERS]}..."
 
 
 def _lines(config: Any, indent: str, unsaid: Collection[str]) -> Iterator[str]:
@@ -309,9 +327,36 @@ _SCALARS = (
 
 
 class StrictLoader(yaml.SafeLoader):
-    """`yaml.SafeLoader` with the scalars of YAML 1.2, without merge keys; a key may come once only."""
+    """`yaml.SafeLoader` with the scalars of YAML 1.2, without merge keys; a key may come once only.
+
+    Tags beyond those of the scalars, of lists and of mappings are unknown: PyYAML's own for sets, dates and
+    binary data have no place in a configuration, and fail in ways of their own.
+    """
 
     yaml_implicit_resolvers: ClassVar[dict[str, list[Any]]] = {}
+    yaml_constructors: ClassVar[dict[str | None, Any]] = {
+        tag: yaml.SafeLoader.yaml_constructors[tag]
+        for tag in (None, *(f"tag:yaml.org,2002:{name}" for name in ("null", "str", "seq", "map")))
+    }
+    _depth = 0
+
+    def fetch_flow_collection_start(self, TokenClass: Any) -> None:
+        # Here too, because the scanner reads ahead of the composer, more slowly with every open bracket.
+        self._check_depth(self.flow_level)
+        super().fetch_flow_collection_start(TokenClass)
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        self._check_depth(self._depth)
+        self._depth += 1
+        node = super().compose_node(parent, index)
+        self._depth -= 1
+        return node
+
+    def _check_depth(self, depth: int) -> None:
+        if depth > _MAX_DEPTH:
+            raise yaml.composer.ComposerError(
+                None, None, f"it is nested more than {_MAX_DEPTH} deep", self.get_mark()
+            )
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[Any] = set()
@@ -319,14 +364,20 @@ class StrictLoader(yaml.SafeLoader):
             key = self.construct_object(key_node, deep=True)
             if not isinstance(key, str):
                 raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key!r} is no text", key_node.start_mark
+                    None, None, f"the key {shown(key)} is no text", key_node.start_mark
                 )
             if key in seen:
                 raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key!r} comes twice", key_node.start_mark
+                    None, None, f"the key {shown(key)} comes twice", key_node.start_mark
                 )
             seen.add(key)
         return super().construct_mapping(node, deep=True)
+
+    def construct_bool(self, node: yaml.ScalarNode) -> bool:
+        text = str(self.construct_scalar(node)).lower()
+        if text not in ("true", "false"):
+            raise ValueError(f"{shown(text)} is neither true nor false")
+        return text == "true"
 
     def construct_int(self, node: yaml.ScalarNode) -> int:
         return int(self.construct_scalar(node))
@@ -339,6 +390,7 @@ class StrictLoader(yaml.SafeLoader):
 def _register(loader: type[StrictLoader]) -> None:
     for tag, pattern, first in _SCALARS:
         loader.add_implicit_resolver(tag, pattern, first)
+    loader.add_constructor("tag:yaml.org,2002:bool", loader.construct_bool)
     loader.add_constructor("tag:yaml.org,2002:int", loader.construct_int)
     loader.add_constructor("tag:yaml.org,2002:float", loader.construct_float)
 

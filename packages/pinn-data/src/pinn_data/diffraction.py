@@ -19,7 +19,7 @@ from typing import Any, Literal, cast, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from pinn_data.errors import DataRangeError, EmptyScanError, ShapeError, UnitError
+from pinn_data.errors import DataRangeError, EmptyScanError, ShapeError, UnitError, one_line
 from pinn_data.stored_patterns import StoredPatterns
 
 Unit = Literal["counts", "intensity", "amplitude"]
@@ -42,7 +42,10 @@ def check_unit(unit: str) -> Unit:
     """The unit in its canonical spelling; raises UnitError for any but the three in :data:`UNITS`."""
     name = str(unit).strip().lower()
     if name not in UNITS:
-        raise UnitError(f"diffraction unit {unit!r} is unknown: use 'counts', 'intensity' or 'amplitude'")
+        raise UnitError(
+            f"diffraction unit {one_line(repr(unit), 60)} is unknown: use 'counts', 'intensity' or "
+            "'amplitude'"
+        )
     return cast(Unit, name)
 
 

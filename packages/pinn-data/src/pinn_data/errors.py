@@ -8,7 +8,7 @@ is allowed, what to do.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 
@@ -66,6 +66,20 @@ class RequestError(PinnDataError):
 
 class PositionError(PinnDataError):
     """Scan positions are unusable, or lie where they cannot be served."""
+
+
+def one_line(text: object, most: int = 200) -> str:
+    """What a library or a file says, fit for a message: one line, no control characters, not too long."""
+    line = " ".join(str(text).split())
+    plain = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line[:most])
+    return plain if len(line) <= most else f"{plain}..."
+
+
+def listed(names: Iterable[str], most: int = 20) -> str:
+    """Names out of a file, which may be anything, for a message; ``'nothing'`` where there are none."""
+    found = [one_line(name, 60) for name in names]
+    more = f" and {len(found) - most} more" if len(found) > most else ""
+    return (", ".join(found[:most]) or "nothing") + more
 
 
 @contextmanager

@@ -27,6 +27,7 @@ from pinn_data.errors import (
     PinnDataError,
     ShapeError,
     naming,
+    one_line,
 )
 
 __all__ = [
@@ -35,12 +36,14 @@ __all__ = [
     "is_hdf5",
     "missing",
     "opened",
+    "read_attribute",
     "read_numbers",
     "read_one",
 ]
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _DEFLATE_LIMIT = 1032  # no deflate stream expands by more; a dataset that claims more is forged
+_LARGEST_CHUNK = 16 * 2**20  # bytes that a dataset smaller than its chunk may unpack to
 _MOST_LINKS = 16  # of one name, on its way to a dataset
 _BROKEN = (OSError, KeyError, RuntimeError, ValueError, TypeError, OverflowError, MemoryError)
 
@@ -72,10 +75,9 @@ def opened(path: Path, what: str) -> Iterator[h5py.File]:
             raise DataFormatError(
                 f"{path} cannot be read (permission denied): check its permissions"
             ) from error
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise DataFormatError(
-            f"{path} is not a readable {what} ({reason}): it is foreign, truncated or damaged, so copy or "
-            "export it again"
+            f"{path} is not a readable {what} ({one_line(error)}): it is foreign, truncated or damaged, so "
+            "copy or export it again"
         ) from error
 
 
@@ -97,8 +99,15 @@ def checked_dataset(found: Any, name: str) -> h5py.Dataset:
         raise DataFormatError(
             f"'{name}' is a group or lies in another file, but a dataset is needed: store the data itself"
         )
+    if found.shape is None:
+        raise DataRangeError(f"'{name}' has dtype {found.dtype} and no values: export it again")
     stored = found.id.get_storage_size()
     chunk = math.prod(found.chunks) * found.dtype.itemsize if found.chunks else 0
+    if chunk > max(found.nbytes, _LARGEST_CHUNK):
+        raise DataFormatError(
+            f"'{name}' holds {found.nbytes} bytes in chunks of {chunk}: the file is forged or badly packed, "
+            "so export it again"
+        )
     if max(found.nbytes, chunk) > _DEFLATE_LIMIT * max(stored, 1):
         raise DataFormatError(
             f"'{name}' declares {max(found.nbytes, chunk)} bytes (shape {found.shape}) but {stored} are "
@@ -125,6 +134,20 @@ def read_numbers(dataset: h5py.Dataset, kinds: str = "iufb") -> NDArray[Any]:
     """
     _check_kind(dataset, kinds)
     return np.asarray(dataset[()])
+
+
+def read_attribute(holder: h5py.File | h5py.Dataset, key: str) -> Any:
+    """The one number or text under the attribute `key`.
+
+    Raises DataFormatError where there are several.
+    """
+    shape = holder.attrs.get_id(key).shape
+    if math.prod(shape) != 1:
+        raise DataFormatError(
+            f"the attribute {key} of '{holder.name}' has shape {shape}, but one value is needed: "
+            "export it again"
+        )
+    return holder.attrs[key]
 
 
 def read_one(dataset: h5py.Dataset) -> float:

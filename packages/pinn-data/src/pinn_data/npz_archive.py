@@ -27,10 +27,11 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from pinn_data.errors import DataFileNotFoundError, DataFormatError, DataKeyError
+from pinn_data.errors import DataFileNotFoundError, DataFormatError, DataKeyError, listed, one_line
 
 _BLOCK_BYTES = 8 * 2**20  # of an array whose axes are reordered
 _PIECE_BYTES = 2**20  # of a stream; zipfile holds several times as much while it inflates
+_HEADER_BYTES = 2**16  # numpy refuses a header of more than 10000 characters, but only once it has it
 _DEFLATE_LIMIT = 1032  # no deflate stream expands by more than 1032 : 1
 _LOCAL_HEADER = struct.Struct("<4s5H3I2H")  # before the bytes of each entry
 _SIGNATURES = {
@@ -113,10 +114,9 @@ class NpzReader:
         Raises DataKeyError (no such entry), DataFormatError (damaged, declares more than the file holds).
         """
         if key not in self:
-            found = ", ".join(self.keys) or "nothing"
             raise DataKeyError(
-                f"{self.path} has no entry '{key}' (it holds {found}), but a scan needs it: add it to the "
-                "file"
+                f"{self.path} has no entry '{key}' (it holds {listed(self.keys)}), but a scan needs it: "
+                "add it to the file"
             )
         if key not in self._entries:
             self._entries[key] = self._checked_entry(key)
@@ -142,6 +142,8 @@ class NpzReader:
                 f"entry '{key}' of {self.path} needs {entry.nbytes / 2**30:.1f} GiB of memory, more than "
                 "there is: use a larger machine or split the scan"
             ) from error
+        except ValueError as error:  # of no bytes, but more axes or longer ones than an array may have
+            raise self._damaged(key, error) from error
         in_file = in_file_order(out, entry, order)
         if in_file.flags.c_contiguous:
             self._fill(key, in_file)
@@ -224,7 +226,7 @@ class NpzReader:
                 if version not in ((1, 0), (2, 0), (3, 0)):
                     raise ValueError(f"unknown NPY version {version}")
                 read_header = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-                shape, fortran_order, dtype = read_header(stream)
+                shape, fortran_order, dtype = read_header(_ShortReads(stream))
                 data_start = stream.tell()
         except _BAD_HEADER as error:
             raise self._damaged(key, error) from error
@@ -246,7 +248,7 @@ class NpzReader:
         return entry
 
     def _damaged(self, key: str, error: Exception) -> DataFormatError:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        reason = one_line((str(error).splitlines() or [type(error).__name__])[0])
         return DataFormatError(
             f"entry '{key}' of {self.path} is damaged ({reason}): copy or save the file again"
         )
@@ -263,6 +265,18 @@ class NpzReader:
             if start.startswith(signature):
                 return f"{self.path} is {what}"
         return f"{self.path} is not an NPZ file: give a file written by numpy.savez"
+
+
+@attrs.frozen
+class _ShortReads:
+    """A stream from which no header is read that some compressed kB could blow up to any size."""
+
+    stream: IO[bytes]
+
+    def read(self, size: int) -> bytes:
+        if size > _HEADER_BYTES:
+            raise ValueError(f"its header has {size} bytes")
+        return self.stream.read(size)
 
 
 def in_file_order(array: NDArray[Any], entry: Entry, axes: tuple[int, ...]) -> NDArray[Any]:

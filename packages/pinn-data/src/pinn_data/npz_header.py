@@ -18,6 +18,8 @@ __all__ = ["ScanHeader", "is_present", "read_metadata", "read_scan_header", "rea
 
 _log = logging.getLogger(__name__)
 
+_MOST_TEXT_BYTES = 2**20  # of a unit or the metadata; JSON takes up to 24 times as much once it is read
+
 
 @attrs.frozen
 class ScanHeader:
@@ -84,6 +86,11 @@ def read_text(file: NpzReader, key: str) -> str | None:
     """The one text stored under `key`; None where there is none."""
     if not is_present(file, key):
         return None
+    if file.entry(key).nbytes > _MOST_TEXT_BYTES:
+        raise DataFormatError(
+            f"'{key}' declares {file.entry(key).nbytes} bytes, but a text of at most {_MOST_TEXT_BYTES} is "
+            "needed: store less"
+        )
     array = file.read(key)
     if array.size != 1 or array.dtype.kind not in "US":
         raise DataFormatError(
@@ -103,7 +110,7 @@ def read_metadata(file: NpzReader) -> dict[str, Any]:
         return {}
     try:
         value = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataFormatError(f"'metadata' is not JSON ({error}): store one JSON object") from error
     if not isinstance(value, dict):
         raise DataFormatError(

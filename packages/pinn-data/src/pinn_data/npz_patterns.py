@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pinn_data.diffraction import check_stack_shape
-from pinn_data.errors import DataFormatError, DataKeyError, ShapeError
+from pinn_data.errors import DataFormatError, DataKeyError, ShapeError, listed
 from pinn_data.npz_archive import Entry, NpzReader, in_file_order
 from pinn_data.stored_patterns import StoredPatterns
 
@@ -100,7 +100,7 @@ def _found(file: NpzReader) -> list[str]:
     if not found:
         raise DataKeyError(
             f"{file.path} has no entry 'diff3d' or 'diffraction' (it holds "
-            f"{', '.join(file.keys) or 'nothing'}), but a scan needs its patterns: add them to the file"
+            f"{listed(file.keys)}), but a scan needs its patterns: add them to the file"
         )
     return found
 

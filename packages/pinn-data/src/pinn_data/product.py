@@ -31,7 +31,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from pinn_data.atomic_write import atomic_write
 from pinn_data.errors import DataKeyError, DataRangeError, ShapeError
-from pinn_data.hdf5 import find_dataset, missing, opened, read_numbers
+from pinn_data.hdf5 import find_dataset, missing, opened, read_attribute, read_numbers
 from pinn_data.scan import Canvas, from_ptychodus, to_ptychodus, validate_positions
 
 _LEGACY_ENERGY = "probe_energy_eV"
@@ -257,7 +257,7 @@ def _product_in(file: h5py.File) -> Product:
     for field, (keys, needed) in NUMBERS.items():
         found = [key for key in keys if key in file.attrs]
         if found:
-            fields[field] = float(file.attrs[found[0]])
+            fields[field] = float(read_attribute(file, found[0]))
         elif needed:
             raise DataKeyError(
                 f"the attribute {keys[0]} is missing, but every product needs it: export it from ptychodus "
@@ -265,15 +265,17 @@ def _product_in(file: h5py.File) -> Product:
             )
     obj, probe = _dataset(file, "object"), _dataset(file, "probe")
     pixel = _pixel_of(obj, None)
-    if "object_layer_spacing_m" in file:
+    if _holds(file, "object_layer_spacing_m"):
         fields["layer_spacing_m"] = _read(file, "object_layer_spacing_m")
-    if "opr_weights" in file:
+    if _holds(file, "opr_weights"):
         fields["opr_weights"] = _read(file, "opr_weights")
-    losses = "loss_values" if "loss_values" in file else "costs"
-    if losses in file:
+    losses = "loss_values" if _holds(file, "loss_values") else "costs"
+    if _holds(file, losses):
         fields["loss_values"] = _read(file, losses)
         count = len(fields["loss_values"])
-        fields["loss_epochs"] = _read(file, "loss_epochs") if "loss_epochs" in file else np.arange(count)
+        fields["loss_epochs"] = (
+            _read(file, "loss_epochs") if _holds(file, "loss_epochs") else np.arange(count)
+        )
     x, y = _read(file, "probe_position_x_m"), _read(file, "probe_position_y_m")
     if x.ndim != 1 or x.shape != y.shape:
         raise ShapeError(
@@ -288,9 +290,9 @@ def _product_in(file: h5py.File) -> Product:
         object_pixel_m=pixel,
         probe_pixel_m=_pixel_of(probe, pixel),
         object_center_m=(_number(obj, "center_y_m"), _number(obj, "center_x_m")),
-        name=_text(file.attrs.get("name", "Unnamed")),
-        comments=_text(file.attrs.get("comments", "")),
-        far_field=bool(file.attrs.get("far_field", True)),
+        name=_text(read_attribute(file, "name")) if "name" in file.attrs else "Unnamed",
+        comments=_text(read_attribute(file, "comments")) if "comments" in file.attrs else "",
+        far_field=bool(read_attribute(file, "far_field")) if "far_field" in file.attrs else True,
         **fields,
     )
 
@@ -306,10 +308,15 @@ def _read(file: h5py.File, key: str) -> NDArray[Any]:
     return read_numbers(_dataset(file, key), "iufc")
 
 
+def _holds(file: h5py.File, key: str) -> bool:
+    """Whether there is a `key`, without following a link (``key in file`` would)."""
+    return bool(file.id.links.exists(key.encode()))
+
+
 def _number(dataset: h5py.Dataset, key: str) -> float:
     if key not in dataset.attrs:
         raise DataKeyError(f"the attribute {key} of '{dataset.name}' is missing: export the product again")
-    return float(dataset.attrs[key])
+    return float(read_attribute(dataset, key))
 
 
 def _pixel_of(dataset: h5py.Dataset, default: tuple[float, float] | None) -> tuple[float, float]:

@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 from skimage import color, data, transform
 
-from pinn_data.errors import PinnDataError, PositionError
+from pinn_data.errors import DataRangeError, PinnDataError, PositionError
 from pinn_data.forward_model import Subpixel, intensity_blocks
 from pinn_data.npz import Scan
 from pinn_data.probe import probe_modes
@@ -30,6 +30,7 @@ PICTURES = (
 )
 """Pictures that scikit-image ships inside its wheel: nothing is downloaded."""
 
+_MOST_COUNTS = 2**31  # expected in a pixel; what is drawn is stored as uint32
 _NORMALISING_POSITIONS = 256  # exposures averaged to set the probe to a number of photons
 
 
@@ -178,6 +179,11 @@ def simulate_scan(
     N = modes.shape[-1]
     counts = np.empty((len(points), N, N), np.uint16)
     for block, intensity in intensity_blocks(image, modes, points, subpixel=subpixel):
+        if not intensity.max() < _MOST_COUNTS:
+            raise DataRangeError(
+                f"a pixel would get {intensity.max():.3g} photons, but at most {_MOST_COUNTS:.0e} can be "
+                "counted: ask for fewer photons, or scale the object and the probe"
+            )
         drawn = generator.poisson(intensity)
         if drawn.max() > np.iinfo(counts.dtype).max:
             counts = counts.astype(np.uint32)
@@ -205,6 +211,11 @@ def _mean_photons(
     some = np.unique(np.linspace(0, len(points) - 1, _NORMALISING_POSITIONS).astype(np.int64))
     energy = sum(block.sum() for _, block in intensity_blocks(object, modes, points[some], subpixel=subpixel))
     mean = float(energy) / len(some)
+    if not np.isfinite(mean):
+        raise DataRangeError(
+            f"{mean} photons would leave the object: scale the object and the probe to numbers that "
+            "can be squared"
+        )
     if mean == 0:
         raise PinnDataError("no light leaves the object: the probe or the object is zero where they meet")
     return mean

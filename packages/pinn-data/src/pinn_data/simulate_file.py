@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pinn_config.configs import InferenceConfig, TrainingConfig
 
-from pinn_data.errors import PositionError, ShapeError, naming
+from pinn_data.errors import DataRangeError, PositionError, ShapeError, naming
 from pinn_data.npz_archive import NpzReader
 from pinn_data.patches import extract
 from pinn_data.raw_data import RawData
@@ -47,6 +47,8 @@ def simulate_from_npz(
         No such file, no NPZ, or without the two entries.
     ShapeError
         The probe is not N x N.
+    DataRangeError
+        No numbers, or such that no pattern can be counted.
     PositionError
         The object leaves no room for positions.
     """
@@ -54,6 +56,11 @@ def simulate_from_npz(
     with naming(file_path):
         with NpzReader(file_path) as file:
             image, probe = file.read("objectGuess"), file.read("probeGuess")
+        for key, array in (("objectGuess", image), ("probeGuess", probe)):
+            if array.dtype.kind not in "iufc":
+                raise DataRangeError(
+                    f"{key} has dtype {array.dtype}, but complex numbers are needed: store it as complex64"
+                )
         if image.ndim != 2 or probe.ndim not in (2, 3) or probe.shape[-2:] != (N, N):
             raise ShapeError(
                 f"objectGuess has shape {image.shape} and probeGuess {probe.shape}, but (H, W) and ([modes,] "

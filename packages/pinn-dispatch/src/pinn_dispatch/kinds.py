@@ -7,7 +7,6 @@ the rest.
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
@@ -159,8 +158,6 @@ def describe(path: Path) -> Description:
 
 
 def _entries(path: Path) -> frozenset[str] | None:
-    try:
-        with zipfile.ZipFile(path) as file:
-            return frozenset(file.namelist())
-    except (zipfile.BadZipFile, ValueError, NotImplementedError):
-        return None  # damaged: the reader of its kind says how
+    from pinn_archive.foreign import names_in
+
+    return names_in(path) or None  # damaged: the reader of its kind says how

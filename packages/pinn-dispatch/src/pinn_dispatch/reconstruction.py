@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 from pinn_data.atomic_write import atomic_write
 from pinn_data.cropping import on_canvas
 from pinn_data.npz_archive import NpzReader, NpzWriter
+from pinn_data.npz_header import read_text
 from pinn_data.patches import place
 from pinn_data.product import Product, product_from_reconstruction, read_product, write_product
 from pinn_data.provenance import without_times
@@ -249,7 +250,13 @@ def read_reconstruction(path: str | os.PathLike[str]) -> Reconstruction:
         image, coverage = file.read("object"), file.read("coverage")
         origin = file.read("canvas_origin").reshape(-1)
         x, y = file.read("xcoords"), file.read("ycoords")
-        text = str(file.read("metadata").reshape(-1)[0]) if "metadata" in file else "{}"
+        kinds = zip((image, coverage, origin, x, y), ("iufc", "biuf", "iu", "iuf", "iuf"), strict=True)
+        if any(array.dtype.kind not in allowed for array, allowed in kinds):
+            raise ReconstructionFileError(
+                f"{file_path} holds arrays of another kind than a reconstruction has (image complex, origin "
+                "whole numbers, all others real): write it again with 'pinn infer'"
+            )
+        text = read_text(file, "metadata") or "{}"
         if (
             image.ndim != 2
             or coverage.shape != image.shape
@@ -338,7 +345,7 @@ def located(path: str | os.PathLike[str]) -> Path:
 def _json(text: str, path: Path) -> dict[str, Any]:
     try:
         value = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ReconstructionFileError(
             f"the metadata of {path} is not JSON ({error}): write it again"
         ) from error

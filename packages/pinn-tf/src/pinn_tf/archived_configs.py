@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from pinn_archive.contents import Archive
-from pinn_config.configs import ModelConfig, TrainingConfig
+from pinn_config.configs import TrainingConfig
+from pinn_config.errors import ConfigError
 from pinn_config.execution import PyTorchExecutionConfig
+from pinn_config.files import from_mapping
 
 from pinn_tf.archive_backend import opened
 from pinn_tf.errors import ModelArchiveError
@@ -30,17 +33,21 @@ def read_archived_configs(path: Path) -> tuple[TrainingConfig, PyTorchExecutionC
 def archived_configs(archive: Archive, path: Path) -> tuple[TrainingConfig, PyTorchExecutionConfig]:
     """The configurations in an archive that was read from `path`.
 
-    Fields that a later version added are refused, fields it lacks have their defaults.
+    Fields that a later version added are refused, as are values of another type; fields it lacks have their
+    defaults.
 
     Raises ModelArchiveError.
     """
     try:
-        stored = dict(archive.params["config"])
-        model = ModelConfig(**stored.pop("model"))
-        return TrainingConfig(model=model, **stored), PyTorchExecutionConfig(
-            **archive.params.get("execution", {})
+        stored, execution = archive.params["config"], archive.params.get("execution", {})
+        for name, value in (("config", stored), ("model", stored["model"]), ("execution", execution)):
+            if not isinstance(value, Mapping):
+                raise TypeError(f"{name} is a {type(value).__name__}")
+        return (
+            from_mapping(stored, TrainingConfig, "config"),
+            from_mapping(execution, PyTorchExecutionConfig, "execution"),
         )
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, ConfigError) as error:
         raise ModelArchiveError(
             f"the configuration in {path} is not one that this version knows ({error}): "
             "open it with the version that wrote it "

@@ -5,13 +5,13 @@ Importing this loads no framework.
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
 from pinn_archive.contents import Archive
 from pinn_archive.errors import ArchiveError
+from pinn_archive.foreign import names_in
 from pinn_archive.reader import find_archive, read_archive
 
 from pinn_torch.errors import ModelArchiveError
@@ -57,12 +57,5 @@ def _of_another_backend(path: Path, backend: str, why: str) -> ModelArchiveError
 
 def _is_of_keras(path: Path) -> bool:
     """Whether an archive that is none of this format holds a network of the public TensorFlow backend."""
-    found = find_archive(path)
-    if found.is_dir():
-        names = [item.name for item in found.glob("*/*")]
-    elif zipfile.is_zipfile(found):
-        with zipfile.ZipFile(found) as file:
-            names = [PurePosixPath(name).name for name in file.namelist()]
-    else:
-        return False
-    return bool({"model.keras", "saved_model.pb"} & set(names))
+    names = {PurePosixPath(name).name for name in names_in(find_archive(path)) if "/" in name}
+    return bool({"model.keras", "saved_model.pb"} & names)
