@@ -242,8 +242,8 @@ def test_lists_and_sections_may_be_nested_up_to_the_limit() -> None:
     text = "key: " + "[" * 15 + "1" + "]" * 15
     for _ in range(15):
         value = {"key": value}
-    assert yaml.load(text, files._Loader)["key"][0][0][0]
-    assert yaml.load(yaml.safe_dump(value), files._Loader) == value
+    assert yaml.load(text, files.StrictLoader)["key"][0][0][0]
+    assert yaml.load(yaml.safe_dump(value), files.StrictLoader) == value
 
 
 def test_what_a_message_quotes_is_short_and_one_line(tmp_path: Path) -> None:
