@@ -10,6 +10,7 @@ import io
 import json
 import math
 from collections.abc import Mapping
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
@@ -249,7 +250,7 @@ def _decode_npy(data: bytes, where: str) -> np.ndarray:
         if count * dtype.itemsize != len(data) - source.tell():
             raise ValueError(f"shape {shape} and {len(data) - source.tell()} bytes of numbers")
         return np.frombuffer(bytearray(data[source.tell() :]), dtype).reshape(shape)
-    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError) as error:
+    except (ValueError, TypeError, SyntaxError, TokenError, RecursionError, MemoryError) as error:
         # numpy parses the header as a Python literal, so a hostile header fails in any of these ways
         raise ArchiveError(
             f"{where} is not an array that an archive holds ({error}): copy the archive again."
