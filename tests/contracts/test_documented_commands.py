@@ -1,8 +1,8 @@
 """Every command that the documentation shows in a block is run, or read by the program that it starts.
 
-`RUN` documents are run line by line, with small settings added at the end of a command; what takes hours or another
-machine is only parsed (`PARSED`); what continuous integration runs itself must stand in its files (`BY_CI`); the rest is
-`ELSEWHERE`, each with its reason.  A command that is in none of these fails.
+The documents in `RUN` are run line by line, with small settings added at the end of a command; what takes
+hours or another machine is only parsed (`PARSED`); what continuous integration runs itself must stand in its
+files (`BY_CI`); the rest is `ELSEWHERE`, each with its reason.  A command that is in none of these fails.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ BY_CI = {
 ELSEWHERE = {
     r"git clone <this repository>": "a placeholder",
     r"cd <its folder>": "a placeholder",
-    r"pip install (ptychodus==1\.7\.0 )?\"?pinn-[a-z]+(\[[a-z,]+\])?\"?": "`make alone` installs what the registry would",
+    r"pip install (ptychodus==1\.7\.0 )?\"?pinn-[a-z]+(\[[a-z,]+\])?\"?": "`make alone` installs the wheel",
     r"uv run --package (pinn-[a-z]+) pytest packages/\1/tests": "`make alone` runs these tests",
     r"make bench": "a quarter of an hour, on a machine that does nothing else",
     r"ptychodus": "a window",
@@ -185,7 +185,7 @@ def test_the_program_understands(document, command, monkeypatch):
 
 @pytest.fixture
 def folder_with_scans(tmp_path, scan_file, monkeypatch) -> Path:
-    """A working folder with the files that the documents speak of, small; a part of each scan lies at y < 238."""
+    """A working folder with the files that the documents speak of, small; a part of each scan lies at y<238."""
     with np.load(scan_file) as file:
         arrays = dict(file)
     down = int(238 - np.quantile(arrays["ycoords"], 0.1))

@@ -1,7 +1,7 @@
 """Imports every module of one installed distribution, and asks its commands for help.
 
-`python -I every_module.py pinn-torch`, in an environment that holds what the distribution declares. What it does not
-declare cannot be imported there; what only an extra brings may be missing in the module that is named for the extra.
+`python -I every_module.py pinn-torch`, in an environment that holds what the distribution declares. What it
+does not declare cannot be imported there; what the extra `testing` brings may be missing in its module.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a package imports is what its pyproject.toml declares: nothing more, which would be missing alone, and nothing less.
+"""What a package imports is what its pyproject.toml declares, nothing more and nothing less.
 
 An environment cannot tell all of it: PyTorch alone would bring NumPy, and tests bring what pytest needs.
 """
@@ -38,7 +38,7 @@ def names(requirements: list[str]) -> set[str]:
 
 
 def imports(path: Path) -> tuple[set[str], set[str]]:
-    """Distributions that a module imports (while it is imported, later in a function), without Python's own."""
+    """Distributions that a module imports (at once, later in a function), without Python's own."""
     found: tuple[set[str], set[str]] = (set(), set())
 
     def visit(node: ast.AST, later: bool) -> None:
@@ -77,7 +77,7 @@ def test_a_package_declares_what_it_imports_and_imports_what_it_declares(package
 
 @pytest.mark.parametrize("package", PACKAGES)
 def test_every_bound_is_one(package):
-    """Siblings within one range that holds the sibling here; others from a version on, and never up to one."""
+    """Siblings within the range of the one here; others from a version on, and never up to one."""
     table = project(package)
     requirements = [*table.get("dependencies", [])]
     for extra in table.get("optional-dependencies", {}).values():

@@ -14,7 +14,7 @@ from pathlib import Path
 
 
 def taken_names(root: str) -> set[tuple[str, str | None]]:
-    """(module, name) of each import from `root` in ptychodus; the name is None where the module is imported."""
+    """(module, name) of each import from `root` in ptychodus; no name where the module is imported."""
     spec = find_spec("ptychodus")
     assert spec is not None and spec.submodule_search_locations, "ptychodus is not installed"
     found: set[tuple[str, str | None]] = set()
