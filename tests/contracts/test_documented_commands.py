@@ -47,6 +47,8 @@ BY_CI = {
     "uv sync": [".github/workflows/ci.yml", ".ci/run"],
     "make check": [".github/workflows/ci.yml"],
     "make alone": [".github/workflows/package.yml", ".ci/run"],
+    "make names": [".github/workflows/ci.yml"],
+    "make wheels": [".github/workflows/ci.yml"],
 }
 
 ELSEWHERE = {
@@ -54,6 +56,8 @@ ELSEWHERE = {
     r"cd <its folder>": "a placeholder",
     r"pip install (ptychodus==1\.7\.0 )?\"?pinn-[a-z]+(\[[a-z,]+\])?\"?": "`make alone` installs the wheel",
     r"uv run --package (pinn-[a-z]+) pytest packages/\1/tests": "`make alone` runs these tests",
+    r"make alone PACKAGES=pinn-[a-z]+ RESOLUTION=lowest-direct": "the matrix of package.yml has it",
+    r"make contracts BACKEND=pytorch": "the matrix of ci.yml has it",
     r"make bench": "a quarter of an hour, on a machine that does nothing else",
     r"ptychodus": "a window",
     r"sbatch cluster\.sbatch": "test_cluster_guide.py runs the script, as SLURM would",
@@ -185,7 +189,7 @@ def test_the_program_understands(document, command, monkeypatch):
 
 @pytest.fixture
 def folder_with_scans(tmp_path, scan_file, monkeypatch) -> Path:
-    """A working folder with the files that the documents speak of, small; a part of each scan lies at y<238."""
+    """A working folder with the files that the documents speak of, small; some patterns lie at y<238."""
     with np.load(scan_file) as file:
         arrays = dict(file)
     down = int(238 - np.quantile(arrays["ycoords"], 0.1))
