@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 PACKAGES := $(notdir $(wildcard packages/pinn-*))
 
-.PHONY: help setup check lint format test alone ptychodus bench demo
+.PHONY: help setup check lint format test dist wheels alone contracts names ptychodus bench demo
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -24,16 +24,36 @@ format:  ## put the code into shape
 test:  ## all tests, in one environment
 	uv run pytest -n auto
 
-alone:  ## each package's tests in an environment that holds only what it declares
-	@for package in $(PACKAGES); do echo "== $$package"; \
-	uv run --isolated --package $$package --with pytest --with pytest-timeout --with hypothesis pytest packages/$$package || exit 1; done
+dist:  ## the six source archives and wheels, as they are released, in dist/
+	uv build --quiet --all-packages --no-sources --clear --out-dir dist
+
+wheels: dist  ## each wheel in an empty environment with what it declares: every module imported
+	@for package in $(PACKAGES); do TESTS=0 .ci/alone $$package || exit 1; done
+
+# PACKAGES, PYTHON and RESOLUTION (locked, lowest-direct) choose: `make alone PACKAGES=pinn-data RESOLUTION=lowest-direct`.
+export PYTHON RESOLUTION
+alone: dist  ## the same, and each package's tests there, against the wheel
+	@for package in $(PACKAGES); do echo "== $$package alone"; .ci/alone $$package $(TESTS_ALONE) || exit 1; done
+
+ONE = uv run --locked --isolated --package pinn-dispatch --extra $(BACKEND)
+CONTRACTS_pytorch := $(addprefix tests/contracts/test_,backend.py scan_to_image.py workflow_functions.py)
+CONTRACTS_tensorflow := $(addprefix tests/contracts/test_,backend.py tensorflow_commands.py)
+
+contracts:  ## the tests across packages, in an environment of one backend: BACKEND=pytorch or tensorflow
+	$(ONE) python -c "from pinn_dispatch.registry import installed_backends as i; assert list(i()) == ['$(BACKEND)'], i()"
+	$(ONE) pytest -n auto $(CONTRACTS_$(BACKEND))
 
 # The client is not part of this repository; it lies beside the checkout.
 WITH := uv run --locked --isolated --with ptychodus==1.7.0
 CLIENT := python ../shared/clients/ptychodus_client.py
 SMALL := --epochs 1 --scan 12 --n-filters-scale 1 --cli
 
+names:  ## every name that stock ptychodus 1.7.0 takes from each backend
+	$(WITH) --package pinn-torch python tests/ptychodus/every_name.py ptycho_torch
+	$(WITH) --package pinn-tf python tests/ptychodus/every_name.py ptycho
+
 ptychodus:  ## stock ptychodus 1.7.0 with each backend: every name, then train, save, open and reconstruct
+	@test -f $(lastword $(CLIENT)) || { echo "$(lastword $(CLIENT)) is not there: it belongs beside the checkout" >&2; exit 1; }
 	$(WITH) --package pinn-torch $(CLIENT) --library torch --surface > /dev/null
 	$(WITH) --package pinn-torch $(CLIENT) --library torch $(SMALL) --reload saved > /dev/null
 	$(WITH) --package pinn-tf $(CLIENT) --library tf --surface > /dev/null

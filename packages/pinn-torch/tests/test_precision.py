@@ -16,11 +16,12 @@ from pinn_torch.workflows import reconstruct
 from torch_scans import ARCHITECTURES, quiet, small_scan, small_training
 
 _CPU = torch.device("cpu")
-_MIXED = ("bf16-mixed", "16-mixed")
+_HALF = pytest.mark.skipif(not devices._has_half_on_cpu(), reason="this PyTorch has no float16 on a CPU")
+_MIXED = ("bf16-mixed", pytest.param("16-mixed", marks=_HALF))
 # Of the misfit: 8 and 11 significant bits, through some ten convolutions.
 _TOLERANCE = {"bf16-mixed": 0.01, "16-mixed": 0.001}
 # Of an image, as a whole; restarts pass on what was rounded.
-_OF_AN_IMAGE = {"bf16-mixed": 0.04, "16-mixed": 0.02}
+_OF_AN_IMAGE = {"bf16-mixed": 0.06, "16-mixed": 0.02}
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +90,7 @@ def test_an_image_is_that_of_float32(sane, architecture, precision):
     assert mixed.residual == pytest.approx(exact.residual, rel=_TOLERANCE[precision])
 
 
+@_HALF
 def test_numbers_too_large_for_float16_are_told(tmp_path, trained):
     archive = trained("cnn", 2)  # with a rate at which the weights grow and grow
     assert np.isfinite(reconstruct(archive, small_scan()).object).all()

@@ -294,7 +294,7 @@ def test_the_best_checkpoint_is_found_by_its_metric(mode: str, tmp_path: Path) -
     ("raised", "caught"),
     [
         (MisconfigurationException("why"), RuntimeError),
-        (torch.OutOfMemoryError("why"), RuntimeError),
+        (torch.cuda.OutOfMemoryError("why"), RuntimeError),
         (UnicodeDecodeError("utf-8", b"a", 0, 1, "why"), UnicodeDecodeError),
     ],
 )

@@ -117,6 +117,10 @@ class GroupedImages(np.lib.mixins.NDArrayOperatorsMixin):
         made = [np.asarray(value) if isinstance(value, GroupedImages) else value for value in inputs]
         return getattr(ufunc, method)(*made, **options)
 
+    def __pow__(self, exponent: Any) -> Any:
+        # `array ** 2` is a square, which NumPy 1 rounds otherwise than `numpy.power`.
+        return self.numpy() ** exponent
+
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_") or not hasattr(np.ndarray, name):
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")

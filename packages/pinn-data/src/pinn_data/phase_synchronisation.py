@@ -122,7 +122,9 @@ def overlap_matrix(
     strong = np.abs(values) > 1e-12 * np.abs(values).max(initial=0.0)
     first, second, values = first[strong], second[strong], values[strong]
     n = len(stack)
-    upper = sparse.csr_array((values, (first, second)), shape=(n, n))
+    # Indices of 32 bits: the graph functions of SciPy 1.11 and 1.12 take no others.
+    pairs = (first.astype(np.int32), second.astype(np.int32))
+    upper = sparse.csr_array((values, pairs), shape=(n, n))
     return (upper + upper.conj().T).tocsr()
 
 
@@ -159,7 +161,7 @@ def _pairs(corner: NDArray[np.int64], size: NDArray[np.int64]) -> tuple[NDArray[
 def _synchronised(matrix: sparse.csr_array, refinements: int) -> NDArray[np.complex128]:
     """Unit numbers (patch,) for one connected part."""
     degree = np.asarray(abs(matrix).sum(axis=1)).ravel()
-    scale = sparse.diags_array(1 / np.sqrt(degree))
+    scale = _diagonal(1 / np.sqrt(degree))
     normal = (scale @ matrix @ scale).tocsr()
     start = _along_tree(matrix)
     n = len(degree)
@@ -173,13 +175,17 @@ def _synchronised(matrix: sparse.csr_array, refinements: int) -> NDArray[np.comp
         )
         leading = vectors[:, 0]
     c = _unit(leading)
-    lazy = sparse.diags_array(degree)
-    step = (matrix + lazy).tocsr()
+    step = (matrix + _diagonal(degree)).tocsr()
     for _ in range(refinements):
         c, before = _unit(step @ c), c
         if np.abs(c - before).max() < 1e-4:
             break
     return c
+
+
+def _diagonal(values: NDArray[np.float64]) -> sparse.dia_array:
+    """(n, n), as `scipy.sparse.diags_array` makes it from SciPy 1.12 on."""
+    return sparse.dia_array((values[None], [0]), shape=(len(values), len(values)))
 
 
 def _along_tree(matrix: sparse.csr_array) -> NDArray[np.complex128]:

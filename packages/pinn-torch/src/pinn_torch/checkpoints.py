@@ -65,7 +65,8 @@ def find_best_checkpoint(run_dir: Path) -> Path | None:
     for path in Path(run_dir).glob(f"{FOLDER}/*.ckpt"):
         if path.name == "resume.ckpt":
             continue
-        stored = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        # As text: PyTorch 2.2 maps no Path.
+        stored = torch.load(str(path), map_location="cpu", weights_only=True, mmap=True)
         tells = stored.get("pinn_torch_monitored", {"value": math.inf, "mode": "min"})
         value = tells["value"] if tells["mode"] == "min" else -tells["value"]
         found.append((value, -path.stat().st_mtime, path))

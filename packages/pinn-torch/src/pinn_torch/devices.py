@@ -90,7 +90,12 @@ def _has_half_on_cpu() -> bool:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # where it has not, it warns and computes in float32
         with torch.autocast("cpu", dtype=torch.float16):
-            return (a @ a).dtype == torch.float16
+            product = a @ a
+    try:
+        torch.nn.functional.interpolate(product[None, None], scale_factor=2)
+    except RuntimeError:  # PyTorch 2.2 multiplies in float16 and does not upsample
+        return False
+    return product.dtype == torch.float16
 
 
 def _tells_emulation() -> bool:
