@@ -100,12 +100,8 @@ def _module(**functions):
 
 def test_signatures():
     assert shortcomings(_module()) == []
-    assert (
-        shortcomings(
-            _module(reconstruct=lambda model, scan, config, execution, *, seed, progress, extra=1: None)
-        )
-        == []
-    )
+    more = _module(reconstruct=lambda model, scan, config, execution, *, seed, progress, extra=1: None)
+    assert shortcomings(more) == []
     assert "reconstruct() needs 'extra', which nobody passes" in shortcomings(
         _module(reconstruct=lambda model, scan, config, execution, *, seed, progress, extra: None)
     )

@@ -27,8 +27,9 @@ class _Stops:
         return Cancel if self.after is not None and len(self.told) > self.after else None
 
 
-@pytest.mark.parametrize("execution", [{}, {"accum_steps": 2}], ids=["plain", "accumulated"])
-@pytest.mark.parametrize("validates", [True, False])
+@pytest.mark.parametrize(
+    ("execution", "validates"), [({}, True), ({"accum_steps": 2}, False)], ids=["plain", "accumulated"]
+)
 def test_what_is_told_is_the_history(eager, tmp_path, execution, validates):
     watcher = _Stops()
     validation = small_scan(rows=2) if validates else None

@@ -50,7 +50,7 @@ def training_scans(data: Any, validation: Any) -> tuple[Scan, Scan | None]:
         data = folder / TRAINING_FILE
         if not data.is_file():
             raise DispatchError(
-                f"{folder} holds no {TRAINING_FILE}: export training data to it, or give an NPZ file or a scan"
+                f"{folder} holds no {TRAINING_FILE}: export training data to it, or give a file or a scan"
             )
         if validation is None and (folder / TEST_FILE).is_file():
             validation = folder / TEST_FILE
