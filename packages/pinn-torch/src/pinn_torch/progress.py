@@ -161,7 +161,7 @@ class Telling(lightning.Callback):
     def __init__(self, history: History, report: Report | None, team: Team, *, may_stop: bool) -> None:
         self.history, self.report, self.team, self.may_stop = history, report, team, may_stop
         self.stopped = False
-        self._epoch = 0
+        self._epoch: int | None = None
 
     def on_train_start(self, trainer: Any, module: Any) -> None:
         self._epoch = trainer.current_epoch
@@ -175,25 +175,28 @@ class Telling(lightning.Callback):
         if not self.stopped:
             self._tell(trainer)
 
-    def finish(self) -> None:
+    def finish(self, trainer: Any) -> None:
         """Tell that the training is over and kept."""
         if self.report is not None and not self.stopped:
-            self.report.finish(**self._known())
+            self.report.finish(**self._known(trainer))
 
     def _tell(self, trainer: Any) -> None:
-        self._step, self._epochs = trainer.global_step, trainer.max_epochs
-        goes_on = self.report is None or self.report(self.history.done(self._step), **self._known())
+        goes_on = self.report is None or self.report(
+            self.history.done(trainer.global_step), **self._known(trainer)
+        )
         if self.may_stop and not self.team.first(goes_on):
             self.stopped = trainer.should_stop = True
             trainer.limit_val_batches = 0
             judges = EarlyStopping | Checkpoint
             trainer.callbacks = [c for c in trainer.callbacks if not isinstance(c, judges)]
 
-    def _known(self) -> dict[str, Any]:
+    def _known(self, trainer: Any) -> dict[str, Any]:
+        # A training that was resumed may have nothing left to do; Lightning does not start it then.
+        epoch = trainer.current_epoch if self._epoch is None else self._epoch
         return {
-            "epoch": min(self._epoch, self._epochs - 1),
-            "epochs": self._epochs,
-            "step": self._step,
+            "epoch": min(epoch, trainer.max_epochs - 1),
+            "epochs": trainer.max_epochs,
+            "step": trainer.global_step,
             "loss": self.history.newest("train_loss"),
             "val_loss": self.history.newest("val_loss"),
             "misfit": self.history.newest("train_deviance"),

@@ -236,7 +236,7 @@ def _learn(
         )
         if resume is not None and not telling.stopped:
             resume.finished()
-    telling.finish()
+    telling.finish(trainer)
     return TrainingResult(
         team.first(archive),
         history.rows,
