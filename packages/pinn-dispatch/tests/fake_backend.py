@@ -16,9 +16,11 @@ import numpy as np
 from pinn_archive import ModelPayload, find_archive, read_archive, write_archive
 from pinn_config import InferenceConfig, ModelConfig, PyTorchExecutionConfig, legacy
 from pinn_data.forward_model import diffraction_amplitude, residual
+from pinn_data.progress import CancelledError, Report
 from pinn_data.provenance import Origin
 from pinn_data.scan import canvas_for
 
+STEPS = 5
 CALLS: list[dict] = []
 """What `train` and `reconstruct` were called with, newest last."""
 
@@ -31,6 +33,7 @@ class Trained:
     parameters: int
     scales: dict
     provenance: dict
+    cancelled: bool = False
 
 
 @attrs.frozen(eq=False)
@@ -62,7 +65,7 @@ def _record(scan, config, execution, seed, validation=None, model=None):
     )
 
 
-def train(scan, config, execution=None, *, validation=None, seed=0, max_seconds=None):
+def train(scan, config, execution=None, *, validation=None, seed=0, max_seconds=None, progress=None):
     CALLS.append(
         {
             "scan": scan,
@@ -73,6 +76,18 @@ def train(scan, config, execution=None, *, validation=None, seed=0, max_seconds=
             "max_seconds": max_seconds,
         }
     )
+    report = Report("training", progress)
+    history, known = [], {"epoch": 0, "epochs": 1, "step": 0}
+    goes_on = report(0.0, **known)
+    while goes_on and len(history) < STEPS:
+        i = len(history)
+        history.append(
+            {"step": i, "epoch": 0, "seconds": 0.1 * i, "train_loss": 1.0 / (1 + i), "val_loss": None}
+        )
+        known |= {"step": i, "loss": history[-1]["train_loss"]}
+        goes_on = report(len(history) / STEPS, **known)
+    if not history:
+        raise CancelledError("nothing was learned")
     archive = write_archive(
         config.output_dir,
         models={
@@ -82,13 +97,12 @@ def train(scan, config, execution=None, *, validation=None, seed=0, max_seconds=
         params={"N": config.model.N, "gridsize": config.model.gridsize},
         arrays={"probe": scan.probe},
         backend="pytorch",
-        provenance={"seed": seed},
+        provenance={"seed": seed, "steps": len(history)},
     )
-    history = [
-        {"step": i, "epoch": 0, "seconds": 0.1 * i, "train_loss": 1.0 / (1 + i), "val_loss": None}
-        for i in range(5)
-    ]
-    return Trained(archive, history, 0.4, 18, _SCALES, _record(scan, config, execution, seed, validation))
+    if goes_on:
+        report.finish(**known)
+    record = _record(scan, config, execution, seed, validation)
+    return Trained(archive, history, 0.4, 18, _SCALES, record, not goes_on)
 
 
 def run_cdi_example(
@@ -135,15 +149,20 @@ def save_inference_bundle(results, bundle_dir):
     return Path(shutil.copy(results["bundle_path"], bundle_dir))
 
 
-def reconstruct(model, scan, config=None, execution=None, *, seed=0):
+def reconstruct(model, scan, config=None, execution=None, *, seed=0, progress=None):
     CALLS.append({"model": model, "scan": scan, "config": config, "execution": execution, "seed": seed})
     params = read_archive(model).params
+    report = Report("reconstruction", progress)
+    for share in (0.0, 0.5):
+        if not report(share):
+            raise CancelledError(f"cancelled at {share}")
     began = time.perf_counter()
     canvas = canvas_for(scan.positions, scan.N)
     (y, x), (height, width) = canvas.origin, canvas.shape
     image = scan.object[y : y + height, x : x + width]
     predicted = diffraction_amplitude(image, scan.probe, canvas.local(scan.positions))
     total = time.perf_counter() - began
+    report.finish()
     return Reconstructed(
         image,
         np.ones(canvas.shape, np.float32),

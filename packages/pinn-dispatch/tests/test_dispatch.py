@@ -308,8 +308,11 @@ def test_tensorflow_is_delegated_to_its_workflow_module_without_pytorch(tmp_path
     for folder in (package.parent, package):
         (folder / "__init__.py").touch()
     for name, parameters in (
-        ("train", "scan, config, execution=None, *, validation=None, seed=0, max_seconds=None"),
-        ("reconstruct", "model, scan, config=None, execution=None, *, seed=0"),
+        (
+            "train",
+            "scan, config, execution=None, *, validation=None, seed=0, max_seconds=None, progress=None",
+        ),
+        ("reconstruct", "model, scan, config=None, execution=None, *, seed=0, progress=None"),
         (
             "run_cdi_example",
             "train_data, test_data, config, flip_x=False, flip_y=False, transpose=False, M=20, "

@@ -73,3 +73,16 @@ def test_help_lists_every_command(pinn, capfd):
             *("config", "doctor", "completion"),
         )
     )
+
+
+def test_a_program_may_hold_a_reconstructor_without_any_framework(tmp_path):
+    code = (
+        "import pickle, sys; from pinn_dispatch.reconstructor import Reconstructor\n"
+        "client = Reconstructor(training={'nepochs': 3})\n"
+        "pickle.loads(pickle.dumps(client)).configure(model={'gridsize': 2})\n"
+        "str(client.open_file_filter), client.is_model_open, client.name\n"
+        "print([name for name in ('torch', 'lightning', 'tensorflow', 'keras', 'jax', 'h5py', 'matplotlib', "
+        "'ptycho', 'ptycho_torch') if name in sys.modules])"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "[]"

@@ -94,19 +94,16 @@ def _module(**functions):
     import fake_backend
 
     module = types.SimpleNamespace(**{name: getattr(fake_backend, name) for name in FUNCTIONS})
-    module.train = lambda scan, config, execution=None, *, validation=None, seed=0, max_seconds=None: None
-    module.reconstruct = lambda model, scan, config=None, execution=None, *, seed=0: None
     vars(module).update(functions)
     return module
 
 
 def test_signatures():
     assert shortcomings(_module()) == []
-    assert (
-        shortcomings(_module(reconstruct=lambda model, scan, config, execution, *, seed, extra=1: None)) == []
-    )
+    more = _module(reconstruct=lambda model, scan, config, execution, *, seed, progress, extra=1: None)
+    assert shortcomings(more) == []
     assert "reconstruct() needs 'extra', which nobody passes" in shortcomings(
-        _module(reconstruct=lambda model, scan, config, execution, *, seed, extra: None)
+        _module(reconstruct=lambda model, scan, config, execution, *, seed, progress, extra: None)
     )
     assert any(
         "'scan'" in s

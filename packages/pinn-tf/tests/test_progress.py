@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 
 import pytest
+from pinn_data.progress import Report
 from pinn_tf import progress
-from pinn_tf.progress import History, training_bar
+from pinn_tf.progress import History, progress_bar
 
 
 @pytest.fixture
@@ -82,11 +83,10 @@ def test_what_is_put_down_goes_on_where_it_was(clock):
 
 def test_a_bar_shows_where_the_training_is_and_nothing_where_none_is_wanted(capfd):
     for enabled in (False, True):
-        history = History(2, None)
-        with training_bar(enabled, history, 3) as shown:
-            history.batch({"loss": 1.0, "deviance": 0.25})
-            history.step(1, 0, 0.1)
-            shown(1, 0)
+        with progress_bar(enabled) as bar:
+            report = Report("training", bar)
+            report(0.5, epoch=0, epochs=3, misfit=0.25)
+            report.finish(epoch=0, epochs=3, misfit=0.25)
         said = capfd.readouterr()
         assert said.out == "" and ("100%" in said.err and "epoch 1/3  misfit 0.2500" in said.err) == enabled
         assert enabled or said.err == ""

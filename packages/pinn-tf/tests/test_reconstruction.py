@@ -14,6 +14,7 @@ from pinn_config.errors import ConfigError
 from pinn_data.errors import ShapeError
 from pinn_data.forward_model import residual
 from pinn_data.probe import probe_modes
+from pinn_data.progress import Cancel, CancelledError, Progress
 from pinn_data.scan import canvas_for
 from pinn_data.testing import noise_free, small_scan, transposed
 from pinn_tf.archive import TrainedModel, load_model, save_model
@@ -191,12 +192,27 @@ def test_a_model_of_this_process_stays_as_it_is(untrained):
 
 
 def test_progress_grows_to_one_and_a_bar_shows_it(trained, capfd):
-    shares: list[float] = []
+    told: list[Progress] = []
     execution = quiet(enable_progress_bar=True, inference_batch_size=4)
-    reconstruct(trained(), small_scan(), execution=execution, progress=shares.append)
-    assert shares == sorted(shares) and shares[0] > 0 and shares[-1] == pytest.approx(1)
-    assert len(shares) == 9
+    reconstruct(trained(), small_scan(), execution=execution, progress=told.append)
+    shares = [progress.fraction for progress in told]
+    assert shares == sorted(shares) and shares[0] == 0 and shares[-1] == 1
+    assert len(shares) == 1 + 9 + 1
+    assert [progress.finished for progress in told] == [False] * 10 + [True]
     assert "100%" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("after", [0, 2])
+def test_a_reconstruction_is_cancelled_after_the_batch(trained, after):
+    told: list[Progress] = []
+
+    def watcher(progress):
+        told.append(progress)
+        return Cancel if len(told) > after else None
+
+    with pytest.raises(CancelledError, match=r"cancelled when .* of it was done, so there is no image"):
+        reconstruct(trained(), small_scan(), progress=watcher)
+    assert len(told) == after + 1
 
 
 def test_more_passes_explain_more_and_the_default_is_three(untrained):

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from pinn_config.configs import ModelConfig, TrainingConfig
 from pinn_config.execution import PyTorchExecutionConfig
 from pinn_data.npz import Scan
+from pinn_data.progress import Watcher
 from pinn_tf.archive import load_model
 from pinn_tf.workflows import TrainingResult, train
 
@@ -30,6 +31,7 @@ def small_training(
     seed: int = 0,
     validation: Scan | None = None,
     max_seconds: float | None = None,
+    progress: Watcher | None = None,
     model: dict[str, Any] | None = None,
     historical: bool = False,
     **settings: Any,
@@ -46,7 +48,9 @@ def small_training(
         **{"nepochs": 1, "batch_size": 6, "n_groups": 12, "output_dir": folder} | settings,
     )
     run = None if historical else quiet(**{"learning_rate": learning_rate} | (execution or {}))
-    return train(scan, config, run, validation=validation, seed=seed, max_seconds=max_seconds)
+    return train(
+        scan, config, run, validation=validation, seed=seed, max_seconds=max_seconds, progress=progress
+    )
 
 
 def state_of(archive: Path) -> dict[str, NDArray[Any]]:

@@ -199,7 +199,9 @@ def test_more_gpus_than_there_are_is_refused(tmp_path, monkeypatch):
 def test_processes_reconstruct_the_image_of_one(trained, architecture, gridsize, processes):
     archive, scan, shares = trained(architecture, gridsize), small_scan(), []
     one = reconstruct(archive, scan)
-    more = reconstruct(archive, scan, execution=quiet(devices=processes), progress=shares.append)
+    more = reconstruct(
+        archive, scan, execution=quiet(devices=processes), progress=lambda told: shares.append(told.fraction)
+    )
     scale = np.abs(one.object).max()
     np.testing.assert_allclose(more.object, one.object, atol=1e-4 * scale)
     np.testing.assert_allclose(more.coverage, one.coverage, atol=1e-4 * one.coverage.max())

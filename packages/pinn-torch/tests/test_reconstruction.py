@@ -12,6 +12,7 @@ from pinn_config.configs import InferenceConfig, ModelConfig, TrainingConfig
 from pinn_config.errors import ConfigError
 from pinn_data.forward_model import residual
 from pinn_data.probe import probe_modes
+from pinn_data.progress import Cancel, CancelledError, Progress
 from pinn_data.scan import canvas_for
 from pinn_torch.archive import load_model, save_model
 from pinn_torch.errors import TorchRunError
@@ -186,10 +187,25 @@ def test_the_probe_that_comes_back_is_the_one_that_the_residual_needs(tmp_path, 
 
 
 def test_progress_grows_to_one(trained):
-    shares: list[float] = []
-    reconstruct(trained(), small_scan(), progress=shares.append)
-    assert shares == sorted(shares) and shares[0] > 0 and shares[-1] == pytest.approx(1)
-    assert len(shares) > 2
+    told: list[Progress] = []
+    reconstruct(trained(), small_scan(), progress=told.append)
+    shares = [progress.fraction for progress in told]
+    assert shares == sorted(shares) and shares[0] == 0 and shares[-1] == 1 and len(shares) > 4
+    assert [progress.finished for progress in told] == [False] * (len(told) - 1) + [True]
+    assert {progress.stage for progress in told} == {"reconstruction"}
+
+
+@pytest.mark.parametrize("after", [0, 2])
+def test_a_reconstruction_is_cancelled_after_the_batch(trained, after):
+    told: list[Progress] = []
+
+    def watcher(progress):
+        told.append(progress)
+        return Cancel if len(told) > after else None
+
+    with pytest.raises(CancelledError, match=r"cancelled when .* of it was done, so there is no image"):
+        reconstruct(trained(), small_scan(), progress=watcher)
+    assert len(told) == after + 1
 
 
 def test_more_passes_explain_more_and_the_default_is_three(untrained):

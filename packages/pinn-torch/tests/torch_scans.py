@@ -14,6 +14,7 @@ from pinn_config.configs import ModelConfig, TrainingConfig
 from pinn_config.execution import PyTorchExecutionConfig
 from pinn_data.npz import Scan
 from pinn_data.probe import defocused_probe
+from pinn_data.progress import Watcher
 from pinn_data.testing import noise_free, small_positions, small_scan, transposed, two_modes
 from pinn_torch.network import PtychoNetwork
 from pinn_torch.physics import GroupOptics, fourier_shift
@@ -78,6 +79,7 @@ def small_training(
     seed: int = 0,
     validation: Scan | None = None,
     max_seconds: float | None = None,
+    progress: Watcher | None = None,
     model: dict[str, Any] | None = None,
     **settings: Any,
 ) -> TrainingResult:
@@ -90,7 +92,9 @@ def small_training(
         **{"nepochs": 1, "batch_size": 6, "n_groups": 12, "output_dir": folder} | settings,
     )
     run = quiet(**{"learning_rate": learning_rate} | (execution or {}))
-    return train(scan, config, run, validation=validation, seed=seed, max_seconds=max_seconds)
+    return train(
+        scan, config, run, validation=validation, seed=seed, max_seconds=max_seconds, progress=progress
+    )
 
 
 @attrs.frozen

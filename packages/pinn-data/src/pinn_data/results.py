@@ -48,6 +48,7 @@ class TrainingResult:
         was none
     scales : of the scan and the network, see :func:`scales`
     provenance : the record of :mod:`pinn_data.provenance`
+    cancelled : a watcher stopped it (:mod:`pinn_data.progress`): the archive holds what was learned so far
     """
 
     archive: Path
@@ -57,6 +58,7 @@ class TrainingResult:
     resumed_after: int | None = None
     scales: Mapping[str, float] = attrs.field(factory=dict)
     provenance: Mapping[str, Any] = attrs.field(factory=dict, repr=False)
+    cancelled: bool = attrs.field(default=False, kw_only=True)
 
 
 @attrs.frozen(eq=False)

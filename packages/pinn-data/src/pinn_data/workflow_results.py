@@ -38,8 +38,9 @@ key                         type                      unit           value
 ==========================  ========================  =============  =========================================
 
 The keys from ``object`` on are None where nothing was stitched, and those from ``history`` to
-``training_seconds`` where nothing was trained; the first four are always there. A test runs both backends
-and holds what they return against this table.
+``training_seconds`` where nothing was trained; the first four are always there. Of a training by
+:class:`pinn_dispatch.reconstructor.Reconstructor`, which holds no framework, both models are
+None. A test runs both backends and holds what they return against this table.
 """
 
 from __future__ import annotations
@@ -85,7 +86,7 @@ RESULT_KEYS = ("backend", "bundle_path", "provenance", "scales", *_TRAINED, *STI
 def training_results(
     backend: str,
     bundle: Path | None,
-    models: Mapping[str, Any],
+    models: Mapping[str, Any] | None,
     *,
     rows: Sequence[Mapping[str, Any]],
     epochs: int,
@@ -96,7 +97,11 @@ def training_results(
     scales: Mapping[str, float],
     provenance: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """The results of a training; rows : its history, as in :class:`pinn_data.results.TrainingResult`."""
+    """The results of a training.
+
+    models : None where only the archive holds them
+    rows : its history, as in :class:`pinn_data.results.TrainingResult`
+    """
     return dict.fromkeys(RESULT_KEYS) | {
         "backend": backend,
         "bundle_path": bundle,
@@ -104,8 +109,8 @@ def training_results(
         "scales": {"training": dict(scales), "reconstruction": None},
         "history": _history(rows, epochs, validated),
         "history_epochs": epochs,
-        "models": dict(models),
-        "model_instance": models["diffraction_to_obj"],
+        "models": None if models is None else dict(models),
+        "model_instance": None if models is None else models["diffraction_to_obj"],
         "intensity_scale": intensity_scale,
         "parameters": parameters,
         "training_seconds": seconds,

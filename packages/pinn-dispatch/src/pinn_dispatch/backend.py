@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from pinn_config import InferenceConfig, PyTorchExecutionConfig, TrainingConfig
     from pinn_data.npz import Scan
+    from pinn_data.progress import Watcher
     from pinn_data.scan import Canvas
 
 __all__ = ["FUNCTIONS", "Backend", "ReconstructionResult", "TrainingResult", "shortcomings"]
@@ -29,6 +30,7 @@ class TrainingResult(Protocol):
     history : one mapping a record: ``step``, ``epoch``, ``seconds``, ``train_loss``, ``val_loss`` (or None)
     seconds : of training alone
     parameters : number of trained numbers
+    cancelled : a watcher stopped it; the archive holds what was learned so far
     scales : see :func:`pinn_data.results.scales`
     provenance : see :mod:`pinn_data.provenance`
     """
@@ -37,6 +39,7 @@ class TrainingResult(Protocol):
     history: Sequence[Mapping[str, Any]]
     seconds: float
     parameters: int
+    cancelled: bool
     scales: Mapping[str, float]
     provenance: Mapping[str, Any]
 
@@ -82,8 +85,13 @@ class Backend(Protocol):
         validation: Scan | None = None,
         seed: int = 0,
         max_seconds: float | None = None,
+        progress: Watcher | None = None,
     ) -> TrainingResult:
-        """Learns `scan` and writes the archive into ``config.output_dir``."""
+        """Learns `scan` and writes the archive into ``config.output_dir``.
+
+        progress : is told after every batch how far it is, and may stop it: the laws are those of
+            :mod:`pinn_data.progress`
+        """
 
     def reconstruct(
         self,
@@ -93,8 +101,9 @@ class Backend(Protocol):
         execution: PyTorchExecutionConfig | None = None,
         *,
         seed: int = 0,
+        progress: Watcher | None = None,
     ) -> ReconstructionResult:
-        """The object of `scan`, by the network in the archive `model`."""
+        """The object of `scan`, by the network in the archive `model`; `progress` as in `train`."""
 
     def run_cdi_example(
         self,

@@ -21,6 +21,7 @@ from pinn_dispatch.registry import BACKENDS, installed_backends, load_backend
 if TYPE_CHECKING:
     from pinn_config import InferenceConfig, PyTorchExecutionConfig, TrainingConfig
     from pinn_data.npz import Scan
+    from pinn_data.progress import Watcher
 
     from pinn_dispatch.backend import Backend, ReconstructionResult, TrainingResult
 
@@ -46,6 +47,7 @@ def train(
     validation: Scan | None = None,
     seed: int = 0,
     max_seconds: float | None = None,
+    progress: Watcher | None = None,
 ) -> TrainingResult:
     """A training with the backend ``config.backend``; parameters as in
     :meth:`pinn_dispatch.backend.Backend.train`.
@@ -57,7 +59,13 @@ def train(
     return _translated(
         config.backend,
         lambda: backend.train(
-            scan, config, execution, validation=validation, seed=seed, max_seconds=max_seconds
+            scan,
+            config,
+            execution,
+            validation=validation,
+            seed=seed,
+            max_seconds=max_seconds,
+            progress=progress,
         ),
     )
 
@@ -70,11 +78,13 @@ def reconstruct(
     *,
     seed: int = 0,
     backend: str | None = None,
+    progress: Watcher | None = None,
 ) -> ReconstructionResult:
     """A reconstruction by the network in the archive `model`.
 
     backend : default the one that wrote the archive; the other opens it, too, unless the network has a layer
         that only one of them knows
+    progress : is told how far it is, and may stop it (:mod:`pinn_data.progress`)
 
     A `config` is bridged to the legacy dictionary first.
 
@@ -84,7 +94,9 @@ def reconstruct(
         _bridge(config)
     name = backend or backend_of(model)
     engine = _other_backends_named(name) if backend is None else load_backend(name)
-    return _translated(name, lambda: engine.reconstruct(model, scan, config, execution, seed=seed))
+    return _translated(
+        name, lambda: engine.reconstruct(model, scan, config, execution, seed=seed, progress=progress)
+    )
 
 
 def run_cdi_example_with_backend(

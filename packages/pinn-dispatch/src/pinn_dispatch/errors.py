@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 __all__ = [
+    "BackendRunError",
     "BackendUnavailableError",
+    "BusyError",
     "DispatchError",
     "OutputError",
     "ReconstructionFileError",
@@ -39,3 +41,11 @@ class ReconstructionFileError(DispatchError):
 
 class ReconstructionFileNotFoundError(DispatchError, FileNotFoundError):
     """There is no reconstruction at the path that was given."""
+
+
+class BackendRunError(RuntimeError):
+    """A framework failed; the message holds its own, so that its class need not leave the process."""
+
+
+class BusyError(RuntimeError):
+    """A reconstructor was asked for a run while another one of its runs was not over."""

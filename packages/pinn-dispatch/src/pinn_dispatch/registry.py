@@ -16,7 +16,7 @@ import attrs
 from pinn_dispatch.backend import Backend, shortcomings
 from pinn_dispatch.errors import BackendUnavailableError, UnknownBackendError
 
-__all__ = ["BACKENDS", "ENTRY_POINTS", "BackendName", "installed_backends", "load_backend"]
+__all__ = ["BACKENDS", "ENTRY_POINTS", "BackendName", "installed_backends", "load_backend", "row_of"]
 
 ENTRY_POINTS = "pinn.backends"
 
@@ -47,7 +47,7 @@ def load_backend(name: str) -> Backend:
     BackendUnavailableError (a RuntimeError)
         The backend or its framework is not installed, or cannot be imported; two packages claim the name.
     """
-    row = _row(name)
+    row = row_of(name)
     points = tuple(metadata.entry_points(group=ENTRY_POINTS, name=name))
     if not points:
         raise BackendUnavailableError(_sentence(row, "no installed package provides it"))
@@ -88,7 +88,8 @@ def _owner(point: metadata.EntryPoint) -> str:
     return point.dist.name if point.dist is not None else "a package without a name"
 
 
-def _row(name: str) -> BackendName:
+def row_of(name: str) -> BackendName:
+    """The backend `name` as a user knows it; raises UnknownBackendError (a ValueError)."""
     if name not in BACKENDS:
         raise UnknownBackendError(
             f"backend {name!r} is unknown: choose {' or '.join(repr(known) for known in BACKENDS)}"

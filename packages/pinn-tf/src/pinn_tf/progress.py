@@ -1,4 +1,4 @@
-"""What a training shows and remembers while it runs: a bar with loss and time left, and the history of the
+"""What a training shows and remembers while it runs: a bar with misfit and time left, and the history of the
 loss."""
 
 from __future__ import annotations
@@ -8,28 +8,44 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+import rich.progress as bars
+from pinn_data.progress import Progress, Watcher
 
-__all__ = ["History", "progress_bar", "training_bar"]
+__all__ = ["History", "progress_bar"]
 
 _ROWS = 400
 
 
-def progress_bar(enabled: bool) -> Progress:
-    """A rich bar on standard error that shows nothing when it is not enabled."""
+@contextmanager
+def progress_bar(enabled: bool) -> Iterator[Watcher | None]:
+    """A watcher that shows what it is told as a bar on standard error; None when it is not enabled."""
+    if not enabled:
+        yield None
+        return
     from rich.console import Console
 
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.percentage:3.0f}%"),
-        TextColumn("{task.fields[note]}"),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
+    with bars.Progress(
+        bars.TextColumn("{task.description}"),
+        bars.BarColumn(),
+        bars.TextColumn("{task.percentage:3.0f}%"),
+        bars.TextColumn("{task.fields[note]}"),
+        bars.TimeElapsedColumn(),
+        bars.TextColumn("left"),
+        bars.TimeRemainingColumn(),
         console=Console(stderr=True),
-        disable=not enabled,
-    )
+    ) as bar:
+        task: bars.TaskID | None = None
+
+        def show(progress: Progress) -> None:
+            nonlocal task
+            if task is None:
+                task = bar.add_task(progress.stage, total=1.0, note="")
+            note = "" if progress.epoch is None else f"epoch {progress.epoch + 1}/{progress.epochs}"
+            if progress.misfit is not None:
+                note += f"  misfit {progress.misfit:.4f}"
+            bar.update(task, completed=progress.fraction, note=note)
+
+        yield show
 
 
 class History:
@@ -106,6 +122,10 @@ class History:
         if self.rows:
             self.rows[-1]["val_loss"] = loss
 
+    def newest(self, key: str) -> float | None:
+        """The value of the newest row that has one."""
+        return next((row[key] for row in reversed(self.rows) if row.get(key) is not None), None)
+
     def state(self) -> dict[str, Any]:
         """JSON values from which `restore` goes on."""
         return {
@@ -118,22 +138,3 @@ class History:
         self.rows = list(state["rows"])
         self.started = time.perf_counter() - state["seconds"]
         self._sums, self._count, self._last, self._row_seconds = state["open"]
-
-
-@contextmanager
-def training_bar(enabled: bool, history: History, epochs: int) -> Iterator[Any]:
-    """A function to call after every step, ``shown(step, epoch)``: one bar over the whole training, with the
-    misfit, the epoch and the time left."""
-    with progress_bar(enabled) as bar:
-        task = bar.add_task("training", total=1.0, note="")
-
-        def shown(step: int, epoch: int) -> None:
-            if not enabled:
-                return
-            note = f"epoch {epoch + 1}/{epochs}"
-            if history.rows and "train_deviance" in history.rows[-1]:
-                note += f"  misfit {history.rows[-1]['train_deviance']:.4f}"
-            bar.update(task, completed=min(1.0, history.done(step)), note=note)
-
-        yield shown
-        bar.update(task, completed=1.0)

@@ -24,6 +24,7 @@ from pinn_data.npz import Scan
 from pinn_data.pattern_stack import PatternStack
 from pinn_data.prefetch import prefetched
 from pinn_data.probe import probe_modes
+from pinn_data.progress import CancelledError, Report, Watcher
 from pinn_data.provenance import Origin
 from pinn_data.results import Reconstruction, scales
 from pinn_data.scan import Canvas, canvas_for
@@ -65,7 +66,7 @@ def run_reconstruction(
     execution: PyTorchExecutionConfig | None,
     *,
     seed: int,
-    progress: Callable[[float], None] | None = None,
+    progress: Watcher | None = None,
 ) -> Reconstruction:
     """See `pinn_tf.workflows.reconstruct`. `model`: an archive, or a model of this process, which stays as it
     is."""
@@ -106,15 +107,10 @@ def run_reconstruction(
         )
         runner = _Runner(module, stack, rows, counting, precision, execution, trained.config.batch_size)
         with progress_bar(execution.enable_progress_bar) as bar:
-            task = bar.add_task("reconstruction", total=1.0, note="")
-
-            def report(share: float) -> None:
-                bar.update(task, completed=share)
-                if progress is not None:
-                    progress(share)
-
+            report = Report("reconstruction", bar, progress)
+            _go_on(report, 0.0)
             for index in range(passes):
-                runner.run(index, passes, report)
+                runner.run(index, passes, lambda share: _go_on(report, share))
         mosaic = runner.mosaic
         image, coverage = (
             emptied_outside(on_canvas(array, mosaic.origin, canvas), canvas, inner)
@@ -134,6 +130,7 @@ def run_reconstruction(
         package="pinn_tf",
         frameworks=framework_versions(),
     )
+    report.finish()
     return Reconstruction(
         object=cut_to(result, canvas, inner),
         coverage=cut_to(coverage, canvas, inner),
@@ -151,6 +148,14 @@ def run_reconstruction(
         ),
         provenance=record,
     )
+
+
+def _go_on(report: Report, share: float) -> None:
+    """Tell; raises CancelledError where somebody who is told wants no more."""
+    if not report(share):
+        raise CancelledError(
+            f"the reconstruction was cancelled when {share:.0%} of it was done, so there is no image"
+        )
 
 
 def _refuse_other_network(asked: ModelConfig, trained: ModelConfig) -> None:

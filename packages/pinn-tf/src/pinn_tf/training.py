@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from pinn_config.validation import validate
 from pinn_data.fingerprint import fingerprint
 from pinn_data.npz import Scan
 from pinn_data.probe import probe_modes
+from pinn_data.progress import Cancel, CancelledError, Report, Watcher
 from pinn_data.provenance import Origin
 from pinn_data.results import TrainingResult, scales
 
@@ -35,7 +37,7 @@ from pinn_tf.errors import NotFiniteError, TensorFlowRunError
 from pinn_tf.loggers import MetricsLogger, metrics_logger
 from pinn_tf.module import PtychoPINN
 from pinn_tf.optimisation import Optimiser
-from pinn_tf.progress import History, training_bar
+from pinn_tf.progress import History, progress_bar
 from pinn_tf.supported import refuse_unsupported
 
 __all__ = ["Learned", "learn", "run_training"]
@@ -48,7 +50,9 @@ _LOG_EVERY = 10
 class Learned:
     """What a training has made, before anything of it is in an archive.
 
-    history, seconds, resumed_after, scales, provenance : as in `pinn_data.results.TrainingResult`
+    history, seconds, resumed_after, scales, provenance, cancelled : as in
+        `pinn_data.results.TrainingResult`
+    tell_end : tells whoever watches that the archive is written
     """
 
     trained: TrainedModel
@@ -58,12 +62,16 @@ class Learned:
     resume: ResumePoint | None
     scales: Mapping[str, float]
     provenance: Mapping[str, Any] = attrs.field(factory=dict, repr=False)
+    cancelled: bool = attrs.field(kw_only=True)
+    tell_end: Callable[[], None] = attrs.field(kw_only=True)
 
     def saved(self, folder: Path) -> TrainingResult:
-        """Write the archive, after which there is nothing left to resume."""
+        """Write the archive, after which there is nothing left to resume but of a training that was
+        cancelled."""
         archive = save_model(folder, self.trained)
-        if self.resume is not None:
+        if self.resume is not None and not self.cancelled:
             self.resume.finished()
+        self.tell_end()
         return TrainingResult(
             archive,
             self.history,
@@ -72,6 +80,7 @@ class Learned:
             self.resumed_after,
             self.scales,
             self.provenance,
+            cancelled=self.cancelled,
         )
 
     @property
@@ -88,11 +97,19 @@ def run_training(
     validation: Scan | None,
     seed: int,
     max_seconds: float | None,
+    progress: Watcher | None = None,
 ) -> TrainingResult:
     """See `pinn_tf.workflows.train`."""
     folder = Path(config.output_dir)
     learned = learn(
-        scan, config, execution, validation=validation, seed=seed, max_seconds=max_seconds, folder=folder
+        scan,
+        config,
+        execution,
+        validation=validation,
+        seed=seed,
+        max_seconds=max_seconds,
+        folder=folder,
+        progress=progress,
     )
     return learned.saved(folder)
 
@@ -106,6 +123,7 @@ def learn(
     seed: int,
     max_seconds: float | None,
     folder: Path | None,
+    progress: Watcher | None = None,
 ) -> Learned:
     """The training itself.
 
@@ -132,11 +150,11 @@ def learn(
         # Lasts for this process; TensorFlow has no way back.
         tf.config.experimental.enable_op_determinism()
     origin = Origin(scan, validation=validation)
-    with on_device(device):
+    with on_device(device), progress_bar(execution.enable_progress_bar) as bar:
         training = _Training(
             scan, config, execution, given is None, validation, seed, max_seconds, folder, origin
         )
-        learned = training.run()
+        learned = training.run(Report("training", bar, progress))
     record = origin.record(
         config, execution, seed=seed, backend=BACKEND, package="pinn_tf", frameworks=framework_versions()
     )
@@ -209,22 +227,35 @@ class _Training:
             if stopped is not None:
                 self._go_on_from(stopped)
 
-    def run(self) -> Learned:
+    def run(self, report: Report) -> Learned:
         logger = metrics_logger(self.execution.logger_backend, self.folder) if self.folder else nullcontext()
-        bar = training_bar(self.execution.enable_progress_bar, self.history, self.config.nepochs)
-        with logger as log, bar as shown:
-            for epoch in range(self.epochs, self.config.nepochs):
-                if self.course.is_over:  # a run that was resumed may have ended with its last finished epoch
-                    break
-                metrics = self._epoch(epoch, log, shown)
-                self._follow(epoch, metrics, log)
-                if self.history.is_over:
-                    break
+        try:
+            self._tell(report, self.epochs)
+            with logger as log:
+                for epoch in range(self.epochs, self.config.nepochs):
+                    # A run that was resumed may have ended with its last finished epoch.
+                    if self.course.is_over:
+                        break
+                    metrics = self._epoch(epoch, log, report)
+                    self._follow(epoch, metrics, log)
+                    self._tell(report, epoch)
+                    if self.history.is_over:
+                        break
+            cancelled = False
+        except Cancel:
+            cancelled = True
+        if cancelled and self.step == 0:
+            raise CancelledError(
+                "the training was cancelled before its first step, so nothing was learned and no archive was "
+                "written"
+            )
         self.history.close()
         seconds = self.history.seconds
         self.optimiser.clear()
         if self.best_weights is not None:
             _assign(self.module.variables, self.best_weights)
+        if not cancelled:  # it may have ended before its last epoch, and a bar should be full
+            report(1.0, **self._known(self.epochs - 1))
         trained = self._trained(seconds)
         return Learned(
             trained,
@@ -237,9 +268,26 @@ class _Training:
                 normalisation=self.data.stack.scale,
                 intensity_scale=trained.intensity_scale,
             ),
+            cancelled=cancelled,
+            tell_end=(lambda: None) if cancelled else partial(report.finish, **self._known(self.epochs - 1)),
         )
 
-    def _epoch(self, epoch: int, log: MetricsLogger | None, shown: Any) -> dict[str, float]:
+    def _tell(self, report: Report, epoch: int) -> None:
+        """Tell how far the training is; raises Cancel where somebody who is told wants no more."""
+        if not report(self.history.done(self.step), **self._known(epoch)):
+            raise Cancel
+
+    def _known(self, epoch: int) -> dict[str, Any]:
+        return {
+            "epoch": min(epoch, self.config.nepochs - 1),
+            "epochs": self.config.nepochs,
+            "step": self.step,
+            "loss": self.history.newest("train_loss"),
+            "val_loss": self.history.newest("val_loss"),
+            "misfit": self.history.newest("train_deviance"),
+        }
+
+    def _epoch(self, epoch: int, log: MetricsLogger | None, report: Report) -> dict[str, float]:
         """Learn from every batch of an epoch, as far as the time allows; its mean metrics."""
         means = _Means()
         for share, batch in self.data.epoch(epoch):
@@ -250,16 +298,18 @@ class _Training:
             self._refuse_what_is_not_finite(terms["loss"])
             means.add(terms, share.groups)
             self.history.batch(terms)
+            self.epochs = epoch + 1
+            if share.ends_step:
+                self.step += 1
+                self.history.step(self.step, epoch, rate)
+            # An epoch that is stopped here is not validated, judged or kept.
+            self._tell(report, epoch)
             if not share.ends_step:
                 continue
-            self.step += 1
-            self.history.step(self.step, epoch, rate)
-            shown(self.step, epoch)
             if log is not None and self.step % _LOG_EVERY == 0:
                 log(self.step, {f"train_{name}": v for name, v in terms.items()} | {"learning_rate": rate})
             if self.history.is_over:
                 break
-        self.epochs = epoch + 1
         return {self.module.loss_name: means.of("loss")} | self._validated()
 
     def _learning_rate(self) -> float:

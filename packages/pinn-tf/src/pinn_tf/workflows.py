@@ -3,7 +3,6 @@ framework."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,7 @@ if TYPE_CHECKING:
     from pinn_config.configs import InferenceConfig, TrainingConfig
     from pinn_config.execution import PyTorchExecutionConfig
     from pinn_data.npz import Scan
+    from pinn_data.progress import Watcher
 
     from pinn_tf.archive import TrainedModel
 
@@ -30,6 +30,7 @@ def train(
     validation: Scan | None = None,
     seed: int = 0,
     max_seconds: float | None = None,
+    progress: Watcher | None = None,
 ) -> TrainingResult:
     """Train the network of `config.model` on a scan, and write ``config.output_dir/wts.h5.zip``.
 
@@ -41,19 +42,29 @@ def train(
         which is how this backend was always used
     max_seconds : the training ends after this time, with a finished learning-rate schedule, if
         `config.nepochs` do not end it before
+    progress : is told after every batch and epoch how far the training is, and may stop it
+        (`pinn_data.progress`); the archive then holds what was learned so far, and the same call goes on
+        after the last finished epoch
 
     Raises
     ------
     TensorFlowMissingError (RuntimeError), ConfigError, TensorFlowRunError (ValueError), NotFiniteError
     (RuntimeError), PinnDataError (a ValueError: the scan cannot be used, or lacks what the settings need),
-    MemoryError; never a class of TensorFlow or Keras
+    CancelledError (a RuntimeError: stopped before the first step), MemoryError; never a class of
+    TensorFlow or Keras
     """
     require_tensorflow()
     from pinn_tf.training import run_training
 
     with plain_errors():
         return run_training(
-            scan, config, execution, validation=validation, seed=seed, max_seconds=max_seconds
+            scan,
+            config,
+            execution,
+            validation=validation,
+            seed=seed,
+            max_seconds=max_seconds,
+            progress=progress,
         )
 
 
@@ -64,18 +75,19 @@ def reconstruct(
     execution: PyTorchExecutionConfig | None = None,
     *,
     seed: int = 0,
-    progress: Callable[[float], None] | None = None,
+    progress: Watcher | None = None,
 ) -> Reconstruction:
     """The object of a scan from the archive (or its folder) of a training, with whichever backend, or from a
     model of this process, which stays as it is.
 
-    progress : called with the share that is done, 0 to 1
+    progress : is told after every batch how far it is, and may stop it (`pinn_data.progress`)
 
     Raises
     ------
     TensorFlowMissingError (RuntimeError), ArchiveError (ValueError), ArchiveNotFoundError
     (FileNotFoundError), TensorFlowRunError (ValueError), PinnDataError (a ValueError: the scan cannot be
-    used), MemoryError; never a class of TensorFlow or Keras
+    used), CancelledError (a RuntimeError: stopped by `progress`), MemoryError; never a class of TensorFlow
+    or Keras
     """
     require_tensorflow()
     from pinn_data.verbosity import detailed_logs

@@ -28,6 +28,7 @@ import numpy as np
 import torch
 import torch.distributed as dist
 from pinn_config.processes import launched_process
+from pinn_data.progress import CancelledError
 
 import pinn_torch.errors as errors
 from pinn_torch.errors import TorchRunError, WorkerError
@@ -44,7 +45,7 @@ _CODE = (
     "import sys, json; sys.path[:] = json.loads(sys.argv[1]); "
     "from pinn_torch.worker import main; main(*sys.argv[2:])"
 )
-_OURS = tuple(getattr(errors, name) for name in errors.__all__)
+_OURS = (*(getattr(errors, name) for name in errors.__all__), CancelledError)
 
 
 def together(

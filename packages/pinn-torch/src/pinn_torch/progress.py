@@ -1,36 +1,55 @@
-"""What a training shows and remembers while it runs: a bar with loss and time left, and the history of the
-loss."""
+"""What a training shows, tells and remembers while it runs: a bar with misfit and time left, records for
+whoever watches, and the history of the loss."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import lightning
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+import rich.progress as bars
+from lightning.pytorch.callbacks import Checkpoint, EarlyStopping
+from pinn_data.progress import Progress, Report, Watcher
 
 from pinn_torch.team import ALONE, Team
 
-__all__ = ["History", "ProgressBar", "progress_bar"]
+__all__ = ["History", "Telling", "progress_bar"]
 
 _ROWS = 400
 
 
-def progress_bar(enabled: bool) -> Progress:
-    """A rich bar on standard error that shows nothing when it is not enabled."""
+@contextmanager
+def progress_bar(enabled: bool) -> Iterator[Watcher | None]:
+    """A watcher that shows what it is told as a bar on standard error; None when it is not enabled."""
+    if not enabled:
+        yield None
+        return
     from rich.console import Console
 
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.percentage:3.0f}%"),
-        TextColumn("{task.fields[note]}"),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
+    with bars.Progress(
+        bars.TextColumn("{task.description}"),
+        bars.BarColumn(),
+        bars.TextColumn("{task.percentage:3.0f}%"),
+        bars.TextColumn("{task.fields[note]}"),
+        bars.TimeElapsedColumn(),
+        bars.TextColumn("left"),
+        bars.TimeRemainingColumn(),
         console=Console(stderr=True),
-        disable=not enabled,
-    )
+    ) as bar:
+        task: bars.TaskID | None = None
+
+        def show(progress: Progress) -> None:
+            nonlocal task
+            if task is None:
+                task = bar.add_task(progress.stage, total=1.0, note="")
+            note = "" if progress.epoch is None else f"epoch {progress.epoch + 1}/{progress.epochs}"
+            if progress.misfit is not None:
+                note += f"  misfit {progress.misfit:.4f}"
+            bar.update(task, completed=progress.fraction, note=note)
+
+        yield show
 
 
 class History(lightning.Callback):
@@ -50,6 +69,7 @@ class History(lightning.Callback):
         self._count = 0
         self._row_step, self._row_seconds = 0, 0.0
         self._steps = 1
+        self._epoch = 0
         self._before = 0.0  # seconds of the run that this one resumes
 
     def done(self, step: int) -> float:
@@ -75,6 +95,7 @@ class History(lightning.Callback):
             if value is not None:
                 self._sums[key] = self._sums.get(key, 0.0) + float(value)
         self._count += 1
+        self._epoch = trainer.current_epoch  # which has risen by the time the last row is closed
         # With accumulated gradients several batches make one step.
         if trainer.global_step > self._row_step and self._is_due(trainer.global_step):
             self._close(trainer)
@@ -89,7 +110,7 @@ class History(lightning.Callback):
         if self._count:
             row = {
                 "step": trainer.global_step,
-                "epoch": trainer.current_epoch,
+                "epoch": self._epoch,
                 "seconds": round(self.seconds, 3),
             }
             row |= {f"train_{k}": v / self._count for k, v in self._sums.items()}
@@ -105,6 +126,10 @@ class History(lightning.Callback):
             if self.rows:
                 self.rows[-1]["val_loss"] = float(trainer.callback_metrics["val_loss"])
 
+    def newest(self, key: str) -> float | None:
+        """The value of the newest row that has one."""
+        return next((row[key] for row in reversed(self.rows) if row.get(key) is not None), None)
+
     def on_train_end(self, trainer: Any, module: Any) -> None:
         self._close(trainer)
 
@@ -112,37 +137,67 @@ class History(lightning.Callback):
         return {
             "rows": self.rows,
             "seconds": self.seconds,
+            "epoch": self._epoch,
             "open": (dict(self._sums), self._count, self._row_step, self._row_seconds),
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.rows = list(state_dict["rows"])
-        self._before = state_dict["seconds"]
+        self._before, self._epoch = state_dict["seconds"], state_dict["epoch"]
         self._sums, self._count, self._row_step, self._row_seconds = state_dict["open"]
 
 
-class ProgressBar(lightning.Callback):
-    """One bar over the whole training: the loss, the epoch and the time left."""
+class Telling(lightning.Callback):
+    """Tells a report of the training after every batch and every epoch, and stops it if that says so.
 
-    def __init__(self, history: History) -> None:
-        self.history = history
-        self._bar = progress_bar(True)
-        self._task: Any = None
+    report : None in processes that talk to nobody
+    may_stop : whether somebody other than a bar is told; then all processes of the team agree after each
+        batch
+
+    A training that is stopped ends at once: the open epoch is not validated, judged or kept, so that what is
+    resumed later begins with its first batch.
+    """
+
+    def __init__(self, history: History, report: Report | None, team: Team, *, may_stop: bool) -> None:
+        self.history, self.report, self.team, self.may_stop = history, report, team, may_stop
+        self.stopped = False
+        self._epoch: int | None = None
 
     def on_train_start(self, trainer: Any, module: Any) -> None:
-        self._bar.start()
-        self._task = self._bar.add_task("training", total=1.0, note="")
+        self._epoch = trainer.current_epoch
+        self._tell(trainer)
 
     def on_train_batch_end(self, trainer: Any, module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
-        rows = self.history.rows
-        note = f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"
-        if rows and "train_deviance" in rows[-1]:
-            note += f"  misfit {rows[-1]['train_deviance']:.4f}"
-        self._bar.update(self._task, completed=min(1.0, self.history.done(trainer.global_step)), note=note)
+        self._epoch = trainer.current_epoch
+        self._tell(trainer)
 
-    def on_train_end(self, trainer: Any, module: Any) -> None:
-        self._bar.update(self._task, completed=1.0)
-        self._bar.stop()
+    def on_train_epoch_end(self, trainer: Any, module: Any) -> None:
+        if not self.stopped:
+            self._tell(trainer)
 
-    def on_exception(self, trainer: Any, module: Any, exception: BaseException) -> None:
-        self._bar.stop()
+    def finish(self, trainer: Any) -> None:
+        """Tell that the training is over and kept."""
+        if self.report is not None and not self.stopped:
+            self.report.finish(**self._known(trainer))
+
+    def _tell(self, trainer: Any) -> None:
+        goes_on = self.report is None or self.report(
+            self.history.done(trainer.global_step), **self._known(trainer)
+        )
+        if self.may_stop and not self.team.first(goes_on):
+            self.stopped = trainer.should_stop = True
+            trainer.limit_val_batches = 0
+            judges = EarlyStopping | Checkpoint
+            trainer.callbacks = [c for c in trainer.callbacks if not isinstance(c, judges)]
+
+    def _known(self, trainer: Any) -> dict[str, Any]:
+        # A training that was resumed may have nothing left to do; Lightning does not start it then.
+        epoch = trainer.current_epoch if self._epoch is None else self._epoch
+        return {
+            "epoch": min(epoch, trainer.max_epochs - 1),
+            "epochs": trainer.max_epochs,
+            "step": trainer.global_step,
+            "loss": self.history.newest("train_loss"),
+            "val_loss": self.history.newest("val_loss"),
+            "misfit": self.history.newest("train_deviance"),
+        }

@@ -23,6 +23,7 @@ from pinn_data.group_rows import canvas_size, reconstruction_rows
 from pinn_data.npz import Scan
 from pinn_data.prefetch import prefetched
 from pinn_data.probe import probe_modes
+from pinn_data.progress import CancelledError, Report, Watcher
 from pinn_data.provenance import Origin
 from pinn_data.results import scales
 from pinn_data.scan import Canvas, canvas_for
@@ -68,7 +69,7 @@ def run_reconstruction(
     execution: PyTorchExecutionConfig | None,
     *,
     seed: int,
-    progress: Callable[[float], None] | None,
+    progress: Watcher | None,
 ) -> Reconstruction:
     """See `pinn_torch.workflows.reconstruct`. `model`: an archive, or a model that was loaded already."""
     trained = model if isinstance(model, TrainedModel) else load_model(model)
@@ -114,6 +115,26 @@ def run_reconstruction(
 
 
 def _reconstruct(
+    team: Team, execution: PyTorchExecutionConfig, progress: Watcher | None = None, **reconstruction: Any
+) -> Reconstruction:
+    """The share of one process, of which the first one tells how far it is."""
+    with progress_bar(execution.enable_progress_bar and team.is_first) as bar:
+        report = Report("reconstruction", bar, progress)
+        _go_on(report, 0.0)
+        found = _image(team, execution=execution, report=report, **reconstruction)
+        report.finish()
+        return found
+
+
+def _go_on(report: Report, share: float) -> None:
+    """Tell; raises CancelledError where somebody who is told wants no more."""
+    if not report(share):
+        raise CancelledError(
+            f"the reconstruction was cancelled when {share:.0%} of it was done, so there is no image"
+        )
+
+
+def _image(
     team: Team,
     trained: TrainedModel,
     scan: Scan,
@@ -124,7 +145,7 @@ def _reconstruct(
     canvas: Canvas,
     inner: Canvas,
     seed: int,
-    progress: Callable[[float], None] | None = None,
+    report: Report,
 ) -> Reconstruction:
     """The share of one process; all of them have the whole image in the end."""
     began = time.perf_counter()
@@ -150,14 +171,7 @@ def _reconstruct(
     )
     batch_size = execution.inference_batch_size or trained.config.batch_size
     clock = _Clock()
-    with torch.inference_mode(), progress_bar(execution.enable_progress_bar and team.is_first) as bar:
-        task = bar.add_task("reconstruction", total=1.0, note="")
-
-        def report(share: float) -> None:
-            bar.update(task, completed=share)
-            if progress is not None:
-                progress(share)
-
+    with torch.inference_mode():
         precision = resolved_precision(device, execution.precision)
         runner = _Runner(
             module,
@@ -168,7 +182,7 @@ def _reconstruct(
             device,
             precision,
             clock,
-            report,
+            lambda share: _go_on(report, share),
             team,
             execution.num_workers,
         )

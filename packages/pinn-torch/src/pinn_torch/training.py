@@ -22,6 +22,7 @@ from pinn_config.validation import validate
 from pinn_data.fingerprint import fingerprint
 from pinn_data.npz import Scan
 from pinn_data.probe import probe_modes
+from pinn_data.progress import CancelledError, Report, Watcher
 from pinn_data.provenance import Origin
 from pinn_data.results import scales
 
@@ -44,7 +45,7 @@ from pinn_torch.interruption import interrupts_reach_the_caller
 from pinn_torch.launch import together
 from pinn_torch.loggers import experiment_logger
 from pinn_torch.module import PtychoPINN_Lightning
-from pinn_torch.progress import History, ProgressBar
+from pinn_torch.progress import History, Telling, progress_bar
 from pinn_torch.strategies import Meeting, precision_options, processes_for, strategy_for
 from pinn_torch.supported import refuse_unsupported
 from pinn_torch.team import Team
@@ -64,6 +65,7 @@ def run_training(
     module: PtychoPINN_Lightning | None = None,
     callbacks: Sequence[lightning.Callback] = (),
     provenance: Mapping[str, Any] | None = None,
+    progress: Watcher | None = None,
 ) -> TrainingResult:
     """See `pinn_torch.workflows.train`.
 
@@ -104,9 +106,10 @@ def run_training(
         "max_seconds": max_seconds,
         "module": module,
         "provenance": dict(provenance or {}),
+        "watched": progress is not None,
     }
     origin = Origin(scan, validation=validation)
-    own = {"callbacks": callbacks, "origin": origin}
+    own = {"callbacks": callbacks, "origin": origin, "progress": progress}
     result = together(_train, shared, own, processes=processes, device=device)
     record = origin.record(
         config, execution, seed=seed, backend=BACKEND, package="pinn_torch", frameworks=framework_versions()
@@ -116,6 +119,19 @@ def run_training(
 
 def _train(
     team: Team,
+    execution: PyTorchExecutionConfig,
+    watched: bool,
+    progress: Watcher | None = None,
+    **training: Any,
+) -> TrainingResult:
+    """The share of one process, of which the first one tells how far it is."""
+    with progress_bar(execution.enable_progress_bar and team.is_first) as bar:
+        report = Report("training", bar, progress) if team.is_first else None
+        return _learn(team, execution=execution, report=report, may_stop=watched, **training)
+
+
+def _learn(
+    team: Team,
     scan: Scan,
     config: TrainingConfig,
     execution: PyTorchExecutionConfig,
@@ -124,10 +140,12 @@ def _train(
     max_seconds: float | None,
     module: PtychoPINN_Lightning | None,
     provenance: Mapping[str, Any],
+    report: Report | None,
+    may_stop: bool,
     callbacks: Sequence[lightning.Callback] = (),
     origin: Origin | None = None,
 ) -> TrainingResult:
-    """The share of one process; the first one writes the files and has the result that counts."""
+    """The training of one process; the first one writes the files and has the result that counts."""
     device = team.device(device_of(execution.accelerator))
     if device.type == "cpu":
         prepare_cpu()
@@ -149,9 +167,8 @@ def _train(
         module.adopt(probe, data.stack.intensity_scale)
     history = History(max_seconds, team)
     module.progress = history.agreed
-    own: list[Any] = [history]
-    if execution.enable_progress_bar and team.is_first:
-        own.append(ProgressBar(history))
+    telling = Telling(history, report, team, may_stop=may_stop)
+    own: list[Any] = [history, telling]
     folder = Path(config.output_dir) / FOLDER
     metric = monitored(execution, module, validation is not None)
     own.append(
@@ -190,6 +207,11 @@ def _train(
         finally:
             module.progress = None  # the module may outlast this training and its history
             share_statistics(module.network, None)
+    if telling.stopped and trainer.global_step == 0:
+        raise CancelledError(
+            "the training was cancelled before its first step, so nothing was learned and no archive was "
+            "written"
+        )
     seconds = history.seconds
     checkpoint = _checkpoint(trainer)
     archive = None
@@ -212,8 +234,9 @@ def _train(
                 **provenance,
             },
         )
-        if resume is not None:
+        if resume is not None and not telling.stopped:
             resume.finished()
+    telling.finish(trainer)
     return TrainingResult(
         team.first(archive),
         history.rows,
@@ -225,6 +248,7 @@ def _train(
             normalisation=data.stack.scale,
             intensity_scale=module.log_intensity_scale.detach().cpu().exp(),
         ),
+        cancelled=telling.stopped,
     )
 
 

@@ -3,7 +3,6 @@ framework."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,7 @@ if TYPE_CHECKING:
     from pinn_config.configs import InferenceConfig, TrainingConfig
     from pinn_config.execution import PyTorchExecutionConfig
     from pinn_data.npz import Scan
+    from pinn_data.progress import Watcher
 
 __all__ = ["Reconstruction", "TrainingResult", "reconstruct", "seen_devices", "train"]
 
@@ -27,6 +27,7 @@ def train(
     validation: Scan | None = None,
     seed: int = 0,
     max_seconds: float | None = None,
+    progress: Watcher | None = None,
 ) -> TrainingResult:
     """Train the network of `config.model` on a scan, and write ``config.output_dir/wts.h5.zip``.
 
@@ -35,11 +36,15 @@ def train(
 
     max_seconds : the training ends after this time, with a finished learning-rate schedule, if
         `config.nepochs` do not end it before
+    progress : is told after every batch and epoch how far the training is, and may stop it
+        (`pinn_data.progress`); the archive then holds what was learned so far, and the same call goes on
+        after the last finished epoch
 
     Raises
     ------
     TorchMissingError (RuntimeError), ConfigError, TorchRunError (ValueError), NotFiniteError (RuntimeError),
-    PinnDataError (a ValueError: the scan cannot be used, or lacks what the settings need)
+    PinnDataError (a ValueError: the scan cannot be used, or lacks what the settings need), CancelledError (a
+    RuntimeError: stopped before the first step)
     """
     require_torch()
     from pinn_torch.devices import same_arithmetic_afterwards
@@ -47,7 +52,13 @@ def train(
 
     with same_arithmetic_afterwards():
         return run_training(
-            scan, config, execution, validation=validation, seed=seed, max_seconds=max_seconds
+            scan,
+            config,
+            execution,
+            validation=validation,
+            seed=seed,
+            max_seconds=max_seconds,
+            progress=progress,
         )
 
 
@@ -58,16 +69,17 @@ def reconstruct(
     execution: PyTorchExecutionConfig | None = None,
     *,
     seed: int = 0,
-    progress: Callable[[float], None] | None = None,
+    progress: Watcher | None = None,
 ) -> Reconstruction:
     """The object of a scan from the archive (or its folder) of a training.
 
-    progress : called with the share that is done, 0 to 1
+    progress : is told after every batch how far it is, and may stop it (`pinn_data.progress`)
 
     Raises
     ------
     TorchMissingError (RuntimeError), ArchiveError (ValueError), ArchiveNotFoundError (FileNotFoundError),
-    TorchRunError (ValueError), PinnDataError (a ValueError: the scan cannot be used)
+    TorchRunError (ValueError), PinnDataError (a ValueError: the scan cannot be used), CancelledError (a
+    RuntimeError: stopped by `progress`)
     """
     require_torch()
     from pinn_data.verbosity import detailed_logs

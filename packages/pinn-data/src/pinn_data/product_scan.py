@@ -1,0 +1,69 @@
+"""Where what ptychodus has enters and leaves: its product and patterns as a scan, and an image as its
+product.
+
+Metres and ptychodus' pixel origin are left behind here, by :meth:`pinn_data.product.Product.positions_px`,
+and come back here. Source: ptychodus 1.7.0, ``api/io.py`` and ``api/object.py``.
+"""
+
+from __future__ import annotations
+
+import attrs
+import numpy as np
+from numpy.typing import ArrayLike
+
+from pinn_data.diffraction import check_values, detect_unit
+from pinn_data.npz import Scan
+from pinn_data.product import Product
+from pinn_data.results import Reconstruction
+from pinn_data.scan import to_ptychodus
+
+__all__ = ["product_of_reconstruction", "scan_of_product"]
+
+
+def scan_of_product(product: Product, patterns: ArrayLike, *, unit: str | None = None) -> Scan:
+    """The scan of a product and the patterns that were measured at its positions, in their order.
+
+    patterns : (n, N, N) real; whole numbers are counts, unless `unit` says otherwise
+
+    Positions count from pixel (0, 0) of the product's object, whose first layer is the scan's object; the
+    probe is that of the first position where they differ (OPR).
+
+    Raises ShapeError, DataRangeError, UnitError and their kin (ValueErrors) where the parts do not fit
+    together.
+    """
+    stack = np.asarray(patterns)
+    check_values(stack)
+    modes = product.probe[0]
+    return Scan(
+        diffraction=stack,
+        unit=detect_unit(stack, unit),
+        positions=product.positions_px(),
+        probe=modes[0] if len(modes) == 1 else modes,
+        object=product.object[0],
+        metadata={
+            "pixel_size_m": float(np.mean(product.object_pixel_m)),
+            "detector_distance_m": product.detector_distance_m,
+            "photon_energy_eV": product.photon_energy_eV,
+        },
+    )
+
+
+def product_of_reconstruction(found: Reconstruction, product: Product) -> Product:
+    """The image of a scan of `scan_of_product` as a product that lies where `product` lies.
+
+    Law: a pixel of the image and the pixel of ``product.object`` that it stands for are the same metres.
+    """
+    pixel, center = np.asarray(product.object_pixel_m), np.asarray(product.object_center_m)
+    middle = (np.array(product.object.shape[-2:]) - 1) / 2
+    image_middle = found.canvas.origin + (np.array(found.object.shape) - 1) / 2
+    return attrs.evolve(
+        product,
+        positions_m=center + (to_ptychodus(found.positions) - middle) * pixel,
+        position_indexes=product.position_indexes,
+        probe=found.probe,
+        object=found.object,
+        object_center_m=center + (image_middle - middle) * pixel,
+        layer_spacing_m=np.zeros(0),
+        opr_weights=None,
+        probe_photon_count=float(np.sum(np.abs(found.probe.astype(np.complex128)) ** 2)),
+    )
