@@ -238,8 +238,8 @@ def _write_measurements(scan) -> None:
     np.save("frames.npy", scan.counts())
     motors = scan.positions[:, ::-1] * 0.1
     np.savetxt("motors.csv", motors, delimiter=",", header="x_um,y_um", comments="")
-    parts = ["--distance", "1.92m", "--energy", "8.8keV", "--detector-pixel", "172um"]
-    assert import_module("pinn_dispatch.cli").main(["convert", "scan.npz", "--output", "beamline.cxi", *parts]) == 0
+    convert = "convert scan.npz --output beamline.cxi --distance 1.92m --energy 8.8keV --detector-pixel 172um"
+    assert import_module("pinn_dispatch.cli").main(convert.split()) == 0
 
 
 def _stand_in(file: str) -> str:
