@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 PACKAGES := $(notdir $(wildcard packages/pinn-*))
 
-.PHONY: help setup check lint format test alone ptychodus bench demo
+.PHONY: help setup check lint format test alone mutations ptychodus bench demo
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -27,6 +27,9 @@ test:  ## all tests, in one environment
 alone:  ## each package's tests in an environment that holds only what it declares
 	@for package in $(PACKAGES); do echo "== $$package"; \
 	uv run --isolated --package $$package --with pytest --with pytest-timeout --with hypothesis pytest packages/$$package || exit 1; done
+
+mutations:  ## whether the tests notice wrong physics: each mutant in a copy of the source (docs/testing.md); an hour
+	uv run python -m tests.mutations --jobs 2
 
 # The client is not part of this repository; it lies beside the checkout.
 WITH := uv run --locked --isolated --with ptychodus==1.7.0
