@@ -35,6 +35,7 @@ DOCUMENTS = [
 # Documents whose commands run here, one after the other.
 RUN = (
     "README.md",
+    "docs/clients.md",
     "docs/cluster.md",
     "docs/convert.md",
     "packages/pinn-dispatch/README.md",
@@ -48,6 +49,7 @@ PARSED = {
     "docs/training.md": "40 minutes",
     "torchrun": "two machines; test_distributed.py of pinn-torch runs it on one",
     "uv run python -m benchmarks": "hours",
+    "uv run python -m tests.mutations": "an hour; mutations.yml runs them",
     "uv run python -m tests.fuzz": "test_hostile_files.py runs 1500 cases, and kills writers",
 }
 
@@ -70,6 +72,9 @@ ELSEWHERE = {
     r"uv run --package (pinn-[a-z]+) pytest packages/\1/tests": "`make alone` runs these tests",
     r"make alone PACKAGES=pinn-[a-z]+ RESOLUTION=lowest-direct": "the matrix of package.yml has it",
     r"make contracts BACKEND=pytorch": "the matrix of ci.yml has it",
+    r"make test": "`make check` is `make lint` and this",
+    r"uv run pytest (packages/pinn-data|-m \"not processes\")": "a part of all tests",
+    r"make mutations": "an hour; mutations.yml runs them",
     r"make bench": "a quarter of an hour, on a machine that does nothing else",
     r"ptychodus": "a window",
     r"sbatch cluster\.sbatch": "test_cluster_guide.py runs the script, as SLURM would",
