@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import network_oracle
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 from pinn_config.configs import ModelConfig
+from pinn_data import network_oracle
 from pinn_tf.network import PtychoNetwork, read_weights, write_weights
 from tf_scenes import BACKGROUND, Scene, scene
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 from pinn_config.architecture import BACKGROUND, network
 from pinn_config.configs import ModelConfig
+from pinn_data import network_oracle
 from pinn_torch.errors import ModelArchiveError
 from pinn_torch.network import PtychoNetwork, read_weights, write_weights
 from pinn_torch.physics import GroupOptics
@@ -106,6 +107,29 @@ def test_the_cnn_equals_the_numpy_oracle(gridsize, switches):
         s.optics.background,
     )
     assert np.ptp(np.abs(expected)) > 0.05  # an image that says something
+    np.testing.assert_allclose(ours, expected, atol=1e-4 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize(
+    ("architecture", "gridsize", "modes", "switches"),
+    [
+        ("unet", 2, 1, {}),
+        ("refined", 1, 2, {}),
+        ("refined", 2, 1, {"gaussian_smoothing_sigma": 0.7}),
+        ("unrolled", 2, 2, {}),
+        ("cnn", 2, 1, {"object_big": False}),
+    ],
+)
+def test_every_architecture_equals_the_numpy_oracle(architecture, gridsize, modes, switches):
+    built = small_network(architecture, gridsize, **switches)
+    sigma = switches.get("gaussian_smoothing_sigma", 0.0)
+    s = scene(0, groups=1, patterns=gridsize**2, modes=modes, size=64, canvas=76, sigma=sigma)
+    with torch.inference_mode():
+        ours = built(s.amplitude, s.optics)[0].numpy()
+    parts = (x[0].numpy() for x in (s.amplitude, s.probes, s.corners))
+    optics = network_oracle.Optics(*parts, s.canvas.shape[-1], s.optics.background, sigma)
+    expected = network_oracle.run(built.description, write_weights(built), optics)
+    assert np.ptp(np.abs(expected)) > 0.05
     np.testing.assert_allclose(ours, expected, atol=1e-4 * np.abs(expected).max())
 
 

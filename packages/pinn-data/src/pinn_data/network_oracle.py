@@ -1,6 +1,8 @@
-"""A network's description run in NumPy, float64, layer by layer: every backend must agree.
+"""A network's description (`pinn_config.architecture`) run in NumPy, float64, layer by layer: what the tests
+hold every backend against, as they hold its optics against `pinn_data.forward_model`.
 
-It shares no code with a backend. One group at a time; channels first.
+It shares no code with a backend, and takes its time. One group at a time; channels first. Layers that one
+backend has alone (attention, normalisation) are not in it.
 """
 
 from __future__ import annotations
@@ -11,9 +13,12 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 from pinn_config.architecture import Layer, Network
+from scipy.special import expit
+
 from pinn_data.patches import extract, place
 from pinn_data.smoothing import smoothed
-from scipy.special import expit
+
+__all__ = ["Optics", "run"]
 
 Array = NDArray[np.float64]
 
@@ -29,12 +34,20 @@ _AMPLITUDE_FLOOR = 1e-3
 
 
 class Optics:
-    """The physics of one group.
+    """The physics of one group, in the network's units.
 
     amplitude : (pattern, N, N); probes : (pattern, mode, N, N); corners : (pattern, 2); side : of the canvas
     """
 
-    def __init__(self, amplitude, probes, corners, side, background, sigma=0.0) -> None:
+    def __init__(
+        self,
+        amplitude: Array,
+        probes: NDArray[np.complex128],
+        corners: NDArray[np.int64],
+        side: int,
+        background: float,
+        sigma: float = 0.0,
+    ) -> None:
         self.N, self.side, self.background, self.sigma = amplitude.shape[-1], side, background, sigma
         self.amplitude, self.probes = amplitude, probes
         self.corners, self.positions = corners, corners + self.N // 2
@@ -82,7 +95,13 @@ def run(
     optics: Optics,
     start: NDArray[np.complex128] | None = None,
 ) -> NDArray[np.complex128]:
-    """The canvas (side, side) of one group; `start`: one that is known."""
+    """The canvas (side, side) complex128 of one group.
+
+    weights : by their canonical names, `pinn_config.layers.Network.parameters`
+    start : the canvas as known so far; its global phase is kept
+
+    Raises ValueError for a layer that only one backend has.
+    """
     values: dict[str, NDArray] = {"amplitude": np.asarray(optics.amplitude, np.float64)}
     turn = 1.0
     for layer in network.layers:
