@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from pinn_data.cropping import cut_to, emptied_outside, on_canvas, without_border
 from pinn_data.errors import ShapeError
@@ -18,6 +18,8 @@ def _pixels(canvas: Canvas) -> np.ndarray:
     return np.stack(np.indices(canvas.shape), -1) + canvas.origin + 1000
 
 
+@example((0, 0), (7, 9), (3, 1), (6, 6))  # begins further inside along y than along x
+@example((2, 4), (5, 6), (0, 1), (8, 8))  # and has room before it
 @given(_PLACES, _SIDES, _PLACES, _SIDES)
 def test_an_image_on_another_canvas_keeps_every_pixel_that_both_have(first, shape, second, other):
     here, there = Canvas(first, shape), Canvas(second, other)

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pinn_data.alignment import ORIENTATIONS, phase_ramp
+from pinn_data.alignment import ORIENTATIONS, Alignment, phase_ramp
 from pinn_data.errors import ShapeError
-from pinn_data.metrics import align, evaluate, frc, frc_crossing, half_scan_frc
+from pinn_data.metrics import _phase_error, align, evaluate, frc, frc_crossing, half_scan_frc
 from pinn_data.probe import fourier_shift
 from pinn_data.ring_correlation import RingCorrelation
 from pinn_data.simulate import picture_object
@@ -56,6 +56,24 @@ def test_a_shifted_scaled_crop_is_laid_back(top, left, dy, dx, scale, phase):
     assert np.exp(1j * fit.phase) == pytest.approx(np.exp(-1j * phase), abs=0.01)
     np.testing.assert_array_equal(fit.truth, TRUTH[30:95, 25:88])
     assert np.linalg.norm(fit.recon - fit.truth) < 0.05 * np.linalg.norm(fit.truth)
+
+
+@pytest.mark.parametrize(("top", "left"), [(27, 1), (2, 24)])
+def test_a_crop_from_far_inside_is_laid_back(top, left):
+    """Farther than what registers fractions of a pixel would find by itself."""
+    fit = align(TRUTH[top:112, left:110], TRUTH, roi=ROI)
+    assert fit.offset == pytest.approx((top, left), abs=0.01)
+    np.testing.assert_allclose(fit.recon, fit.truth, atol=1e-6)
+
+
+@given(complex_objects((9, 11)), complex_objects((9, 11)))
+def test_the_error_of_the_phase_has_no_circular_mean(recon, truth):
+    """Which is not the phase of the constant that fits best, where bright pixels are off otherwise than dark
+    ones."""
+    error = _phase_error(Alignment(recon, truth, (0.0, 0.0), "id", (0.0, 0.0), 1.0, 0.0))
+    assert abs(np.angle(np.mean(np.exp(1j * error)))) < 1e-9
+    turned = np.angle(recon / truth * np.exp(-1j * error))
+    np.testing.assert_allclose(np.exp(1j * turned), np.exp(1j * turned[0, 0]), atol=1e-9)
 
 
 @settings(max_examples=15)

@@ -88,6 +88,18 @@ def test_defocused_probe_has_no_symmetry_to_hide_a_wrong_axis():
         assert abs(np.vdot(probe, other)) < 0.975
 
 
+@pytest.mark.parametrize("radius_px", [5.0, -5.0, 9.0])
+def test_the_far_field_of_a_defocused_probe_is_curved_to_the_side_of_its_focus(radius_px):
+    """Its phase grows outward for a positive radius and falls for a negative one, by what the radius says."""
+    N, edge = 64, 16  # pixels of the aperture's radius, a quarter of N
+    probe = defocused_probe(N, radius_px=radius_px, astigmatism=0.0)
+    far = np.fft.fftshift(np.fft.fft2(np.fft.ifftshift(probe)))[N // 2]
+    q = np.arange(8, 16)  # between the central stop and the aperture's edge
+    phase = np.unwrap(np.angle(far[N // 2 + q]))
+    wanted = np.pi * radius_px * edge / N * (q / edge) ** 2
+    np.testing.assert_allclose(phase - phase[0], wanted - wanted[0], atol=1e-9)
+
+
 @pytest.mark.parametrize(
     "wrong", [{"N": 15}, {"aperture": 0.6}, {"central_stop": 1.0}, {"photons": 0.0}, {"tilt": -1.0}]
 )

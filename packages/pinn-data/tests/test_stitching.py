@@ -56,6 +56,17 @@ def test_pixels_are_weighted_means(o, p, seed):
     np.testing.assert_allclose(image * coverage, place(weights * patches, p, SHAPE), atol=1e-9)
 
 
+@given(whole, seeds)
+def test_factors_multiply_each_its_own_patch(p, seed):
+    rng = np.random.default_rng(seed)
+    patches = rng.normal(size=(len(p), N, N)) + 1j * rng.normal(size=(len(p), N, N))
+    factors = np.exp(2j * np.pi * rng.random(len(p)))
+    image, coverage = stitch(patches, p, factors=factors)
+    wanted, same = stitch(factors[:, None, None] * patches, p)
+    np.testing.assert_allclose(image, wanted, atol=1e-12)
+    np.testing.assert_array_equal(coverage, same)
+
+
 @given(objects, whole, st.integers(-9, 9), st.integers(-9, 9))
 def test_the_canvas_only_says_where_the_image_begins(o, p, dy, dx):
     patches = extract(o, p, N)

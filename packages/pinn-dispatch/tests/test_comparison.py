@@ -68,6 +68,26 @@ def test_halves_may_lie_at_fractions_of_a_pixel(shift):
         assert compare_halves(*pair).cutoffs["frc50_phase"] == 1.0
 
 
+def test_halves_that_begin_far_apart_are_cut_to_what_both_have():
+    """Further along one axis than the other, and than a registration would mend."""
+    halves = compare_halves(_cut(0, 2, 96, 90), _cut(24, 0, 72, 96))
+    assert halves.alignment.offset == pytest.approx((0, 0), abs=0.01)
+    np.testing.assert_allclose(halves.alignment.recon, halves.alignment.truth, atol=1e-6)
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_phases_are_those_of_what_was_found_without_their_circular_mean(seed):
+    """Which is not the phase of the constant that fits best, where bright pixels are off otherwise than dark
+    ones."""
+    rng = np.random.default_rng(seed)
+    error = 0.3 * rng.normal(size=TRUTH.shape) + 0.5 * (np.abs(TRUTH) > 0.8)
+    c = compare(Image(TRUTH * np.exp(1j * error), (0.0, 0.0), POSITIONS), Image(TRUTH))
+    assert abs(np.angle(np.mean(np.exp(1j * (c.phase - c.phase_true))))) < 1e-9
+    r0, r1, c0, c1 = c.roi
+    wanted, told = error[r0:r1, c0:c1].ravel(), (c.phase - c.phase_true).ravel()
+    assert np.corrcoef(wanted, told)[0, 1] > 0.9
+
+
 def test_what_cannot_be_compared():
     with pytest.raises(DispatchError, match="hardly overlap"):
         compare_halves(_cut(0, 0, 30, 30), _cut(60, 60, 30, 30))

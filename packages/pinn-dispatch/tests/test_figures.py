@@ -104,3 +104,39 @@ def test_the_callers_pyplot_is_left_alone():
     code = "import sys, pinn_dispatch.figures; print('matplotlib.pyplot' in sys.modules)"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "False"
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """The figures that would be saved."""
+    kept = []
+    monkeypatch.setattr(figures, "_save", lambda figure, path: kept.append(figure) or path)
+    return kept
+
+
+def test_positions_are_drawn_over_the_object_that_was_scanned(drawn, tmp_path):
+    """x to the right and y down, as its pixels lie."""
+    figures.demo_figure(
+        tmp_path / "demo.png",
+        compare(_noisy(0), Image(TRUTH)),
+        learned=TRUTH,
+        learned_positions=POSITIONS,
+        probe=TRUTH[:16, :16],
+        measured=PATTERN,
+        predicted=PATTERN,
+        history=HISTORY,
+        subtitle="a line",
+    )
+    (panel,) = [axes for axes in drawn[0].axes if "scanned at" in axes.get_title(loc="left")]
+    (line,) = panel.lines
+    np.testing.assert_array_equal(line.get_xdata(), POSITIONS[:, 1])
+    np.testing.assert_array_equal(line.get_ydata(), POSITIONS[:, 0])
+
+
+def test_the_difference_of_two_halves_is_that_of_their_phases(drawn, tmp_path):
+    first = TRUTH * np.exp(0.3j * np.cos(np.arange(80)))
+    curve = compare_halves(_noisy(0), _noisy(1)).phase
+    figures.halves_figure(tmp_path / "halves.png", first, TRUTH, {"phase": curve}, "a line")
+    (panel,) = [axes for axes in drawn[0].axes if "difference" in axes.get_title(loc="left")]
+    shown = np.asarray(panel.images[0].get_array())
+    np.testing.assert_allclose(shown, np.broadcast_to(0.3 * np.cos(np.arange(80)), shown.shape), atol=1e-6)

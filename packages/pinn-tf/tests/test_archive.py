@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import subprocess
+import sys
 
 import keras
 import numpy as np
@@ -13,12 +16,14 @@ from pinn_archive.writer import write_archive
 from pinn_config.architecture import network
 from pinn_config.configs import ModelConfig, TrainingConfig
 from pinn_config.objective import Objective
+from pinn_data.npz import write_scan
 from pinn_data.probe import probe_modes
 from pinn_data.testing import small_scan
 from pinn_tf.archive import TrainedModel, load_model, save_model
 from pinn_tf.errors import ModelArchiveError
 from pinn_tf.module import PtychoPINN
 from pinn_tf.network import write_weights
+from pinn_tf.workflows import reconstruct
 from tf_networks import ARCHITECTURES, shaken
 from tf_trainings import quiet, same, state_of
 
@@ -53,6 +58,25 @@ def test_what_is_saved_comes_back_to_the_bit(tmp_path, architecture):
     assert opened.provenance["seed"] == 3 and opened.probe_trained
     assert opened.gain == trained.gain == pytest.approx(trained.intensity_scale / 13.7)
     assert same(state_of(path), state_of(path.parent))
+
+
+_REOPEN = """
+import sys
+import numpy as np
+from pinn_data.npz import read_scan
+from pinn_tf.workflows import reconstruct
+np.save(sys.argv[3], reconstruct(sys.argv[1], read_scan(sys.argv[2])).object)
+"""
+
+
+@pytest.mark.processes
+def test_a_fresh_process_gives_the_same_reconstruction_to_the_bit(tmp_path):
+    archive, scan = save_model(tmp_path, _trained()), small_scan()
+    write_scan(tmp_path / "scan.npz", scan, unit="counts")
+    files = (archive, tmp_path / "scan.npz", tmp_path / "object.npy")
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    subprocess.run([sys.executable, "-c", _REOPEN, *map(str, files)], check=True, env=environment)
+    assert np.array_equal(np.load(files[2]), reconstruct(archive, scan).object)
 
 
 def test_the_archive_holds_both_models_and_says_who_wrote_it(tmp_path):

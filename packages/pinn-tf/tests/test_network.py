@@ -355,6 +355,18 @@ def test_the_untrained_refined_network_is_the_physics_from_an_empty_object(activ
     np.testing.assert_allclose(canvases(PtychoNetwork(model), s), canvas, atol=2e-5)
 
 
+def test_the_one_object_of_a_group_lies_at_the_middle_of_its_own_patterns():
+    """Wherever the group lies on its canvas, and whatever other groups do."""
+    built, s = small_network("cnn", 2, object_big=False), patterns_of(2, canvas=80)
+    corners = np.array([[[0, 0], [0, 8], [4, 0], [4, 8]], [[12, 3], [16, 3], [12, 9], [16, 9]]])
+    made = canvases(built, attrs.evolve(s, corners=corners))
+    for canvas, (row, column) in zip(made, [(2, 4), (14, 6)], strict=True):
+        touched = np.abs(canvas - BACKGROUND) > 1e-6
+        rows, columns = (np.flatnonzero(touched.any(axis)) for axis in (1, 0))
+        assert (rows.min(), rows.max()) == (row, row + 63)
+        assert (columns.min(), columns.max()) == (column, column + 63)
+
+
 @pytest.mark.parametrize("architecture", ["refined", "unrolled"])
 def test_networks_that_restart_keep_the_phase_they_are_given(architecture):
     assert [small_network(a).restarts for a in ARCHITECTURES] == [False, False, True, True]

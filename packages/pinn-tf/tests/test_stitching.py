@@ -14,7 +14,7 @@ from pinn_data.stitching import stitch
 from pinn_data.testing import small_scan
 from pinn_tf.archive import load_model
 from pinn_tf.network import PtychoNetwork
-from pinn_tf.stitching import Mosaic, counted
+from pinn_tf.stitching import Mosaic, agreeing_phases, counted
 from pinn_tf.workflows import reconstruct
 from tf_scenes import scene
 from tf_trainings import quiet
@@ -167,6 +167,18 @@ def test_weights_are_the_sums_of_those_of_the_patches(size, weighting):
     np.testing.assert_allclose(weights, expected, rtol=1e-5)
     if Counting(16, size, weighting).is_plain:
         np.testing.assert_array_equal(weights, optics.coverage.numpy())
+
+
+def test_phases_that_agree_are_found_where_the_windows_lie():
+    """Windows of one object, much more spread along y than along x, each with a phase of its own."""
+    rng = np.random.default_rng(4)
+    whole = rng.normal(size=(70, 40)) + 1j * rng.normal(size=(70, 40))
+    corners = np.stack([rng.integers(0, 54, 24), rng.integers(0, 24, 24)], axis=1)
+    phases = np.exp(2j * np.pi * rng.random(24))
+    windows = np.stack([whole[y : y + 16, x : x + 16] for y, x in corners]) * phases[:, None, None]
+    weights = rng.uniform(0.5, 1, windows.shape).astype(np.float32)
+    factors = agreeing_phases(windows.astype(np.complex64), weights, np.add(corners, (100, -30)))
+    assert abs(np.mean(factors * phases)) > 0.999
 
 
 def test_a_mosaic_is_the_weighted_mean_of_its_windows():

@@ -17,9 +17,13 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from numpy.typing import NDArray
 from pinn_config.errors import ConfigError
 from pinn_data.npz import Scan
+from pinn_data.results import Reconstruction
+from pinn_data.scan import Canvas, to_ptychodus
 from pinn_data.testing import complex_probes
+from pinn_torch.api import inference
 from pinn_torch.api.configs import ConfigManager
 from pinn_torch.api.data import PtychoDataLoader, unnormalised_probe_scale, without_ramp
+from pinn_torch.api.inference import InferenceEngine, _about_the_origin
 from pinn_torch.api.model import PtychoModel
 from pinn_torch.api.module import ConfiguredModule
 from pinn_torch.api.plain_errors import plain_errors
@@ -257,6 +261,56 @@ def test_a_probe_loses_its_ramp_and_nothing_else(probe: NDArray[Any], ky: int, k
     np.testing.assert_allclose(
         a * (phase / abs(phase) if abs(phase) else 1), b, atol=1e-4 * np.abs(smooth).max()
     )
+
+
+@given(st.integers(-3, 3), st.integers(-3, 3))
+def test_a_known_ramp_is_taken_off_and_no_other_is_put_on(ky: int, kx: int) -> None:
+    y, x = np.mgrid[:16, :16] - 8
+    far = np.exp(-(y**2) / 2 - x**2 / 3 + 1j * (0.2 * y**2 - 0.3 * x * y))  # its light lies evenly about 0
+    probe = np.fft.ifft2(np.fft.ifftshift(far))
+    ramp = np.exp(2j * np.pi * (ky * (y + 8) + kx * (x + 8)) / 16)
+    np.testing.assert_allclose(without_ramp(probe * ramp), probe, atol=1e-4 * np.abs(probe).max())
+
+
+def test_the_positions_of_files_and_arrays_are_ours(scan: Scan, exported: Path, tmp_path: Path) -> None:
+    """The client counts from the middle of a patch, half a pixel before pixel N/2."""
+    configs = ConfigManager(*settings(data={"x_bounds": (0, 1), "y_bounds": (0, 1)})[:4])
+    of_file = PtychoDataLoader(exported, configs, output_dir=tmp_path).scan
+    np.testing.assert_allclose(of_file.positions, scan.positions)
+    np.testing.assert_allclose(of_file.positions_start, scan.positions)
+    given = (np.asarray(scan.diffraction), scan.probe, to_ptychodus(scan.positions))
+    np.testing.assert_allclose(PtychoDataLoader.from_np(*given, configs).scan.positions, scan.positions)
+
+
+def test_the_middle_of_an_image_is_the_origin_of_its_pixels() -> None:
+    canvas = Canvas((-7, -12), (20, 21))
+    y, x = np.indices(canvas.shape) + np.reshape(canvas.origin, (2, 1, 1))
+    nothing = np.zeros((1, 2)), 0.0, np.ones((8, 8), np.complex64), {}, 1
+    whole = Reconstruction((y + 1j * x).astype(np.complex64), np.ones(canvas.shape), canvas, *nothing)
+    image = _about_the_origin(whole)
+    assert image.shape == (15, 17)
+    y, x = np.mgrid[-7:8, -8:9]
+    np.testing.assert_array_equal(image, y + 1j * x)
+
+
+def test_an_image_is_centred_on_the_middle_of_the_scan_as_the_client_counts(
+    scan: Scan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Scan] = []
+
+    def stopped(trained: Any, centred: Scan, *args: Any, **options: Any) -> None:
+        asked.append(centred)
+        raise RuntimeError("far enough")
+
+    monkeypatch.setattr(inference, "run_reconstruction", stopped)
+    configs = ConfigManager(*settings()[:4])
+    model = PtychoModel._new_model(ConfiguredModule, configs)
+    client = to_ptychodus(scan.positions) + np.array([3.5, -20.25])  # wherever the client's array begins
+    loader = PtychoDataLoader.from_np(np.asarray(scan.diffraction), scan.probe, client, configs)
+    with pytest.raises(RuntimeError, match="far enough"):
+        InferenceEngine(configs, model).predict_and_stitch(loader)
+    theirs = to_ptychodus(asked[0].positions)
+    np.testing.assert_allclose(theirs.min(0) + theirs.max(0), 0, atol=1e-9)
 
 
 def test_an_unnormalised_probe_is_left_in_the_patterns_unit(scan: Scan) -> None:

@@ -18,7 +18,7 @@ from pinn_torch.archive import load_model, save_model
 from pinn_torch.errors import TorchRunError
 from pinn_torch.module import PtychoPINN_Lightning
 from pinn_torch.network import PtychoNetwork, read_weights, write_weights
-from pinn_torch.stitching import Mosaic
+from pinn_torch.stitching import Mosaic, agreeing_phases
 from pinn_torch.workflows import reconstruct
 from torch_scans import ARCHITECTURES, noise_free, quiet, small_scan, small_training, transposed
 
@@ -229,6 +229,18 @@ def test_seconds_are_told_for_every_part(trained):
 
 
 # The pieces
+
+
+def test_phases_that_agree_are_found_where_the_windows_lie():
+    """Windows of one object, much more spread along y than along x, each with a phase of its own."""
+    rng = np.random.default_rng(4)
+    whole = rng.normal(size=(70, 40)) + 1j * rng.normal(size=(70, 40))
+    corners = np.stack([rng.integers(0, 54, 24), rng.integers(0, 24, 24)], axis=1)
+    phases = np.exp(2j * np.pi * rng.random(24))
+    windows = np.stack([whole[y : y + 16, x : x + 16] for y, x in corners]) * phases[:, None, None]
+    weights = rng.uniform(0.5, 1, windows.shape).astype(np.float32)
+    factors = agreeing_phases(windows.astype(np.complex64), weights, np.add(corners, (100, -30)))
+    assert abs(np.mean(factors * phases)) > 0.999
 
 
 def test_a_mosaic_is_the_weighted_mean_of_its_windows():
