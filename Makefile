@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 PACKAGES := $(notdir $(wildcard packages/pinn-*))
 
-.PHONY: help setup check lint format test dist wheels alone contracts names ptychodus bench demo
+.PHONY: help setup check lint format test dist wheels alone contracts names mutations ptychodus bench demo
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -42,6 +42,9 @@ CONTRACTS_tensorflow := $(addprefix tests/contracts/test_,backend.py tensorflow_
 contracts:  ## the tests across packages, in an environment of one backend: BACKEND=pytorch or tensorflow
 	$(ONE) python -c "from pinn_dispatch.registry import installed_backends as i; assert list(i()) == ['$(BACKEND)'], i()"
 	$(ONE) pytest -n auto $(CONTRACTS_$(BACKEND))
+
+mutations:  ## whether the tests notice wrong physics: each mutant in a copy of the source (docs/testing.md)
+	uv run python -m tests.mutations --jobs 2
 
 # The client is not part of this repository; it lies beside the checkout.
 WITH := uv run --locked --isolated --with ptychodus==1.7.0

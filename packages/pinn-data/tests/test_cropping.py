@@ -30,6 +30,7 @@ def test_an_image_on_another_canvas_keeps_every_pixel_that_both_have(first, shap
     np.testing.assert_array_equal(moved, np.where(both[..., None], wanted, 0))
 
 
+@example((3, -2), (7, 9), 2)
 @given(_PLACES, _SIDES, st.integers(0, 6))
 def test_a_border_leaves_the_pixels_inside_it_or_nothing(origin, shape, border):
     canvas = Canvas(origin, shape)
