@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 PACKAGES := $(notdir $(wildcard packages/pinn-*))
 
-.PHONY: help setup check lint format test dist wheels alone contracts mutations names ptychodus bench demo
+.PHONY: help setup check lint format test dist wheels alone contracts names mutations ptychodus bench demo
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -43,7 +43,7 @@ contracts:  ## the tests across packages, in an environment of one backend: BACK
 	$(ONE) python -c "from pinn_dispatch.registry import installed_backends as i; assert list(i()) == ['$(BACKEND)'], i()"
 	$(ONE) pytest -n auto $(CONTRACTS_$(BACKEND))
 
-mutations:  ## whether the tests notice wrong physics: each mutant in a copy of the source (docs/testing.md); an hour
+mutations:  ## whether the tests notice wrong physics: each mutant in a copy of the source (docs/testing.md)
 	uv run python -m tests.mutations --jobs 2
 
 # The client is not part of this repository; it lies beside the checkout.

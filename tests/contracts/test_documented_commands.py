@@ -49,7 +49,6 @@ PARSED = {
     "docs/training.md": "40 minutes",
     "torchrun": "two machines; test_distributed.py of pinn-torch runs it on one",
     "uv run python -m benchmarks": "hours",
-    "uv run python -m tests.mutations": "an hour; mutations.yml runs them",
     "uv run python -m tests.fuzz": "test_hostile_files.py runs 1500 cases, and kills writers",
 }
 
@@ -72,9 +71,10 @@ ELSEWHERE = {
     r"uv run --package (pinn-[a-z]+) pytest packages/\1/tests": "`make alone` runs these tests",
     r"make alone PACKAGES=pinn-[a-z]+ RESOLUTION=lowest-direct": "the matrix of package.yml has it",
     r"make contracts BACKEND=pytorch": "the matrix of ci.yml has it",
-    r"make test": "`make check` is `make lint` and this",
-    r"uv run pytest (packages/pinn-data|-m \"not processes\")": "a part of all tests",
-    r"make mutations": "an hour; mutations.yml runs them",
+    r"make test": "it is these tests",
+    r"uv run pytest (packages/pinn-data|-m \"not processes\")": "a part of these tests",
+    r"make mutations": "ten minutes; the workflow mutations.yml runs it",
+    r"uv run python -m tests\.mutations .*": "some of the same",
     r"make bench": "a quarter of an hour, on a machine that does nothing else",
     r"ptychodus": "a window",
     r"sbatch cluster\.sbatch": "test_cluster_guide.py runs the script, as SLURM would",

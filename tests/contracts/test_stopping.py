@@ -36,8 +36,8 @@ class Telling:
         self.module = backend(name)
         self.train = self.module.train
     def reconstruct(self, *arguments, **options):
-        tell = lambda share: print("share", share, file=sys.stderr, flush=True)
-        return self.module.reconstruct(*arguments, progress=tell, **options)
+        tell = lambda progress: print("share", progress.fraction, file=sys.stderr, flush=True)
+        return self.module.reconstruct(*arguments, **{**options, "progress": tell})
 registry.load_backend = Telling
 sys.exit(main())
 """

@@ -59,12 +59,12 @@ class Mutant:
                 f"the row in {self.package}.toml up to date"
             )
         changed = source.replace(self.was, self.becomes)
+        if changed == source:
+            raise MutantError(f"{self.id}: nothing changes in {self.path}")
         try:
-            same = ast.dump(ast.parse(changed)) == ast.dump(ast.parse(source))
+            ast.parse(changed)
         except SyntaxError as error:
             raise MutantError(f"{self.id}: what becomes of {self.path} is no Python ({error})") from error
-        if same:
-            raise MutantError(f"{self.id}: nothing changes in {self.path}")
         return changed
 
 

@@ -57,7 +57,7 @@ def mutant(was: str, becomes: str) -> Mutant:
         ("a + b", "a - b", "0 times"),
         ("x", "y", "2 times"),
         ("= x", "= (", "no Python"),
-        ("x = x", "x  =  x", "nothing"),
+        ("x = x", "x = x", "nothing"),
     ],
 )
 def test_a_row_that_does_not_fit_is_told(was, becomes, why):

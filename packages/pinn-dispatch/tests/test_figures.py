@@ -110,7 +110,7 @@ def test_the_callers_pyplot_is_left_alone():
 def drawn(monkeypatch):
     """The figures that would be saved."""
     kept = []
-    monkeypatch.setattr(figures, "_save", lambda figure, path: kept.append(figure) or path)
+    monkeypatch.setattr(figures, "save", lambda figure, path: kept.append(figure) or path)
     return kept
 
 
