@@ -20,11 +20,13 @@ import time
 import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping
+from importlib import import_module
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
 
 import attrs
+from pinn_dispatch.kinds import KINDS
 
 from .cases import Case, case
 from .openers import ALWAYS, OPENERS, problem_of
@@ -245,6 +247,8 @@ def _read(number: int, made: Case, path: Path, openers: Any, watch: Watch) -> di
 
 def _warm_up(folder: Path) -> None:
     """Reads some cases, so that modules imported on demand are there, and an import means something."""
+    for kind in KINDS:  # few cases look like those of each kind
+        import_module(kind.describer.partition(":")[0])
     for number in range(60):
         made = case(2**31, number)
         folder.mkdir()
