@@ -429,6 +429,7 @@ def test_a_zip_directory_that_lies_about_the_size_allocates_nothing(tmp_path, mo
         (b"no header at all", "is damaged"),
         (b"\x93NUMPY\x09\x00" + bytes(99), "unknown NPY version"),
         (npy_header((-FRAMES, N, N)), "impossible shape"),
+        (npy_header((FRAMES, 100_000, 100_000), "|S0"), "50000000000 values of no size"),
         (npy_header((FRAMES, N, N)).replace(b"shape", b"shope"), "is damaged"),
         (npy_header((FRAMES, N, N)).replace(b"8)", b"8+"), "is damaged"),
         (npy_header((FRAMES, N, N), "<f4" + " " * 20_000), "is damaged"),
@@ -440,6 +441,18 @@ def test_a_broken_entry_is_refused_in_one_sentence(tmp_path, only_sentence, cont
     with pytest.raises(errors.DataFormatError, match=sentence) as caught:
         read_scan(path)
     only_sentence(caught, path)
+
+
+@pytest.mark.parametrize("text", ["diff3d", "diffraction"])
+def test_patterns_beside_the_same_as_text_are_refused(tmp_path, only_sentence, text):
+    patterns = stack()
+    both = {"diff3d": patterns, "diffraction": patterns} | {text: patterns.astype(str)}
+    np.savez(tmp_path / "scan.npz", **entries(**both))
+    with pytest.raises(
+        errors.DataFormatError, match="both 'diff3d' and 'diffraction' and they differ"
+    ) as caught:
+        read_scan(tmp_path / "scan.npz")
+    only_sentence(caught, tmp_path / "scan.npz")
 
 
 def test_nothing_in_a_file_can_run_code(tmp_path):

@@ -237,6 +237,11 @@ class NpzReader:
             )
         if dtype.hasobject:
             return entry
+        if dtype.itemsize == 0 and math.prod(entry.shape) > 1:  # NumPy makes at least one byte of each
+            count = math.prod(entry.shape)
+            raise DataFormatError(
+                f"entry '{key}' of {self.path} declares {count} values of no size: save the file anew"
+            )
         expansion = _DEFLATE_LIMIT if info.compress_type == zipfile.ZIP_DEFLATED else 1
         room = min(info.file_size, expansion * min(info.compress_size, self._size)) - data_start
         if entry.nbytes > room:
