@@ -1,11 +1,15 @@
 """Laws of progress: fractions rise, the end is told once, and whoever is told can stop the run."""
 
+import os
 import pickle
+import signal
+from contextlib import suppress
 from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pinn_config.stop_requests import stop_requests_heeded
 from pinn_data.progress import Cancel, CancelledError, Progress, Report
 
 
@@ -66,3 +70,22 @@ def test_records_and_errors_are_pickled():
     assert pickle.loads(pickle.dumps(record)) == record  # noqa: S301 - our own
     error = pickle.loads(pickle.dumps(CancelledError("nothing was learned")))  # noqa: S301
     assert type(error) is CancelledError and str(error) == "nothing was learned"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has other signals")
+@pytest.mark.parametrize("request_to_stop", [signal.SIGINT, signal.SIGTERM])
+def test_a_request_to_stop_that_a_library_lost_ends_the_run_after_the_batch(request_to_stop):
+    before = {number: signal.signal(number, signal.default_int_handler) for number in (signal.SIGINT,)}
+    try:
+        with stop_requests_heeded():
+            report = Report("training")
+            assert report(0.1)
+            with suppress(KeyboardInterrupt):  # what C++ does with it
+                os.kill(os.getpid(), request_to_stop)
+            with pytest.raises(KeyboardInterrupt):
+                report(0.2)
+            report.finish()  # too late
+        assert report(0.3)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -10,12 +10,13 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from types import FrameType
 from typing import Any
 
 from pinn_config.exit_codes import INTERRUPTED, TERMINATED
 
-__all__ = ["StopRequest", "stop_requests_heeded"]
+__all__ = ["StopRequest", "heed_lost_request", "stop_requests_heeded"]
 
 _CODES = {signal.SIGINT: INTERRUPTED, signal.SIGTERM: TERMINATED}
 _DEFAULTS = (signal.SIG_DFL, signal.default_int_handler)
@@ -49,6 +50,20 @@ class StopRequest:
         raise KeyboardInterrupt
 
 
+_HEEDED: ContextVar[StopRequest | None] = ContextVar("_HEEDED", default=None)
+
+
+def heed_lost_request() -> None:
+    """Raises KeyboardInterrupt within `stop_requests_heeded` after a request.
+
+    For long work to call between its parts, because who was at work when it came may have lost it: C++ that
+    calls back into Python prints the exception and goes on.
+    """
+    request = _HEEDED.get()
+    if request is not None and request.came:
+        raise KeyboardInterrupt
+
+
 @contextmanager
 def stop_requests_heeded() -> Iterator[StopRequest]:
     """A block in which SIGTERM raises KeyboardInterrupt as SIGINT does.
@@ -61,8 +76,10 @@ def stop_requests_heeded() -> Iterator[StopRequest]:
         for number in _CODES:
             if signal.getsignal(number) in _DEFAULTS:
                 request._before[number] = signal.signal(number, request._take)
+    token = _HEEDED.set(request)
     try:
         yield request
     finally:
+        _HEEDED.reset(token)
         for number, handler in request._before.items():
             signal.signal(number, handler)

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from typing import Any
 
 import attrs
+from pinn_config.stop_requests import heed_lost_request
 
 __all__ = ["Cancel", "CancelledError", "Progress", "Report", "Watcher"]
 
@@ -98,7 +99,11 @@ class Report:
         """Tell that `fraction` is done; whether the run is to go on.
 
         known : further fields of `Progress`
+
+        Raises KeyboardInterrupt where the program was asked to stop and a library has lost that.
         """
+        if not known.get("finished"):
+            heed_lost_request()
         seconds = time.perf_counter() - self._began
         self._fraction = max(self._fraction, min(fraction, 1.0))
         if self._first is None:  # a training that is resumed does not begin at 0
