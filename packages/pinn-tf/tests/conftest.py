@@ -1,5 +1,4 @@
-"""Hypothesis profile, steps without graphs, and models that were trained once for all "
-"tests of this package."""
+"""Hypothesis profile, steps without graphs, and models that were trained once for all tests."""
 
 from __future__ import annotations
 
@@ -7,6 +6,10 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from pinn_tf.requirements import require_tensorflow
+
+# Before a test imports it: PyTorch, which may be in the same environment, can be loaded after it then.
+require_tensorflow()
 
 settings.register_profile(
     "pinn-tf",
@@ -19,10 +22,7 @@ settings.load_profile("pinn-tf")
 
 @pytest.fixture
 def eager():
-    """TensorFlow's functions run as Python: a training of a few steps is over before a graph "
-    "would be made."""
-    from pinn_tf.requirements import require_tensorflow
-
+    """TensorFlow's functions run as Python: a training of a few steps is over before a graph is made."""
     config = require_tensorflow().config
     config.run_functions_eagerly(True)
     yield
@@ -34,7 +34,6 @@ def trained(tmp_path_factory):
     """``trained(architecture, gridsize)``: the archive of a short training on `small_scan()`, made once, and
     without graphs, so that it does not depend on which test asks first."""
     from pinn_data.testing import small_scan
-    from pinn_tf.requirements import require_tensorflow
     from tf_trainings import small_training
 
     config = require_tensorflow().config

@@ -1,13 +1,12 @@
-"""The history tells how far a training is, and its bar shows it."""
+"""The history tells how far a training is."""
 
 from __future__ import annotations
 
 import json
 
 import pytest
-from pinn_data.progress import Report
 from pinn_tf import progress
-from pinn_tf.progress import History, progress_bar
+from pinn_tf.progress import History
 
 
 @pytest.fixture
@@ -79,14 +78,3 @@ def test_what_is_put_down_goes_on_where_it_was(clock):
         h.batch({"loss": 2.0})
         h.step(2, 0, 0.1)
     assert history.rows == again.rows and len(again.rows) == 1
-
-
-def test_a_bar_shows_where_the_training_is_and_nothing_where_none_is_wanted(capfd):
-    for enabled in (False, True):
-        with progress_bar(enabled) as bar:
-            report = Report("training", bar)
-            report(0.5, epoch=0, epochs=3, misfit=0.25)
-            report.finish(epoch=0, epochs=3, misfit=0.25)
-        said = capfd.readouterr()
-        assert said.out == "" and ("100%" in said.err and "epoch 1/3  misfit 0.2500" in said.err) == enabled
-        assert enabled or said.err == ""

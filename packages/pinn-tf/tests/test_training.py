@@ -225,8 +225,7 @@ def test_the_historical_training_ends_with_the_weights_of_its_best_epoch(eager, 
 
 
 def test_training_stops_when_nothing_improves(eager, tmp_path):
-    """Steps too small to change a float32 leave the loss where it is, but for the order in "
-    "which it is summed."""
+    """Steps too small to change a float32 leave the loss where it is, but for the order it is summed in."""
     result = small_training(
         tmp_path,
         small_scan(),

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
+import types
 
 import pytest
 
@@ -67,8 +69,6 @@ except RuntimeError as error:
     [("2.1.2+cu118", False), ("1.13.1", False), ("2.2.0", True), ("2.10.0a0", True), ("3.0", True)],
 )
 def test_an_old_torch_is_refused(monkeypatch, version, works):
-    import types
-
     from pinn_torch.errors import TorchMissingError
     from pinn_torch.requirements import require_torch
 
@@ -81,3 +81,38 @@ def test_an_old_torch_is_refused(monkeypatch, version, works):
         with pytest.raises(TorchMissingError, match=r"is too old: .*`pip install torch>=2\.2`") as caught:
             require_torch()
         assert version in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("triton", "loaded", "works"),
+    [
+        ("3.7.0", False, False),
+        ("3.9.0+git1", False, False),
+        ("3.6.1", False, True),
+        (None, False, True),
+        ("3.9.0", True, True),
+    ],
+)
+def test_a_tensorflow_that_would_make_triton_abort_is_told(monkeypatch, triton, loaded, works):
+    from importlib.metadata import PackageNotFoundError
+
+    from pinn_torch import requirements
+    from pinn_torch.errors import TorchMissingError
+
+    def version(of):
+        if triton is None:
+            raise PackageNotFoundError(of)
+        return triton
+
+    monkeypatch.setattr(requirements, "version", version)
+    monkeypatch.setitem(
+        sys.modules, "tensorflow.python.pywrap_dlopen_global_flags", types.ModuleType("flags")
+    )
+    monkeypatch.delitem(sys.modules, "triton", raising=False)
+    if loaded:
+        monkeypatch.setitem(sys.modules, "triton", types.ModuleType("triton"))
+    if works:
+        assert requirements.require_torch() is sys.modules["torch"]
+    else:
+        with pytest.raises(TorchMissingError, match=f"TensorFlow before.*Triton {re.escape(triton)}"):
+            requirements.require_torch()

@@ -1,51 +1,14 @@
-"""What a training shows and remembers while it runs: a bar with misfit and time left, and the history of the
-loss."""
+"""What a training remembers while it runs: the history of the loss."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any
 
-import rich.progress as bars
-from pinn_data.progress import Progress, Watcher
-
-__all__ = ["History", "progress_bar"]
+__all__ = ["History"]
 
 _ROWS = 400
-
-
-@contextmanager
-def progress_bar(enabled: bool) -> Iterator[Watcher | None]:
-    """A watcher that shows what it is told as a bar on standard error; None when it is not enabled."""
-    if not enabled:
-        yield None
-        return
-    from rich.console import Console
-
-    with bars.Progress(
-        bars.TextColumn("{task.description}"),
-        bars.BarColumn(),
-        bars.TextColumn("{task.percentage:3.0f}%"),
-        bars.TextColumn("{task.fields[note]}"),
-        bars.TimeElapsedColumn(),
-        bars.TextColumn("left"),
-        bars.TimeRemainingColumn(),
-        console=Console(stderr=True),
-    ) as bar:
-        task: bars.TaskID | None = None
-
-        def show(progress: Progress) -> None:
-            nonlocal task
-            if task is None:
-                task = bar.add_task(progress.stage, total=1.0, note="")
-            note = "" if progress.epoch is None else f"epoch {progress.epoch + 1}/{progress.epochs}"
-            if progress.misfit is not None:
-                note += f"  misfit {progress.misfit:.4f}"
-            bar.update(task, completed=progress.fraction, note=note)
-
-        yield show
 
 
 class History:

@@ -25,6 +25,7 @@ from pinn_data.pattern_stack import PatternStack
 from pinn_data.prefetch import prefetched
 from pinn_data.probe import probe_modes
 from pinn_data.progress import CancelledError, Report, Watcher
+from pinn_data.progress_bar import progress_bar
 from pinn_data.provenance import Origin
 from pinn_data.results import Reconstruction, scales
 from pinn_data.scan import Canvas, canvas_for
@@ -37,7 +38,6 @@ from pinn_tf.errors import NotFiniteError, TensorFlowRunError
 from pinn_tf.module import BACKGROUND, PtychoPINN, probe_disk
 from pinn_tf.network import read_weights, write_weights
 from pinn_tf.physics import fourier_shift
-from pinn_tf.progress import progress_bar
 from pinn_tf.smoothing import smoothed
 from pinn_tf.stitching import Mosaic, agreeing_phases, counted
 from pinn_tf.supported import refuse_unsupported

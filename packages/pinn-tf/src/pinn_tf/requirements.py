@@ -7,6 +7,7 @@ import sys
 from types import ModuleType
 
 from pinn_tf.errors import TensorFlowMissingError
+from pinn_tf.private_symbols import private_symbols
 from pinn_tf.startup_notes import without_startup_notes
 
 __all__ = ["MINIMUM_KERAS", "MINIMUM_TENSORFLOW", "require_tensorflow"]
@@ -27,7 +28,7 @@ def require_tensorflow() -> ModuleType:
     """
     _refuse_another_backend(os.environ.get("KERAS_BACKEND"))
     if sys.modules.get("tensorflow") is None or sys.modules.get("keras") is None:
-        with without_startup_notes():
+        with private_symbols(), without_startup_notes():
             _imported("tensorflow", MINIMUM_TENSORFLOW)
             _imported_keras()
             # Which devices there are is found out once, and told on standard error.

@@ -23,6 +23,7 @@ from pinn_data.fingerprint import fingerprint
 from pinn_data.npz import Scan
 from pinn_data.probe import probe_modes
 from pinn_data.progress import Cancel, CancelledError, Report, Watcher
+from pinn_data.progress_bar import progress_bar
 from pinn_data.provenance import Origin
 from pinn_data.results import TrainingResult, scales
 
@@ -37,7 +38,7 @@ from pinn_tf.errors import NotFiniteError, TensorFlowRunError
 from pinn_tf.loggers import MetricsLogger, metrics_logger
 from pinn_tf.module import PtychoPINN
 from pinn_tf.optimisation import Optimiser
-from pinn_tf.progress import History, progress_bar
+from pinn_tf.progress import History
 from pinn_tf.supported import refuse_unsupported
 
 __all__ = ["Learned", "learn", "run_training"]

@@ -1,55 +1,19 @@
-"""What a training shows, tells and remembers while it runs: a bar with misfit and time left, records for
-whoever watches, and the history of the loss."""
+"""What a training tells whoever watches while it runs, and remembers: the history of the loss."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import lightning
-import rich.progress as bars
 from lightning.pytorch.callbacks import Checkpoint, EarlyStopping
-from pinn_data.progress import Progress, Report, Watcher
+from pinn_data.progress import Report
 
 from pinn_torch.team import ALONE, Team
 
-__all__ = ["History", "Telling", "progress_bar"]
+__all__ = ["History", "Telling"]
 
 _ROWS = 400
-
-
-@contextmanager
-def progress_bar(enabled: bool) -> Iterator[Watcher | None]:
-    """A watcher that shows what it is told as a bar on standard error; None when it is not enabled."""
-    if not enabled:
-        yield None
-        return
-    from rich.console import Console
-
-    with bars.Progress(
-        bars.TextColumn("{task.description}"),
-        bars.BarColumn(),
-        bars.TextColumn("{task.percentage:3.0f}%"),
-        bars.TextColumn("{task.fields[note]}"),
-        bars.TimeElapsedColumn(),
-        bars.TextColumn("left"),
-        bars.TimeRemainingColumn(),
-        console=Console(stderr=True),
-    ) as bar:
-        task: bars.TaskID | None = None
-
-        def show(progress: Progress) -> None:
-            nonlocal task
-            if task is None:
-                task = bar.add_task(progress.stage, total=1.0, note="")
-            note = "" if progress.epoch is None else f"epoch {progress.epoch + 1}/{progress.epochs}"
-            if progress.misfit is not None:
-                note += f"  misfit {progress.misfit:.4f}"
-            bar.update(task, completed=progress.fraction, note=note)
-
-        yield show
 
 
 class History(lightning.Callback):

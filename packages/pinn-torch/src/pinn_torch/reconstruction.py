@@ -24,6 +24,7 @@ from pinn_data.npz import Scan
 from pinn_data.prefetch import prefetched
 from pinn_data.probe import probe_modes
 from pinn_data.progress import CancelledError, Report, Watcher
+from pinn_data.progress_bar import progress_bar
 from pinn_data.provenance import Origin
 from pinn_data.results import scales
 from pinn_data.scan import Canvas, canvas_for
@@ -38,7 +39,6 @@ from pinn_torch.errors import NotFiniteError, TorchRunError
 from pinn_torch.launch import together
 from pinn_torch.module import BACKGROUND, Batch, PtychoPINN_Lightning, normalised_probe, probe_disk
 from pinn_torch.physics import fourier_shift
-from pinn_torch.progress import progress_bar
 from pinn_torch.smoothing import smoothed
 from pinn_torch.stitching import Mosaic, agreeing_phases, counted
 from pinn_torch.strategies import processes_for

@@ -23,6 +23,7 @@ from pinn_data.fingerprint import fingerprint
 from pinn_data.npz import Scan
 from pinn_data.probe import probe_modes
 from pinn_data.progress import CancelledError, Report, Watcher
+from pinn_data.progress_bar import progress_bar
 from pinn_data.provenance import Origin
 from pinn_data.results import scales
 
@@ -45,7 +46,7 @@ from pinn_torch.interruption import interrupts_reach_the_caller
 from pinn_torch.launch import together
 from pinn_torch.loggers import experiment_logger
 from pinn_torch.module import PtychoPINN_Lightning
-from pinn_torch.progress import History, Telling, progress_bar
+from pinn_torch.progress import History, Telling
 from pinn_torch.strategies import Meeting, precision_options, processes_for, strategy_for
 from pinn_torch.supported import refuse_unsupported
 from pinn_torch.team import Team

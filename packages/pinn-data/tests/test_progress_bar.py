@@ -1,0 +1,17 @@
+"""A bar shows on standard error what a run tells."""
+
+from __future__ import annotations
+
+from pinn_data.progress import Report
+from pinn_data.progress_bar import progress_bar
+
+
+def test_a_bar_shows_where_the_training_is_and_nothing_where_none_is_wanted(capfd):
+    for enabled in (False, True):
+        with progress_bar(enabled) as bar:
+            report = Report("training", bar)
+            report(0.5, epoch=0, epochs=3, misfit=0.25)
+            report.finish(epoch=0, epochs=3, misfit=0.25)
+        said = capfd.readouterr()
+        assert said.out == "" and ("100%" in said.err and "epoch 1/3  misfit 0.2500" in said.err) == enabled
+        assert enabled or said.err == ""
