@@ -32,8 +32,11 @@ wheels: dist  ## each wheel in an empty environment with what it declares: every
 
 # PACKAGES, PYTHON and RESOLUTION (locked, lowest-direct) choose: `make alone PACKAGES=pinn-data RESOLUTION=lowest-direct`.
 export PYTHON RESOLUTION
-alone: dist  ## the same, and each package's tests there, against the wheel
-	@for package in $(PACKAGES); do echo "== $$package alone"; .ci/alone $$package $(TESTS_ALONE) || exit 1; done
+alone: $(PACKAGES:%=alone-%)  ## the same, and each package's tests there, against the wheel
+
+alone-%: dist
+	@echo "== $* alone"
+	@.ci/alone $* $(TESTS_ALONE)
 
 ONE = uv run --locked --isolated --package pinn-dispatch --extra $(BACKEND)
 CONTRACTS_pytorch := $(addprefix tests/contracts/test_,backend.py scan_to_image.py workflow_functions.py)
@@ -55,12 +58,14 @@ names:  ## every name that stock ptychodus 1.7.0 takes from each backend
 	$(WITH) --package pinn-torch python tests/ptychodus/every_name.py ptycho_torch
 	$(WITH) --package pinn-tf python tests/ptychodus/every_name.py ptycho
 
-ptychodus:  ## stock ptychodus 1.7.0 with each backend: every name, then train, save, open and reconstruct
+ptychodus: ptychodus-torch ptychodus-tf  ## stock ptychodus 1.7.0 with each backend: every name, then train, save, open and reconstruct
+
+RELOAD_torch := saved
+RELOAD_tf := saved,bundle,outer
+ptychodus-%:
 	@test -f $(lastword $(CLIENT)) || { echo "$(lastword $(CLIENT)) is not there: it belongs beside the checkout" >&2; exit 1; }
-	$(WITH) --package pinn-torch $(CLIENT) --library torch --surface > /dev/null
-	$(WITH) --package pinn-torch $(CLIENT) --library torch $(SMALL) --reload saved > /dev/null
-	$(WITH) --package pinn-tf $(CLIENT) --library tf --surface > /dev/null
-	$(WITH) --package pinn-tf $(CLIENT) --library tf $(SMALL) --reload saved,bundle,outer > /dev/null
+	$(WITH) --package pinn-$* sh -ec '$(CLIENT) --library $* --surface > /dev/null; \
+	  $(CLIENT) --library $* $(SMALL) --reload $(RELOAD_$*) > /dev/null'
 
 bench:  ## speed and memory, as ratios within one run; leave the machine alone meanwhile
 	uv run python -m benchmarks

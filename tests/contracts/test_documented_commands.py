@@ -20,17 +20,11 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from documents import DOCUMENTS, ROOT, blocks
 from pinn_data.npz import read_scan
 from pinn_data.product import write_product
 from pinn_data.scan import Canvas
 from pinn_dispatch.reconstruction import Reconstruction, product_of
-
-ROOT = Path(__file__).resolve().parents[2]
-DOCUMENTS = [
-    path.relative_to(ROOT).as_posix()
-    for pattern in ("*.md", "docs/*.md", "benchmarks/*.md", "packages/*/README.md")
-    for path in sorted(ROOT.glob(pattern))
-]
 
 # Documents whose commands run here, one after the other.
 RUN = (
@@ -95,12 +89,6 @@ SMALL = {
     ("pinn_torch.cli", "train"): ["--max_epochs", "1", "--n_filters_scale", "1", "--devices", "1", *_TORCH],
     ("pinn_torch.cli", "infer"): ["--devices", "1", *_TORCH],
 }
-
-
-def blocks(document: str) -> list[tuple[str, str]]:
-    """(language, text) of every fenced block."""
-    text = (ROOT / document).read_text("utf-8")
-    return re.findall(r"^```([a-z]*)\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
 
 
 def commands(document: str) -> list[str]:
