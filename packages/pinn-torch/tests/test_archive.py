@@ -33,6 +33,7 @@ np.savez(sys.argv[2], *[reconstruct(archive, scan).object for archive in sys.arg
 """
 
 
+@pytest.mark.processes
 def test_a_fresh_process_gives_the_same_reconstructions_to_the_bit(tmp_path, trained):
     scan = small_scan()
     write_scan(tmp_path / "scan.npz", scan, unit="counts")
