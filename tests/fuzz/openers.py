@@ -23,6 +23,9 @@ from pinn_dispatch.dispatch import backend_of
 from pinn_dispatch.kinds import describe
 from pinn_dispatch.reconstruction import read_image, read_reconstruction
 
+from . import measured_openers
+from .soundness import require, sound_product, sound_scan
+
 __all__ = ["ALWAYS", "OPENERS", "OUR_ERRORS", "problem_of"]
 
 ALWAYS = 2
@@ -35,26 +38,14 @@ OUR_ERRORS = frozenset(
 LONGEST_MESSAGE = 12_000  # a configuration may be wrong in every field, and all are told
 
 
-def _require(sound: bool, what: str) -> None:
-    if not sound:
-        raise AssertionError(what)
-
-
 def _scan(path: Path) -> Any:
-    scan = RawData.from_file(path).scan
-    _require(scan.positions.shape == (len(scan), 2) and bool(np.isfinite(scan.positions).all()), "positions")
-    _require(bool(np.isfinite(scan.probe).all()) and scan.probe.shape[-1] == scan.N, "probe")
-    _require(scan.diffraction.shape == (len(scan), scan.N, scan.N), "patterns")
-    _require(bool(np.isfinite(scan.diffraction).all()) and scan.diffraction.min() >= 0, "pattern values")
-    return scan
+    return sound_scan(RawData.from_file(path).scan)
 
 
 def _in_the_file(path: Path) -> Any:
     """The scan with its patterns left in the file: the same ones, if it is read either way."""
     scan = read_scan(path, in_file_above=0)
-    _require(
-        np.array_equal(np.asarray(scan.diffraction), read_scan(path).diffraction), "patterns in the file"
-    )
+    require(np.array_equal(np.asarray(scan.diffraction), read_scan(path).diffraction), "patterns in the file")
     return scan
 
 
@@ -64,17 +55,14 @@ def _simulated(path: Path) -> Any:
 
 def _archive(path: Path) -> Any:
     archive = read_archive(path)
-    _require(archive.backend == read_manifest(path).backend, "backend")
+    require(archive.backend == read_manifest(path).backend, "backend")
     for model in archive.models.values():
-        _require(all(isinstance(weight, np.ndarray) for weight in model.weights.values()), "weights")
+        require(all(isinstance(weight, np.ndarray) for weight in model.weights.values()), "weights")
     return archive
 
 
 def _product(path: Path) -> Any:
-    product = read_product(path)
-    _require(product.positions_px().shape == product.positions_m.shape, "positions")
-    _require(bool(np.isfinite(product.object).all()), "object")
-    return product
+    return sound_product(read_product(path))
 
 
 OPENERS: Mapping[str, Mapping[str, Callable[[Path], Any]]] = {
@@ -113,7 +101,7 @@ OPENERS: Mapping[str, Mapping[str, Callable[[Path], Any]]] = {
         "pinn train --config": lambda path: training_settings(argparse.Namespace(config=path)),
     },
 }
-OPENERS = {**OPENERS, "folder": OPENERS["archive"]}
+OPENERS = {**OPENERS, "folder": OPENERS["archive"], **measured_openers.OPENERS}
 
 
 def problem_of(error: BaseException) -> str | None:

@@ -29,6 +29,7 @@ import attrs
 from pinn_dispatch.kinds import KINDS
 
 from .cases import Case, case
+from .opened_files import OpenedFiles
 from .openers import ALWAYS, OPENERS, problem_of
 from .watch import LateError, Watch
 
@@ -183,8 +184,9 @@ def _work(root: Path, seed: int, numbers: range, openers: Any, make: Any, send: 
     logging.disable(logging.CRITICAL)
     warnings.simplefilter("ignore")
     sys.stderr = sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - for the life of this process
-    watch = Watch(folder, SECONDS)
+    watch, opened = Watch(folder, SECONDS), OpenedFiles(outside)
     _warm_up(folder)
+    opened.names()
     _limit_address_space()
     before = _state(root)
     for number in numbers:
@@ -200,6 +202,7 @@ def _work(root: Path, seed: int, numbers: range, openers: Any, make: Any, send: 
         }
         os.chdir(root)
         shutil.rmtree(folder)
+        row["problems"] += [f"opened elsewhere: {name}" for name in opened.names()]
         after = _state(root)
         if after != before:
             row["problems"].append(f"files elsewhere changed: {sorted(set(after) ^ set(before))}")

@@ -6,6 +6,7 @@ CPython tells an audit hook about every file that is opened, every process, sock
 
 from __future__ import annotations
 
+import mmap
 import os
 import signal
 import sys
@@ -89,6 +90,8 @@ class Watch:
             return
         if event == "open":
             self._opened(seen, *arguments)
+        elif event == "mmap.__new__" and _maps_a_file_to_read(*arguments):
+            return
         elif event in _FORBIDDEN or event.startswith(_FORBIDDEN_PREFIXES):
             seen.events.append(f"{event} {str(arguments)[:120]}")
 
@@ -100,6 +103,10 @@ class Watch:
             seen.events.append(f"open for writing {name}")
         elif not os.path.realpath(name).startswith(self._folder):
             seen.events.append(f"open elsewhere {name}")
+
+
+def _maps_a_file_to_read(descriptor: int, length: int, access: int, offset: int) -> bool:
+    return descriptor >= 0 and access == mmap.ACCESS_READ
 
 
 def _resident_anew() -> int:

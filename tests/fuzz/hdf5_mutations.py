@@ -1,4 +1,4 @@
-"""Hostile HDF5 products: links out of the file, declared sizes, other types, missing parts."""
+"""Hostile HDF5 files: links out of the file, declared sizes, other types, missing parts."""
 
 from __future__ import annotations
 
@@ -6,24 +6,57 @@ import io
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 
+import attrs
 import h5py
 import numpy as np
 
-__all__ = ["ENTRY_MUTATIONS", "RARE", "changed"]
+__all__ = [
+    "ENTRY_MUTATIONS",
+    "PRODUCT",
+    "RARE",
+    "Forged",
+    "Layout",
+    "Mutation",
+    "changed",
+    "removed",
+    "replaced",
+]
 
 Rng = np.random.Generator
 Forged = Callable[[bytes], bytes]
 
-_DATASETS = (
-    "object",
-    "probe",
-    "probe_position_x_m",
-    "probe_position_y_m",
-    "probe_position_indexes",
-    "object_layer_spacing_m",
-    "opr_weights",
-    "loss_epochs",
-    "loss_values",
+
+@attrs.frozen
+class Layout:
+    """What lies in a file of one kind.
+
+    datasets : their names
+    holders : two of them that have attributes, besides the file itself
+    """
+
+    datasets: tuple[str, ...]
+    holders: tuple[str, str]
+
+    def name(self, rng: Rng) -> str:
+        """Any dataset."""
+        return self.datasets[rng.integers(len(self.datasets))]
+
+
+Mutation = Callable[[Rng, h5py.File, Layout], Forged | None]
+
+PRODUCT = Layout(
+    (
+        "object",
+        "probe",
+        "probe_position_x_m",
+        "probe_position_y_m",
+        "probe_position_indexes",
+        "object_layer_spacing_m",
+        "opr_weights",
+        "loss_epochs",
+        "loss_values",
+    ),
+    ("object", "probe"),
 )
 
 
@@ -32,86 +65,84 @@ def changed(data: bytes, change: Callable[[h5py.File], Forged | None]) -> bytes:
     buffer = io.BytesIO(data)
     with h5py.File(buffer, "r+") as file:
         forged = None
-        with suppress(KeyError, RuntimeError, OSError):  # it needs what another mutation took away
+        with suppress(KeyError, RuntimeError, OSError, ValueError, TypeError):  # it needs what another mutation took away
             forged = change(file)
     return buffer.getvalue() if forged is None else forged(buffer.getvalue())
 
 
-def _name(rng: Rng) -> str:
-    return _DATASETS[rng.integers(len(_DATASETS))]
-
-
-def _remove(file: h5py.File, name: str) -> None:
+def removed(file: h5py.File, name: str) -> None:
+    """Take a name away."""
     with suppress(KeyError):  # another mutation was here
         del file[name]
 
 
-def _holder(rng: Rng, file: h5py.File) -> h5py.Group | h5py.Dataset:
+def _holder(rng: Rng, file: h5py.File, layout: Layout) -> h5py.Group | h5py.Dataset:
     """Something that has attributes: the file, or one of two datasets if that is still one."""
-    name = ("/", "object", "probe")[rng.integers(3)]
+    name = ("/", *layout.holders)[rng.integers(3)]
     found = file.get(name, getlink=True)
     return file[name] if name != "/" and isinstance(found, h5py.HardLink) else file
 
 
-def _replace(file: h5py.File, name: str, **options: object) -> None:
+def replaced(file: h5py.File, name: str, **options: object) -> None:
+    """Another dataset in the place of this one, with its attributes."""
     attributes = dict(file[name].attrs) if name in file and isinstance(file[name], h5py.Dataset) else {}
-    _remove(file, name)
+    removed(file, name)
     file.create_dataset(name, **options).attrs.update(attributes)
 
 
-def link_elsewhere(rng: Rng, file: h5py.File) -> None:
+def link_elsewhere(rng: Rng, file: h5py.File, layout: Layout) -> None:
     links = (
         h5py.ExternalLink("../outside/sentinel.h5", "/object"),
         h5py.ExternalLink("/etc/passwd", "/"),
         h5py.SoftLink("/nowhere"),
-        h5py.SoftLink("/object"),
+        h5py.SoftLink(f"/{layout.holders[0]}"),
         h5py.SoftLink("/"),
     )
-    name = _name(rng)
-    _remove(file, name)
+    name = layout.name(rng)
+    removed(file, name)
     file[name] = links[rng.integers(len(links))]
 
 
-def link_through_group(rng: Rng, file: h5py.File) -> None:
+def link_through_group(rng: Rng, file: h5py.File, layout: Layout) -> None:
     """A soft link whose way leads through an external one."""
-    name = _name(rng)
-    _remove(file, name)
+    name = layout.name(rng)
+    removed(file, name)
     file["way"] = h5py.ExternalLink("../outside/sentinel.h5", "/")
     file[name] = h5py.SoftLink("/way/object")
 
 
-def stored_elsewhere(rng: Rng, file: h5py.File) -> None:
-    name = _name(rng)
-    _replace(file, name, shape=(40,), dtype="u1", external=[("../outside/sentinel", 0, 40)])
+def stored_elsewhere(rng: Rng, file: h5py.File, layout: Layout) -> None:
+    name = layout.name(rng)
+    replaced(file, name, shape=(40,), dtype="u1", external=[("../outside/sentinel", 0, 40)])
 
 
-def virtual(rng: Rng, file: h5py.File) -> None:
-    name = _name(rng)
-    _remove(file, name)
+def virtual(rng: Rng, file: h5py.File, layout: Layout) -> None:
+    name = layout.name(rng)
+    removed(file, name)
     layout = h5py.VirtualLayout((4, 4), "c8")
     layout[...] = h5py.VirtualSource("../outside/sentinel.h5", "object", (4, 4))
     file.create_virtual_dataset(name, layout)
 
 
-def huge(rng: Rng, file: h5py.File) -> None:
+def huge(rng: Rng, file: h5py.File, layout: Layout) -> None:
     shape = ((2**40,), (2**20, 2**20), (1, 2**16, 2**16), (10**7,))[rng.integers(4)]
-    _replace(file, _name(rng), shape=shape, dtype=("c8", "f8", "u1")[rng.integers(3)], chunks=True)
+    replaced(file, layout.name(rng), shape=shape, dtype=("c8", "f8", "u1")[rng.integers(3)], chunks=True)
 
 
-def huge_chunk(rng: Rng, file: h5py.File) -> None:
+def huge_chunk(rng: Rng, file: h5py.File, layout: Layout) -> None:
     """Few numbers in a chunk of many MB, which its filter has shrunk to some kB."""
-    name = _name(rng)
+    name = layout.name(rng)
     options = {"compression": "gzip"} if rng.random() < 0.5 else {"compression": "lzf"}
-    _replace(
+    replaced(
         file, name, data=np.ones(5), chunks=(int(rng.integers(2, 6)) * 2**20,), maxshape=(None,), **options
     )
 
 
-def bomb(rng: Rng, file: h5py.File) -> None:
-    _replace(file, _name(rng), data=np.zeros(int(rng.integers(2, 5)) * 2**20), compression="gzip")
+def bomb(rng: Rng, file: h5py.File, layout: Layout) -> None:
+    replaced(file, layout.name(rng), data=np.zeros(int(rng.integers(2, 5)) * 2**20), compression="gzip")
 
 
-def other_type(rng: Rng, file: h5py.File) -> None:
+def other_type(rng: Rng, file: h5py.File, layout: Layout) -> None:
     text = h5py.string_dtype()
     values: tuple[object, ...] = (
         np.array(["a", "b"], dtype="S1"),
@@ -126,13 +157,13 @@ def other_type(rng: Rng, file: h5py.File) -> None:
         np.full(5, 2**63, "u8"),
         np.zeros(0),
     )
-    _replace(file, _name(rng), data=values[rng.integers(len(values))])
+    replaced(file, layout.name(rng), data=values[rng.integers(len(values))])
 
 
-def shared_heap(rng: Rng, file: h5py.File) -> Forged:
+def shared_heap(rng: Rng, file: h5py.File, layout: Layout) -> Forged:
     """Many references to one long text: some kB that would be read as very many."""
-    name, count = _name(rng), int(rng.integers(500, 3000))
-    _replace(file, name, shape=(count,), dtype=h5py.string_dtype())
+    name, count = layout.name(rng), int(rng.integers(500, 3000))
+    replaced(file, name, shape=(count,), dtype=h5py.string_dtype())
     file[name][0] = "x" * 60_000
     file.flush()
     start = file[name].id.get_offset()  # of the references, 16 bytes each
@@ -143,27 +174,27 @@ def shared_heap(rng: Rng, file: h5py.File) -> Forged:
     return share
 
 
-def group_for_dataset(rng: Rng, file: h5py.File) -> None:
-    name = _name(rng)
-    _remove(file, name)
+def group_for_dataset(rng: Rng, file: h5py.File, layout: Layout) -> None:
+    name = layout.name(rng)
+    removed(file, name)
     file.create_group(name)
 
 
-def part_gone(rng: Rng, file: h5py.File) -> None:
-    name = _name(rng)
+def part_gone(rng: Rng, file: h5py.File, layout: Layout) -> None:
+    name = layout.name(rng)
     if rng.random() < 0.5 and name in file:
         del file[name]
         return
-    holder = (
-        (file, file["object"], file["probe"])[rng.integers(3)] if {"object", "probe"} <= set(file) else file
-    )
+    first, second = layout.holders
+    whole = first in file and second in file
+    holder = (file, file[first], file[second])[rng.integers(3)] if whole else file
     names = sorted(holder.attrs)
     if names:
         del holder.attrs[names[rng.integers(len(names))]]
 
 
-def odd_attribute(rng: Rng, file: h5py.File) -> None:
-    holder = _holder(rng, file)
+def odd_attribute(rng: Rng, file: h5py.File, layout: Layout) -> None:
+    holder = _holder(rng, file, layout)
     names = sorted(holder.attrs)
     if not names:
         return
@@ -186,7 +217,7 @@ def odd_attribute(rng: Rng, file: h5py.File) -> None:
     holder.attrs[name] = values[rng.integers(len(values))]
 
 
-ENTRY_MUTATIONS: Mapping[str, Callable[[Rng, h5py.File], Forged | None]] = {
+ENTRY_MUTATIONS: Mapping[str, Mutation] = {
     function.__name__: function
     for function in (
         link_elsewhere,
@@ -202,4 +233,4 @@ ENTRY_MUTATIONS: Mapping[str, Callable[[Rng, h5py.File], Forged | None]] = {
         odd_attribute,
     )
 }
-RARE = {"bomb": bomb}
+RARE: Mapping[str, Mutation] = {"bomb": bomb}
