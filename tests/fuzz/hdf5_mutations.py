@@ -60,13 +60,19 @@ PRODUCT = Layout(
 )
 
 
+# What a mutation meets that needs what another one took away.
+_IN_THE_WAY = (KeyError, RuntimeError, OSError, ValueError, TypeError)
+
+
 def changed(data: bytes, change: Callable[[h5py.File], Forged | None]) -> bytes:
     """The HDF5 file after `change`, and after what that wants done to its bytes."""
-    buffer = io.BytesIO(data)
-    with h5py.File(buffer, "r+") as file:
-        forged = None
-        with suppress(KeyError, RuntimeError, OSError, ValueError, TypeError):  # it needs what another mutation took away
-            forged = change(file)
+    buffer, forged = io.BytesIO(data), None
+    try:
+        opened = h5py.File(buffer, "r+")
+    except OSError:  # an earlier one forged its bytes
+        return data
+    with opened as file, suppress(*_IN_THE_WAY):
+        forged = change(file)
     return buffer.getvalue() if forged is None else forged(buffer.getvalue())
 
 

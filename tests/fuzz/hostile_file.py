@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import attrs
@@ -58,7 +58,7 @@ class Case:
         return folder if self.kind == "folder" else folder / next(iter(self.files))
 
 
-def chosen(rng: Rng, names: Mapping[str, object], most: int, none: float) -> list[str]:
+def chosen(rng: Rng, names: Collection[str], most: int, none: float) -> list[str]:
     """Some of `names`, in the order in which they are done."""
     if rng.random() < none:
         return []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
 
 import numpy as np
@@ -17,7 +17,12 @@ __all__ = ["MAKERS"]
 
 Rng = np.random.Generator
 
-_BOMB_BYTES = 64 * 2**20
+_BOMB_BYTES = 32 * 2**20
+_OF_ENTRIES = tuple(name for name in npz_mutations.ENTRY_MUTATIONS if name != "bomb")
+_OF_ONE_ARRAY = (
+    *("lying_header", "pickled_array", "pickled_bytes", "other_dtype", "other_shape", "odd_numbers"),
+    "entry_added",
+)
 
 
 def _hdf5(kind: str, layout: Layout, rng: Rng) -> tuple[bytes, list[str]]:
@@ -25,8 +30,8 @@ def _hdf5(kind: str, layout: Layout, rng: Rng) -> tuple[bytes, list[str]]:
     seeds, mutations = measured_seeds.hdf5_seeds(kind), measured_mutations.ENTRY_MUTATIONS
     data = seeds[rng.integers(len(seeds))]
     names = chosen(rng, mutations, 3, none=0.25)
-    if rng.random() < RARELY:
-        names, mutations = ["bomb"], hdf5_mutations.RARE
+    if rng.random() < 3 * RARELY:
+        names, mutations = ["bomb"], measured_mutations.RARE
     for name in names:
         data = hdf5_mutations.changed(data, partial(mutations[name], rng, layout=layout))
     return damaged(rng, data, names, zipped=False, needed=not names), names
@@ -34,20 +39,19 @@ def _hdf5(kind: str, layout: Layout, rng: Rng) -> tuple[bytes, list[str]]:
 
 def _npz(rng: Rng, entries: tuple[tuple[str, bytes], ...]) -> tuple[bytes, list[str]]:
     draft = NpzDraft(list(entries), method=(0, 0, 8)[rng.integers(3)])
-    names = _changed(rng, draft, 3, none=0.25)
+    names = _changed(rng, draft, 3, none=0.25, among=_OF_ENTRIES)
     return damaged(rng, draft.packed(), names, zipped=True, needed=not names), names
 
 
 def _npy(rng: Rng, array: np.ndarray) -> tuple[bytes, list[str]]:
     """A single array; what is done to the entries of an NPZ file is done to one."""
     draft = NpzDraft([("array.npy", npy(array))])
-    names = _changed(rng, draft, 2, none=0.3)
+    names = _changed(rng, draft, 2, none=0.3, among=_OF_ONE_ARRAY)
     return damaged(rng, draft.entries[0][1], names, zipped=False, needed=not names), names
 
 
-def _changed(rng: Rng, draft: NpzDraft, most: int, none: float) -> list[str]:
-    usual = {name: change for name, change in npz_mutations.ENTRY_MUTATIONS.items() if name != "bomb"}
-    names = chosen(rng, usual, most, none)
+def _changed(rng: Rng, draft: NpzDraft, most: int, none: float, among: Collection[str]) -> list[str]:
+    names = chosen(rng, among, most, none)
     for name in names:
         npz_mutations.ENTRY_MUTATIONS[name](rng, draft)
     return names

@@ -12,7 +12,7 @@ from . import hdf5_mutations
 from .byte_mutations import interesting
 from .hdf5_mutations import Forged, Layout, Mutation, removed, replaced
 
-__all__ = ["ENTRY_MUTATIONS"]
+__all__ = ["ENTRY_MUTATIONS", "RARE"]
 
 Rng = np.random.Generator
 
@@ -154,6 +154,17 @@ def scaled_away(rng: Rng, file: h5py.File, layout: Layout) -> None:
     replaced(file, layout.name(rng), data=np.ones(count, "i4"), chunks=(count,), scaleoffset=0)
 
 
+def bomb(rng: Rng, file: h5py.File, layout: Layout) -> None:
+    """A dataset very many times behind itself, or one of zeros, in some kB."""
+    name = layout.name(rng)
+    found = _numbers(file, name)
+    if found is None or not found.size:
+        return
+    array = np.atleast_1d(found) if rng.random() < 0.7 else np.atleast_1d(np.zeros_like(found))
+    times = int(rng.integers(4, 24)) * 2**20 // array.nbytes
+    replaced(file, name, data=np.tile(array, (times, *(1,) * (array.ndim - 1))), compression="gzip")
+
+
 def odd_filter(rng: Rng, file: h5py.File, layout: Layout) -> Forged:
     """A filter that nobody has, with a name that is no good in a message."""
     name = layout.name(rng)
@@ -195,3 +206,4 @@ ENTRY_MUTATIONS: Mapping[str, Mutation] = {
         )
     },
 }
+RARE: Mapping[str, Mutation] = {"bomb": bomb}

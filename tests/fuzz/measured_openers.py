@@ -58,7 +58,7 @@ def _frames(path: Path, frames_axis: int = 0) -> Any:
     stack, count = open_frames(path, None, frames_axis), 0
     for start, block in stack.blocks():
         require(start == count and block.shape[1:] == stack.frame_shape, "blocks")
-        require(block.dtype == stack.dtype, "dtype")
+        require(block.dtype.newbyteorder("=") == stack.dtype, "dtype")
         count += len(block)
     require(count == len(stack), "frames")
     return stack

@@ -106,7 +106,7 @@ BAD = {
     "no light": ({"photon_energy_eV": 0.0}, errors.DataRangeError, "no geometry, numbers above 0"),
     "x and y": ({"probe_position_x_px": [1.0]}, errors.ShapeError, r"\(12,\) \(y\) and \(1,\) \(x\)"),
     "a real probe": ({"probe": np.ones((16, 16))}, errors.DataRangeError, "complex numbers are needed"),
-    "another mask": ({"bad_pixels": np.zeros((3, 3))}, errors.ShapeError, "bad_pixels has shape"),
+    "another mask": ({"bad_pixels": np.zeros((3, 3))}, errors.ShapeError, "bad_pixels is float64 of shape"),
 }
 
 

@@ -24,6 +24,7 @@ that of cdtools. ptychodus writes positions of the probe, y down, which comes to
 
 from __future__ import annotations
 
+import math
 import os
 from pathlib import Path
 from typing import Any
@@ -33,10 +34,10 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from pinn_data.errors import DataKeyError, DataRangeError, ShapeError
+from pinn_data.errors import DataKeyError, DataRangeError, ShapeError, one_line
 from pinn_data.far_field import FarField, photon_energy_eV, wavelength_m
 from pinn_data.frame_stack import hdf5_frames
-from pinn_data.hdf5 import find_dataset, missing, opened, read_numbers, read_one
+from pinn_data.hdf5 import find_dataset, label, missing, opened, read_numbers, read_one
 from pinn_data.measurement import Measurement
 from pinn_data.stage_positions import StageConvention
 
@@ -167,6 +168,10 @@ def _wavelength(file: h5py.File, given: float | None, said: list[str]) -> float 
     energy = find_dataset(file, f"{_SOURCE}/energy")
     length = find_dataset(file, f"{_SOURCE}/wavelength")
     found = None if length is None else read_one(length)
+    if found is not None and not found > 0:
+        raise DataRangeError(
+            f"'{label(length)}' is {found:g} m, but a length above 0 is needed: give --energy or --wavelength"
+        )
     if energy is None:
         return found
     value = read_one(energy)
@@ -176,7 +181,7 @@ def _wavelength(file: h5py.File, given: float | None, said: list[str]) -> float 
         said.append(f"the energy {value:g} is taken for electronvolts, though CXI has joules")
     else:
         raise DataRangeError(
-            f"'{energy.name}' is {value:g}, which is neither joules nor electronvolts of a photon: give "
+            f"'{label(energy)}' is {value:g}, which is neither joules nor electronvolts of a photon: give "
             "--energy or --wavelength"
         )
     if found is not None and abs(found * value / wavelength_m(1.0) - 1) > 0.01:
@@ -193,9 +198,10 @@ def _stored_basis(file: h5py.File) -> NDArray[np.float64] | None:
         return None
     basis = read_numbers(found).astype(np.float64) if found.size == 6 else np.empty(0)
     basis = basis.T if basis.shape == (2, 3) else basis
-    if basis.shape != (3, 2) or not np.isfinite(basis).all() or not np.linalg.norm(basis, axis=0).all():
+    length = np.linalg.norm(basis, axis=0) if basis.shape == (3, 2) else np.zeros(2)
+    if not (np.isfinite(length) & (length > 0)).all():
         raise ShapeError(
-            f"'{found.name}' has shape {found.shape}, but two finite vectors that are not 0, (3, 2), are "
+            f"'{label(found)}' has shape {found.shape}, but two finite vectors that are not 0, (3, 2), are "
             "needed: mend it"
         )
     return basis
@@ -234,7 +240,7 @@ def _translations(file: h5py.File, basis: NDArray[np.float64]) -> NDArray[np.flo
         raise missing(_TRANSLATION[0], "a scan", "give the positions in a file, as raw counts (--from raw)")
     if len(found.shape) != 2 or found.shape[1] not in (2, 3) or found.shape[0] == 0:
         raise ShapeError(
-            f"'{found.name}' has shape {found.shape}, but one (x, y, z) a frame, (frames, 3), is needed: "
+            f"'{label(found)}' has shape {found.shape}, but one (x, y, z) a frame, (frames, 3), is needed: "
             "store it so"
         )
     vectors = read_numbers(found, "iuf").astype(np.float64)
@@ -247,7 +253,7 @@ def _mask(file: h5py.File) -> NDArray[np.bool_] | None:
         return None
     if len(found.shape) != 2:
         raise ShapeError(
-            f"'{found.name}' has shape {found.shape}, but one mask for all frames, (rows, columns), is "
+            f"'{label(found)}' has shape {found.shape}, but one mask for all frames, (rows, columns), is "
             "needed: combine them"
         )
     values = read_numbers(found)
@@ -268,6 +274,10 @@ def _beam(
         return None
     corner = read_numbers(found, "iuf").astype(np.float64)
     if corner.shape != (3,) or not np.isfinite(corner).all():
-        raise ShapeError(f"'{found.name}' has shape {corner.shape}, but (x, y, z) is needed: store it so")
+        raise ShapeError(f"'{label(found)}' has shape {corner.shape}, but (x, y, z) is needed: store it so")
     row, column = -(corner @ basis) / geometry.detector_pixel_m
+    if not (math.isfinite(row) and math.isfinite(column)):
+        raise DataRangeError(
+            f"'{label(found)}' holds {one_line(corner)}, which are no metres of a detector: mend it"
+        )
     return float(row), float(column)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import attrs
@@ -17,15 +18,19 @@ __all__ = ["DetectorWindow", "beam_centre", "is_corner_centred"]
 def beam_centre(mean: NDArray[Any]) -> tuple[float, float]:
     """Centre of mass (y, x) of a mean pattern, in pixels.
 
-    Raises DataRangeError where it is empty.
+    Raises DataRangeError where it is empty or not finite.
     """
     total = float(mean.sum())
+    if not math.isfinite(total):
+        raise DataRangeError(
+            "the patterns hold NaN or infinity, so they do not tell where the beam is: set such pixels to 0"
+        )
     if not total > 0:
         raise DataRangeError(
             "the patterns are empty (no counts), so they do not tell where the beam is: give --centre"
         )
     rows, columns = mean.sum(axis=1), mean.sum(axis=0)
-    return float(rows @ np.arange(len(rows)) / total), float(columns @ np.arange(len(columns)) / total)
+    return float(rows / total @ np.arange(len(rows))), float(columns / total @ np.arange(len(columns)))
 
 
 def is_corner_centred(mean: NDArray[Any]) -> bool:

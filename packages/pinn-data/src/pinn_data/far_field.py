@@ -75,7 +75,8 @@ class FarField:
     def object_pixel_m(self, N: int) -> float:
         """Side of an object pixel of patterns of N x N pixels, metres.
 
-        Raises DataRangeError where the detector's pixels are not square: the network's object pixels are.
+        Raises DataRangeError where the detector's pixels are not square, as the network's object pixels are,
+        or where the numbers are so odd that no pixel comes out.
         """
         height, width = self.detector_pixel_m
         if not self.has_square_pixels:
@@ -83,7 +84,14 @@ class FarField:
                 f"the detector pixels are {height:g} x {width:g} m (height, width), but square ones are "
                 "needed: resample the patterns"
             )
-        return self.wavelength_m * self.distance_m / (N * math.sqrt(height * width))
+        side = math.sqrt(height * width)
+        pixel = self.wavelength_m * self.distance_m / (N * side) if side > 0 else math.inf
+        if not (math.isfinite(pixel) and pixel > 0):
+            raise DataRangeError(
+                f"a distance of {self.distance_m:g} m, a wavelength of {self.wavelength_m:g} m and detector "
+                f"pixels of {height:g} m give an object pixel of {pixel:g} m: check their units"
+            )
+        return pixel
 
 
 def near_field_signs(patterns: NDArray[Any], unit: Unit, positions: NDArray[np.float64]) -> list[str]:

@@ -24,9 +24,12 @@ from pinn_data.errors import (
     DataKeyError,
     EmptyScanError,
     ShapeError,
+    listed,
     naming,
+    one_line,
 )
 from pinn_data.hdf5 import find_dataset, is_hdf5, opened
+from pinn_data.npy_file import mapped_npy
 from pinn_data.npz_archive import NpzReader
 
 __all__ = ["FrameStack", "hdf5_frames", "open_frames", "split_entry"]
@@ -35,6 +38,7 @@ Advance = Callable[[int], None]
 """Called with the number of frames that were just read."""
 
 _BLOCK_PIXELS = 2**21
+_BESIDE = ("bad_pixels", "indexes")
 _NPZ_NAMES = ("patterns", "diff3d", "diffraction", "data", "frames", "arr_0")
 _HDF5_NAMES = ("patterns", "/entry_1/data_1/data", "/entry/data/data", "/exchange/data", "data")
 
@@ -164,9 +168,11 @@ def hdf5_frames(path: Path, names: tuple[str, ...], frames_axis: int = 0) -> Fra
         shape, axes = _order(dataset.shape, frames_axis, dataset.name)
         dtype, chunks = dataset.dtype, dataset.chunks
         extra = {}
-        if dataset.name == "/patterns":
-            extra = {key: find_dataset(file, key) for key in ("bad_pixels", "indexes")}
-            extra = {key: np.asarray(value[()]) for key, value in extra.items() if value is not None}
+        for key in _BESIDE if dataset.name == "/patterns" else ():
+            found = find_dataset(file, key)
+            if found is not None:
+                _check_beside(path, key, found.shape, found.dtype, shape)
+                extra[key] = np.asarray(found[()])
     per_block = max(1, _BLOCK_PIXELS // (shape[1] * shape[2]))
     if chunks is not None:  # whole chunks, lest each is inflated several times
         per_block = math.ceil(per_block / chunks[frames_axis]) * chunks[frames_axis]
@@ -180,7 +186,7 @@ def hdf5_frames(path: Path, names: tuple[str, ...], frames_axis: int = 0) -> Fra
                 piece = slice(first, first + per_block)
                 yield (dataset[piece] if frames_axis == 0 else dataset[:, :, piece]).transpose(axes)
 
-    return _stack(f"{path}:{dataset_name(names, path)}", shape, dtype, blocks, path, **extra)
+    return _stack(f"{path}:{dataset_name(names, path)}", shape, dtype, blocks, **extra)
 
 
 def dataset_name(names: tuple[str, ...], path: Path) -> str:
@@ -192,21 +198,15 @@ def dataset_name(names: tuple[str, ...], path: Path) -> str:
 def _stack_in(file: h5py.File, names: tuple[str, ...]) -> h5py.Dataset:
     dataset = find_dataset(file, *names)
     if dataset is None:
-        found = ", ".join(list(file)[:12]) or "nothing"
         raise DataKeyError(
-            f"the file has no dataset {' or '.join(names)} (at its top: {found}), but the patterns are "
-            "needed: name their dataset as FILE:DATASET, if they are elsewhere"
+            f"the file has no dataset {' or '.join(names)} (at its top: {listed(file, 12)}), but the "
+            "patterns are needed: name their dataset as FILE:DATASET, if they are elsewhere"
         )
     return dataset
 
 
 def _npy_frames(path: Path, frames_axis: int) -> FrameStack:
-    try:
-        # The header is compared with the size of the file here, and nothing is read yet.
-        whole = np.load(path, mmap_mode="r", allow_pickle=False)
-    except Exception as error:  # numpy parses the header as a Python literal: anything may come
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise DataFormatError(f"{path} is a damaged NPY file ({reason}): copy or save it again") from error
+    whole = mapped_npy(path)
     with naming(path):
         shape, axes = _order(whole.shape, frames_axis, "the array")
     step = max(1, _BLOCK_PIXELS // max(1, shape[1] * shape[2]))
@@ -216,7 +216,7 @@ def _npy_frames(path: Path, frames_axis: int) -> FrameStack:
         for first in range(0, shape[0], step):
             yield np.asarray(frames[first : first + step])
 
-    return _stack(str(path), shape, whole.dtype, blocks, path)
+    return _stack(str(path), shape, whole.dtype, blocks)
 
 
 def _npz_frames(path: Path, entry: str | None, frames_axis: int) -> FrameStack:
@@ -224,7 +224,12 @@ def _npz_frames(path: Path, entry: str | None, frames_axis: int) -> FrameStack:
         key = _npz_key(file) if entry is None else entry
         header = file.entry(key)
         shape, axes = _order(header.shape, frames_axis, key)
-        extra = {name: file.read(name) for name in ("bad_pixels", "indexes") if name in file}
+        extra = {}
+        for name in _BESIDE:
+            if name in file:
+                found = file.entry(name)
+                _check_beside(path, name, found.shape, found.dtype, shape)
+                extra[name] = file.read(name)
     streamed = frames_axis == 0 and not header.fortran_order
 
     def blocks() -> Iterator[NDArray[Any]]:
@@ -234,7 +239,7 @@ def _npz_frames(path: Path, entry: str | None, frames_axis: int) -> FrameStack:
             else:  # the frames are spread over the whole entry
                 yield file.read(key, axes)
 
-    return _stack(f"{path}:{key}", shape, header.dtype, blocks, path, **extra)
+    return _stack(f"{path}:{one_line(key, 60)}", shape, header.dtype, blocks, **extra)
 
 
 def _npz_key(file: NpzReader) -> str:
@@ -257,14 +262,32 @@ def _order(
     """(n, H, W), and the axis order that gives it."""
     if len(shape) != 3:
         raise ShapeError(
-            f"'{name}' has shape {shape}, but three axes (frames, rows, columns) are needed: name another "
-            "array as FILE:NAME, or reshape it"
+            f"'{one_line(name, 60)}' has shape {shape}, but three axes (frames, rows, columns) are needed: "
+            "name another array as FILE:NAME, or reshape it"
         )
     axes = (0, 1, 2) if frames_axis == 0 else (2, 0, 1)
     ordered = tuple(int(shape[a]) for a in axes)
     if 0 in ordered:
-        raise EmptyScanError(f"'{name}' has shape {shape}, so it holds no pattern: check the file")
+        raise EmptyScanError(
+            f"'{one_line(name, 60)}' has shape {shape}, so it holds no pattern: check the file"
+        )
     return ordered, axes
+
+
+def _check_beside(
+    path: Path, key: str, shape: tuple[int, ...], dtype: np.dtype[Any], frames: tuple[int, int, int]
+) -> None:
+    """Before anything of it is read."""
+    if key == "bad_pixels" and (shape != frames[1:] or dtype.kind not in "biuf"):
+        raise ShapeError(
+            f"{path}: bad_pixels is {one_line(dtype)} of shape {shape}, but one number a pixel of the "
+            f"frames, {frames[1]} x {frames[2]}, is needed: make it so"
+        )
+    if key == "indexes" and (shape != frames[:1] or dtype.kind not in "iu"):
+        raise ShapeError(
+            f"{path}: indexes is {one_line(dtype)} of shape {shape}, but one whole number a frame, "
+            f"({frames[0]},), is needed: make it so"
+        )
 
 
 def _stack(
@@ -272,30 +295,18 @@ def _stack(
     shape: tuple[int, int, int],
     dtype: np.dtype[Any],
     blocks: Callable[[], Iterator[NDArray[Any]]],
-    path: Path,
     bad_pixels: NDArray[Any] | None = None,
     indexes: NDArray[Any] | None = None,
 ) -> FrameStack:
     if dtype.kind not in "iuf":
         raise DataFormatError(
-            f"{source} has dtype {dtype}, but real numbers are needed: store counts as integers"
-        )
-    mask = None if bad_pixels is None else np.asarray(bad_pixels) != 0
-    if mask is not None and mask.shape != shape[1:]:
-        raise ShapeError(
-            f"{path}: bad_pixels has shape {mask.shape}, but the frames are {shape[1]} x {shape[2]}: make "
-            "them agree"
-        )
-    if indexes is not None and (indexes.shape != shape[:1] or indexes.dtype.kind not in "iu"):
-        raise ShapeError(
-            f"{path}: indexes is {indexes.dtype} of shape {indexes.shape}, but one whole number a frame, "
-            f"({shape[0]},), is needed: make it so"
+            f"{source} has dtype {one_line(dtype)}, but real numbers are needed: store counts as integers"
         )
     return FrameStack(
         source,
         shape,
         dtype.newbyteorder("="),
         blocks,
-        mask,
+        None if bad_pixels is None else bad_pixels != 0,
         None if indexes is None else indexes.astype(np.int64),
     )

@@ -34,6 +34,7 @@ __all__ = [
     "checked_dataset",
     "find_dataset",
     "is_hdf5",
+    "label",
     "missing",
     "opened",
     "read_attribute",
@@ -44,6 +45,7 @@ __all__ = [
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _DEFLATE_LIMIT = 1032  # no deflate stream expands by more; a dataset that claims more is forged
 _LARGEST_CHUNK = 16 * 2**20  # bytes that a dataset smaller than its chunk may unpack to
+_MOST_HOLES = 2  # times what was written may be declared; the rest would come out as zeros
 _MOST_LINKS = 16  # of one name, on its way to a dataset
 _BROKEN = (OSError, KeyError, RuntimeError, ValueError, TypeError, OverflowError, MemoryError)
 
@@ -90,6 +92,11 @@ def find_dataset(file: h5py.File, *names: str) -> h5py.Dataset | None:
     return None
 
 
+def label(dataset: h5py.Dataset) -> str:
+    """The name of a dataset for a message; the file chose it, where a link led there."""
+    return one_line(str(dataset.name).lstrip("/"), 60)
+
+
 def checked_dataset(found: Any, name: str) -> h5py.Dataset:
     """`found` if it is a dataset of numbers that lies in its own file and can be as large as it says.
 
@@ -100,7 +107,7 @@ def checked_dataset(found: Any, name: str) -> h5py.Dataset:
             f"'{name}' is a group or lies in another file, but a dataset is needed: store the data itself"
         )
     if found.shape is None:
-        raise DataRangeError(f"'{name}' has dtype {found.dtype} and no values: export it again")
+        raise DataRangeError(f"'{name}' has dtype {one_line(found.dtype)} and no values: export it again")
     stored = found.id.get_storage_size()
     chunk = math.prod(found.chunks) * found.dtype.itemsize if found.chunks else 0
     if chunk > max(found.nbytes, _LARGEST_CHUNK):
@@ -113,14 +120,21 @@ def checked_dataset(found: Any, name: str) -> h5py.Dataset:
             f"'{name}' declares {max(found.nbytes, chunk)} bytes (shape {found.shape}) but {stored} are "
             "stored: the file is truncated or forged, so export it again"
         )
+    if chunk and found.nbytes > _MOST_HOLES * found.id.get_num_chunks() * chunk:
+        raise DataFormatError(
+            f"'{name}' has shape {found.shape}, but only {found.id.get_num_chunks()} of its chunks "
+            f"{found.chunks} were ever written: the recording was cut short or the file is forged, so export "
+            "what there is"
+        )
     creation = found.id.get_create_plist()
     for number in range(creation.get_nfilters()):
-        code, _, _, label = creation.get_filter(number)
+        code, _, _, title = creation.get_filter(number)
         if not h5py.h5z.filter_avail(code):
-            text = label.decode("utf-8", errors="replace") if isinstance(label, bytes) else str(label)
+            text = title.decode("utf-8", errors="replace") if isinstance(title, bytes) else str(title)
+            text = one_line(text, 60) or "unnamed"
             raise DataFormatError(
-                f"'{name}' is compressed by the HDF5 filter {code} ({text.strip() or 'unnamed'}), which is "
-                "not installed: repack the file with 'h5repack -f GZIP=1'"
+                f"'{name}' is compressed by the HDF5 filter {code} ({text}), which is not "
+                "installed: repack the file with 'h5repack -f GZIP=1'"
             )
     return found
 
@@ -144,7 +158,7 @@ def read_attribute(holder: h5py.File | h5py.Dataset, key: str) -> Any:
     shape = holder.attrs.get_id(key).shape
     if math.prod(shape) != 1:
         raise DataFormatError(
-            f"the attribute {key} of '{holder.name}' has shape {shape}, but one value is needed: "
+            f"the attribute {key} of '{one_line(holder.name)}' has shape {shape}, but one value is needed: "
             "export it again"
         )
     return holder.attrs[key]
@@ -156,13 +170,13 @@ def read_one(dataset: h5py.Dataset) -> float:
     Raises DataRangeError, ShapeError.
     """
     if dataset.size is None or not 1 <= dataset.size <= 2**20:
-        raise ShapeError(f"'{dataset.name}' has shape {dataset.shape}, but one number is needed: store one")
+        raise ShapeError(f"'{label(dataset)}' has shape {dataset.shape}, but one number is needed: store one")
     values = read_numbers(dataset).reshape(-1)
     value = float(values[0])
     if not np.isfinite(value) or not (values == values[0]).all():
         raise DataRangeError(
-            f"'{dataset.name}' holds {values.size} number(s) from {values.min():g} to {values.max():g}, but "
-            "one finite number is needed: store one"
+            f"'{label(dataset)}' holds {values.size} number(s) from {values.min():g} to {values.max():g}, "
+            "but one finite number is needed: store one"
         )
     return value
 
@@ -175,7 +189,7 @@ def missing(names: str, what: str, advice: str) -> DataKeyError:
 def _check_kind(dataset: h5py.Dataset, kinds: str) -> None:
     if dataset.dtype.kind not in kinds:
         raise DataRangeError(
-            f"'{dataset.name.lstrip('/')}' has dtype {dataset.dtype}, but "
+            f"'{label(dataset)}' has dtype {one_line(dataset.dtype)}, but "
             f"{'complex ' if kinds == 'c' else '' if 'c' in kinds else 'real '}numbers are needed: export it "
             "again"
         )

@@ -115,8 +115,8 @@ class NpzReader:
         """
         if key not in self:
             raise DataKeyError(
-                f"{self.path} has no entry '{key}' (it holds {listed(self.keys)}), but a scan needs it: "
-                "add it to the file"
+                f"{self.path} has no entry '{one_line(key, 60)}' (it holds {listed(self.keys)}), but a scan "
+                "needs it: add it to the file"
             )
         if key not in self._entries:
             self._entries[key] = self._checked_entry(key)
@@ -139,7 +139,7 @@ class NpzReader:
             out = np.empty(tuple(entry.shape[a] for a in order), dtype=entry.dtype)
         except MemoryError as error:
             raise DataFormatError(
-                f"entry '{key}' of {self.path} needs {entry.nbytes / 2**30:.1f} GiB of memory, more than "
+                f"{self._named(key)} needs {entry.nbytes / 2**30:.1f} GiB of memory, more than "
                 "there is: use a larger machine or split the scan"
             ) from error
         except ValueError as error:  # of no bytes, but more axes or longer ones than an array may have
@@ -198,7 +198,7 @@ class NpzReader:
                 yield stream
                 if stream.read(1):  # reading up to the end is also what makes zipfile compare the CRC
                     raise DataFormatError(
-                        f"entry '{key}' of {self.path} is longer than its header says: save the file anew"
+                        f"{self._named(key)} is longer than its header says: save the file anew"
                     )
         except DataFormatError:
             raise
@@ -209,7 +209,7 @@ class NpzReader:
         entry = self.entry(key)
         if entry.dtype.hasobject:
             raise DataFormatError(
-                f"entry '{key}' of {self.path} is a pickled Python object, which could run code and is never "
+                f"{self._named(key)} is a pickled Python object, which could run code and is never "
                 "opened: store it as a plain numeric array (or leave it out)"
             )
         return entry
@@ -218,7 +218,7 @@ class NpzReader:
         info = self._zip.getinfo(f"{key}.npy")
         if info.flag_bits & 1 or info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             raise DataFormatError(
-                f"entry '{key}' of {self.path} is encrypted or oddly compressed: save it with numpy.savez"
+                f"{self._named(key)} is encrypted or oddly compressed: save it with numpy.savez"
             )
         try:
             with self._zip.open(info) as stream:
@@ -233,30 +233,31 @@ class NpzReader:
         entry = Entry(tuple(int(n) for n in shape), dtype, fortran_order, data_start, info.CRC)
         if any(n < 0 for n in entry.shape):
             raise DataFormatError(
-                f"entry '{key}' of {self.path} declares the impossible shape {shape}: save the file anew"
+                f"{self._named(key)} declares the impossible shape {shape}: save the file anew"
             )
         if dtype.hasobject:
             return entry
         if dtype.itemsize == 0 and math.prod(entry.shape) > 1:  # NumPy makes at least one byte of each
             count = math.prod(entry.shape)
             raise DataFormatError(
-                f"entry '{key}' of {self.path} declares {count} values of no size: save the file anew"
+                f"{self._named(key)} declares {count} values of no size: save the file anew"
             )
         expansion = _DEFLATE_LIMIT if info.compress_type == zipfile.ZIP_DEFLATED else 1
         room = min(info.file_size, expansion * min(info.compress_size, self._size)) - data_start
         if entry.nbytes > room:
             raise DataFormatError(
-                f"entry '{key}' of {self.path} declares {entry.nbytes} bytes (shape {entry.shape}, {dtype}) "
+                f"{self._named(key)} declares {entry.nbytes} bytes (shape {entry.shape}, {one_line(dtype)}) "
                 f"but the file can hold at most {max(room, 0)} of it: the file is truncated or forged, so "
                 "copy or save it again"
             )
         return entry
 
+    def _named(self, key: str) -> str:
+        return f"entry '{one_line(key, 60)}' of {self.path}"
+
     def _damaged(self, key: str, error: Exception) -> DataFormatError:
         reason = one_line((str(error).splitlines() or [type(error).__name__])[0])
-        return DataFormatError(
-            f"entry '{key}' of {self.path} is damaged ({reason}): copy or save the file again"
-        )
+        return DataFormatError(f"{self._named(key)} is damaged ({reason}): copy or save the file again")
 
     def _what_it_is(self, error: Exception) -> str:
         if isinstance(error, OSError):

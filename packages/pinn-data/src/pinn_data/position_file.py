@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Sequence
+from array import array
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +19,14 @@ from pinn_data.errors import (
     PositionError,
     ShapeError,
     naming,
+    one_line,
 )
 from pinn_data.hdf5 import find_dataset, is_hdf5, opened, read_numbers
+from pinn_data.npy_file import is_npy, mapped_npy
 
 __all__ = ["read_positions"]
 
-_MOST_BYTES = 2**30  # of text
+_LONGEST_LINE = 2**16  # characters
 _HEADING = re.compile(
     r"(?:.*[_ ])?(?P<axis>[xy])(?:coords?)?(?:[_ ]*[\[(]?(?P<unit>m|mm|um|µm|μm|nm|px)[\])]?)?", re.IGNORECASE
 )
@@ -46,7 +50,7 @@ def read_positions(
         unit = None
         if is_hdf5(path):
             table = _hdf5_table(path, entry)
-        elif _starts_as_npy(path):
+        elif is_npy(path):
             table = _npy_table(path)
         else:
             table, headings = _text_table(path)
@@ -72,11 +76,6 @@ def read_positions(
         return table[:, order].astype(np.float64), unit
 
 
-def _starts_as_npy(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(6) == b"\x93NUMPY"
-
-
 def _hdf5_table(path: Path, entry: str | None) -> NDArray[Any]:
     with opened(path, "HDF5 file") as file:
         found = None if entry is None else find_dataset(file, entry)
@@ -88,51 +87,74 @@ def _hdf5_table(path: Path, entry: str | None) -> NDArray[Any]:
 
 
 def _npy_table(path: Path) -> NDArray[Any]:
-    try:
-        table = np.load(path, mmap_mode="r", allow_pickle=False)
-    except Exception as error:  # numpy parses the header as a Python literal: anything may come
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise DataFormatError(f"it is a damaged NPY file ({reason}): copy or save it again") from error
+    table = mapped_npy(path)
     if table.dtype.kind not in "iuf":
-        raise DataFormatError(f"it has dtype {table.dtype}, but real numbers are needed: store them so")
+        raise DataFormatError(
+            f"it has dtype {one_line(table.dtype)}, but real numbers are needed: store them so"
+        )
     return np.array(table)
 
 
 def _text_table(path: Path) -> tuple[NDArray[Any], list[str] | None]:
-    """Numbers, and the headings where the first line is no numbers."""
-    if path.stat().st_size > _MOST_BYTES:
-        raise DataFormatError("it is larger than 1 GiB, too much for a table of positions: give another file")
+    """Numbers, and the headings where a line before them is no numbers."""
+    table, width, headings = array("d"), 0, None
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        for number, line in _lines(path):
+            cells = _cells(line.lstrip("#").strip())
+            if not cells:
+                continue
+            row = _numbers(cells)
+            if row is None and not width and _may_be_headings(headings, line):
+                headings = line
+            elif line.startswith("#"):
+                continue
+            elif row is None:
+                raise DataFormatError(f"line {number} is {line[:40]!r}, which is no row of numbers: mend it")
+            elif width and len(row) != width:
+                raise DataFormatError(
+                    f"line {number} has {len(row)} numbers, but those before have {width}: mend it"
+                )
+            else:
+                width = len(row)
+                table.extend(row)
     except UnicodeDecodeError as error:
         raise DataFormatError(
             "it is neither text (CSV) nor NPY nor HDF5: give positions in one of these"
         ) from error
-    lines = [line.strip() for line in text.splitlines()]
-    headings, rows = None, []
-    for number, line in enumerate(lines, 1):
-        cells = _cells(line.lstrip("#").strip())
-        if not cells:
-            continue
-        try:
-            row = [float(cell) for cell in cells]
-        except ValueError as error:
-            if not rows and headings is None:
-                headings = cells
-                continue
-            if line.startswith("#"):
-                continue
-            raise DataFormatError(
-                f"line {number} is {line[:40]!r}, which is no row of numbers: mend it"
-            ) from error
-        if line.startswith("#"):
-            continue
-        if rows and len(row) != len(rows[0]):
-            raise DataFormatError(
-                f"line {number} has {len(row)} numbers, but those before have {len(rows[0])}: mend it"
-            )
-        rows.append(row)
-    return np.array(rows, dtype=np.float64), headings
+    rows = np.frombuffer(table, np.float64) if width else np.empty(0)
+    return rows.reshape(-1, max(width, 1)), None if headings is None else _cells(headings.lstrip("#").strip())
+
+
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Lines with their numbers from 1, one in memory at a time.
+
+    Raises DataFormatError where one is longer than any row of positions.
+    """
+    with path.open(encoding="utf-8-sig") as file:
+        for number in itertools.count(1):
+            line = file.readline(_LONGEST_LINE)
+            if not line:
+                return
+            if len(line) == _LONGEST_LINE:
+                raise DataFormatError(
+                    f"line {number} has {_LONGEST_LINE} characters or more, which is no row of positions: "
+                    "give a table with a row for each frame"
+                )
+            yield number, line.strip()
+
+
+def _may_be_headings(before: str | None, line: str) -> bool:
+    """Whether `line` may be the headings, though there was a text `before`, which is a remark then."""
+    return before is None or (
+        before.startswith("#") and _columns(_cells(before.lstrip("#").strip()))[0] is None
+    )
+
+
+def _numbers(cells: Sequence[str]) -> list[float] | None:
+    try:
+        return [float(cell) for cell in cells]
+    except ValueError:
+        return None
 
 
 def _cells(line: str) -> list[str]:

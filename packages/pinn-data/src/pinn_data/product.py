@@ -31,7 +31,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from pinn_data.atomic_write import atomic_write
 from pinn_data.errors import DataKeyError, DataRangeError, ShapeError
-from pinn_data.hdf5 import find_dataset, missing, opened, read_attribute, read_numbers
+from pinn_data.hdf5 import find_dataset, label, missing, opened, read_attribute, read_numbers
 from pinn_data.scan import Canvas, from_ptychodus, to_ptychodus, validate_positions
 
 _LEGACY_ENERGY = "probe_energy_eV"
@@ -315,7 +315,7 @@ def _holds(file: h5py.File, key: str) -> bool:
 
 def _number(dataset: h5py.Dataset, key: str) -> float:
     if key not in dataset.attrs:
-        raise DataKeyError(f"the attribute {key} of '{dataset.name}' is missing: export the product again")
+        raise DataKeyError(f"the attribute {key} of '{label(dataset)}' is missing: export the product again")
     return float(read_attribute(dataset, key))
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pinn_data.errors import DataRangeError, ShapeError, naming
+from pinn_data.errors import DataRangeError, ShapeError, naming, one_line
 from pinn_data.hdf5 import is_hdf5
 from pinn_data.npz_archive import NpzReader
 from pinn_data.npz_header import read_text
@@ -55,7 +55,7 @@ def read_product_npz(path: str | os.PathLike[str]) -> Product:
             fields["layer_spacing_m"] = _numbers(file, "object_layer_spacing_m")
         losses = "loss_values" if "loss_values" in file else "costs"
         if losses in file:
-            values = _numbers(file, losses)
+            values = _numbers(file, losses).reshape(-1)
             fields["loss_values"] = values
             fields["loss_epochs"] = (
                 _numbers(file, "loss_epochs") if "loss_epochs" in file else np.arange(len(values))
@@ -86,7 +86,9 @@ def read_product_npz(path: str | os.PathLike[str]) -> Product:
 def _numbers(file: NpzReader, key: str) -> NDArray[Any]:
     array = file.read(key)
     if array.dtype.kind not in "iufcb":
-        raise DataRangeError(f"'{key}' has dtype {array.dtype}, but numbers are needed: export it again")
+        raise DataRangeError(
+            f"'{key}' has dtype {one_line(array.dtype)}, but numbers are needed: export it again"
+        )
     return array
 
 

@@ -21,7 +21,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from pinn_data.errors import DataRangeError, ShapeError, naming
+from pinn_data.errors import DataRangeError, ShapeError, naming, one_line
 from pinn_data.far_field import FarField, wavelength_m
 from pinn_data.frame_stack import FrameStack, hdf5_frames
 from pinn_data.hdf5 import find_dataset, missing, opened, read_numbers, read_one
@@ -99,12 +99,13 @@ def read_training_npz(
     """
     scan = read_scan(path, unit=unit)
     with naming(path), NpzReader(path) as file:
+        stored = file.entry("bad_pixels")
+        if stored.shape != scan.diffraction.shape[1:] or stored.dtype.kind not in "biuf":
+            raise ShapeError(
+                f"bad_pixels is {one_line(stored.dtype)} of shape {stored.shape}, but one number a pixel of "
+                f"the patterns, {scan.N} x {scan.N}, is needed: export it again"
+            )
         bad = file.read("bad_pixels") != 0
-    if bad.shape != scan.diffraction.shape[1:]:
-        raise ShapeError(
-            f"{path}: bad_pixels has shape {bad.shape}, but the patterns are {scan.N} x {scan.N}: export it "
-            "again"
-        )
     if masked == "zero" and bad.any():
         scan.diffraction[:, bad] = 0
     count = int(bad.sum())

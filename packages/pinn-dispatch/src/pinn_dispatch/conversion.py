@@ -16,6 +16,7 @@ from pinn_data.far_field import FarField, photon_energy_eV
 from pinn_data.frame_stack import open_frames, split_entry
 from pinn_data.hdf5 import find_dataset, is_hdf5, opened, read_numbers
 from pinn_data.measurement import Framing, Measurement, ProbeChoice, measured_scan
+from pinn_data.npy_file import is_npy, mapped_npy
 from pinn_data.npz import Scan, read_scan, write_scan
 from pinn_data.npz_archive import NpzReader
 from pinn_data.position_file import read_positions
@@ -227,20 +228,13 @@ def _given_probe(request: Request) -> NDArray[Any] | None:
         with naming(path), NpzReader(path) as file:
             names = (entry,) if entry else ("probeGuess", "probe")
             array = file.read(next((name for name in names if name in file), names[0]))
+    elif is_npy(path):
+        array = np.array(mapped_npy(path))
     else:
-        array = _npy(path)
+        raise DataFormatError(f"{path} holds no probe that can be read: give an NPY, NPZ or HDF5 file")
     return array[0] if array.ndim == 4 else array  # (OPR, modes, H, W) of a product
 
 
 def _starts_with(path: Path, signature: bytes) -> bool:
     with path.open("rb") as file:
         return file.read(len(signature)) == signature
-
-
-def _npy(path: Path) -> NDArray[Any]:
-    try:
-        return np.array(np.load(path, mmap_mode="r", allow_pickle=False))
-    except Exception as error:  # numpy parses the header as a Python literal: anything may come
-        raise DataFormatError(
-            f"{path} holds no probe that can be read: give an NPY, NPZ or HDF5 file"
-        ) from error
