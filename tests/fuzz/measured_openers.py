@@ -16,10 +16,9 @@ from pinn_data.product import Product
 from pinn_data.product_npz import read_any_product
 from pinn_data.training_data import read_training_data, read_training_npz
 from pinn_dispatch.conversion import Request, converted
-from pinn_dispatch.kinds import describe
 from pinn_dispatch.source_kinds import source_kind
 
-from .soundness import require, sound_product, sound_scan
+from .soundness import require, sound_description, sound_product, sound_scan
 
 __all__ = ["OPENERS"]
 
@@ -36,7 +35,7 @@ def _convert(source: Path | None = None, **said: Any) -> Opener:
         flags = {key: path.name if value == "{}" else value for key, value in said.items()}
         request = Request(source or path, **flags)
         found, sentences = converted(request, source_kind(request.source), lambda frames: None)
-        require(all(isinstance(sentence, str) for sentence in sentences), "sentences")
+        require(all(sentence.isprintable() for sentence in sentences), "sentences")
         if isinstance(found, Scan):
             return sound_scan(found)
         return sound_product(found) if isinstance(found, Product) else found
@@ -93,7 +92,7 @@ OPENERS: Mapping[str, Mapping[str, Opener]] = {
         "pinn convert --object-pixel": _convert(object_pixel_m=1e-7, masked="keep", guess_probe=True),
         "pinn convert --distance ... --probe": _convert(geometry=_GEOMETRY, probe="{}"),
         "frames": _frames,
-        "pinn info": describe,
+        "pinn info": sound_description,
     },
     "training": {
         "read_training_data": _measurement(read_training_data),
@@ -101,11 +100,11 @@ OPENERS: Mapping[str, Mapping[str, Opener]] = {
         # From here on, one a case.
         "pinn convert --masked zero": _convert(masked="zero"),
         "frames": _frames,
-        "pinn info": describe,
+        "pinn info": sound_description,
     },
     "export": {
         "pinn convert": _convert(),
-        "pinn info": describe,
+        "pinn info": sound_description,
         # From here on, one a case.
         "read_training_npz(masked='zero')": lambda path: sound_scan(
             read_training_npz(path, masked="zero")[0]
@@ -123,7 +122,7 @@ OPENERS: Mapping[str, Mapping[str, Opener]] = {
         ),
         "pinn convert --probe": _convert(Path("frames.npy"), **{**_RAW, "guess_probe": False, "probe": "{}"}),
         "pinn convert --patterns": _convert(Path("product.h5"), patterns="{}"),
-        "pinn info": describe,
+        "pinn info": sound_description,
     },
     "table": {
         "read_positions": _positions,

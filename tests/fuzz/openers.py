@@ -20,11 +20,10 @@ from pinn_data.raw_data import RawData, load_data
 from pinn_data.simulate_file import simulate_from_npz
 from pinn_dispatch.cli.settings import training_settings
 from pinn_dispatch.dispatch import backend_of
-from pinn_dispatch.kinds import describe
 from pinn_dispatch.reconstruction import read_image, read_reconstruction
 
 from . import measured_openers
-from .soundness import require, sound_product, sound_scan
+from .soundness import require, sound_description, sound_product, sound_scan
 
 __all__ = ["ALWAYS", "OPENERS", "OUR_ERRORS", "problem_of"]
 
@@ -76,7 +75,7 @@ OPENERS: Mapping[str, Mapping[str, Callable[[Path], Any]]] = {
         "simulate_from_npz": _simulated,
         "read_reconstruction": read_reconstruction,
         "read_image": read_image,
-        "pinn info": describe,
+        "pinn info": sound_description,
     },
     "archive": {
         "read_manifest": read_manifest,
@@ -86,12 +85,12 @@ OPENERS: Mapping[str, Mapping[str, Callable[[Path], Any]]] = {
         "pinn_torch archived configs": pinn_torch.archived_configs.read_archived_configs,
         "pinn_tf archived configs": pinn_tf.archived_configs.read_archived_configs,
         "backend_of": backend_of,
-        "pinn info": describe,
+        "pinn info": sound_description,
     },
     "product": {
         "read_product": _product,
         "read_image": read_image,
-        "pinn info": describe,
+        "pinn info": sound_description,
     },
     "yaml": {
         "load_mapping": load_mapping,

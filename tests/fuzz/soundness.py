@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import numpy as np
 from pinn_data.npz import Scan
 from pinn_data.product import Product
+from pinn_dispatch.cli.output import plain
+from pinn_dispatch.description import Description
+from pinn_dispatch.kinds import describe
+from pinn_dispatch.rasters import raster
 
-__all__ = ["require", "sound_product", "sound_scan"]
+__all__ = ["require", "sound_description", "sound_product", "sound_scan"]
+
+_SIDE_PX = 26  # of a picture on a terminal
 
 
 def require(sound: bool, what: str) -> None:
@@ -29,3 +38,17 @@ def sound_product(product: Product) -> Product:
     require(product.positions_px().shape == product.positions_m.shape, "positions")
     require(bool(np.isfinite(product.object).all()), "object")
     return product
+
+
+def sound_description(path: Path) -> Description:
+    """All that `pinn info` prints and draws of the file; raises AssertionError where a terminal should not
+    see it."""
+    found = describe(path)
+    for item in (found, *found.parts):
+        for name, value in item.words.items():
+            require(f"{name}{value}".isprintable() and len(value) <= 2000, f"words {name!r}: {value[:100]!r}")
+    json.dumps(plain(found.as_json()), allow_nan=False)
+    for picture in found.all_pictures():
+        image = raster(picture, _SIDE_PX, _SIDE_PX)
+        require(bool(np.isfinite(image).all()), f"picture {picture.title}")
+    return found

@@ -198,6 +198,22 @@ BAD = {
     "text for a distance": ({"distance": "far"}, errors.DataRangeError, "real numbers are needed"),
     "an absurd energy": ({"energy": 1e-3}, errors.DataRangeError, "neither joules nor electronvolts"),
     "a contradiction": ({"energy": 1e-15}, errors.DataRangeError, "say which with --energy or --wavelength"),
+    "no wavelength": (
+        {"wavelength": 0.0, "energy": 1e-15},
+        errors.DataRangeError,
+        "is 0 m, but a length above",
+    ),
+    "a corner far away": ({"corner": [1e308, 0, 1]}, errors.DataRangeError, "no metres of a detector"),
+    "endless basis vectors": (
+        {"basis": made.ROWS_DOWN * 1e308 / made.PIXEL},
+        errors.ShapeError,
+        "two finite",
+    ),
+    "a pixel of nothing": (
+        {"distance": 1e-300, "wavelength": 1e-300},
+        errors.DataRangeError,
+        "give an object pixel of 0 m: check their units",
+    ),
     "a mask of another size": (
         {"mask": np.zeros((4, 4), "u4")},
         errors.ShapeError,

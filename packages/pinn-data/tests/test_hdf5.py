@@ -6,7 +6,7 @@ import h5py
 import numpy as np
 import pytest
 from pinn_data import errors
-from pinn_data.frame_stack import hdf5_frames
+from pinn_data.frame_stack import hdf5_frames, open_frames
 from pinn_data.hdf5 import find_dataset, opened, read_one
 
 
@@ -45,6 +45,11 @@ def a_chunk_as_large_as_memory(file):
     file.create_dataset("x", (1, 4, 4), "u2", chunks=(2**12, 2**8, 2**9), maxshape=(None, None, None))
 
 
+def one_chunk_of_a_hundred(file):
+    file.create_dataset("x", (1000, 4, 4), "u2", chunks=(10, 4, 4))
+    file["x"][0] = 1
+
+
 def pickles(file):
     file.create_dataset("x", (2,), h5py.special_dtype(vlen=np.dtype("u1")))
 
@@ -56,6 +61,7 @@ HOSTILE = {
     a_circle: "leads in a circle",
     a_bomb: "declares 35184372088832 bytes .* but 0 are stored.*forged",
     a_chunk_as_large_as_memory: "holds 32 bytes in chunks of 1073741824",
+    one_chunk_of_a_hundred: r"only 1 of its chunks \(10, 4, 4\) were ever written",
     pickles: "three axes|declares",
 }
 
@@ -78,6 +84,92 @@ def test_a_filter_that_is_not_there_is_named(file, tmp_path):
     file["x"][...] = 1
     with pytest.raises(errors.DataFormatError, match=r"HDF5 filter 32008 .*h5repack"):
         find_dataset(file, "x")
+
+
+def test_half_of_a_recording_is_read(file):
+    file.create_dataset("x", (20, 4, 4), "u2", chunks=(2, 4, 4))
+    file["x"][:10] = 1
+    assert find_dataset(file, "x").shape == (20, 4, 4)
+
+
+def text_in_the_place_of_frames(file, name):
+    file[name] = np.array([b"a"])
+
+
+def frames_of_four_axes(file, name):
+    file[name] = np.zeros((2, 4, 4, 1))
+
+
+def fields_with_names(file, name):
+    file[name] = np.zeros((2, 4, 4), [(f"\x1b{n}", "f8") for n in range(900)])
+
+
+def a_filter_with_a_name(file, name):
+    file.create_dataset(name, data=np.ones((2, 4, 4)), compression="gzip")
+
+
+@pytest.mark.parametrize(
+    "put", [text_in_the_place_of_frames, frames_of_four_axes, fields_with_names, a_filter_with_a_name]
+)
+def test_what_a_file_says_is_told_in_one_line(file, tmp_path, put):
+    """Names of datasets behind links, of fields and of filters are the file's own words."""
+    put(file, "a\nb\x1b[2J")
+    file["x"] = h5py.SoftLink("/a\nb\x1b[2J")
+    file.close()
+    path = tmp_path / "a.h5"
+    # The name stands eight bytes behind the number of the filter, which becomes one that nobody has.
+    forged = path.read_bytes().replace(
+        b"\x01\x00\x08\x00\x01\x00\x01\x00deflate", b"\x07\x7d\x08\x00\x01\x00\x01\x00d\nfl\x1bte"
+    )
+    path.write_bytes(forged)
+    with pytest.raises(errors.PinnDataError) as caught:
+        hdf5_frames(path, ("x",))
+    assert str(caught.value).isprintable() and len(str(caught.value)) < 1000
+
+
+def test_a_list_of_names_is_told_in_one_line(file, tmp_path):
+    for number in range(200):
+        file.create_group(f"{number}\n" + "x" * 500)
+    file.close()
+    with pytest.raises(errors.DataKeyError, match="has no dataset x") as caught:
+        hdf5_frames(tmp_path / "a.h5", ("x",))
+    assert str(caught.value).isprintable() and len(str(caught.value)) < 1500
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("bad_pixels", np.zeros((4, 5), bool)),
+        ("bad_pixels", np.zeros((4, 4), [("a", "f8")])),
+        ("bad_pixels", np.zeros((4, 4), "S3")),
+        ("indexes", np.zeros(2)),
+        ("indexes", np.zeros(3, int)),
+    ],
+)
+@pytest.mark.parametrize("form", ["HDF5", "NPZ"])
+def test_what_lies_beside_frames_is_looked_at_before_it_is_read(tmp_path, only_sentence, form, name, value):
+    entries = {"patterns": np.ones((2, 4, 4)), name: value}
+    path = tmp_path / "a"
+    if form == "NPZ":
+        with path.open("wb") as stream:
+            np.savez(stream, **entries)
+    else:
+        with h5py.File(path, "w") as file:
+            for key, entry in entries.items():
+                file[key] = entry
+    with pytest.raises(errors.ShapeError, match=f"{name} is .*, but one") as caught:
+        open_frames(path)
+    only_sentence(caught, path)
+
+
+def test_texts_beside_frames_are_not_read(file, tmp_path, monkeypatch):
+    """One long text that is meant very often would be as large as anybody likes."""
+    file["patterns"] = np.ones((2, 4, 4))
+    file.create_dataset("bad_pixels", (4, 4), h5py.string_dtype())[...] = "x" * 1000
+    file.close()
+    monkeypatch.setattr(h5py.Dataset, "__getitem__", lambda *_: pytest.fail("it was read"))
+    with pytest.raises(errors.ShapeError, match="bad_pixels is object"):
+        open_frames(tmp_path / "a.h5")
 
 
 def test_links_within_the_file_are_followed(file):

@@ -50,6 +50,48 @@ def test_a_window_moves_pixels_and_changes_none(shape, N, data):
     assert window.padded_px == (out == 0).sum()
 
 
+@given(
+    st.integers(0, 6), st.integers(0, 8), st.floats(1e-300, 1e307), st.sampled_from([(1, 1), (2, 1), (1, 3)])
+)
+def test_the_beam_is_where_the_light_is_however_bright(y, x, light, size):
+    """The centre of mass of a uniform rectangle is its middle, at any intensity that a float holds."""
+    mean = np.zeros((9, 12))
+    mean[y : y + size[0], x : x + size[1]] = light
+    assert beam_centre(mean) == pytest.approx((y + (size[0] - 1) / 2, x + (size[1] - 1) / 2))
+
+
+@pytest.mark.parametrize("odd", [np.inf, np.nan])
+def test_frames_that_are_not_finite_do_not_tell_the_beam(npy, odd):
+    frames = made.counts(shape=(15, 20)).astype(float)
+    frames[2, 3, 4] = odd
+    with pytest.raises(errors.DataRangeError, match="NaN or infinity"):
+        measured_scan(measurement(npy, frames), Framing(N=12), GUESS)
+
+
+@given(*[st.sampled_from([5e-324, 1e-300, 1e-150, 1.0, 1e150, 1e308])] * 3)
+def test_an_object_pixel_is_a_length_or_an_error(distance, wavelength, pixel):
+    try:
+        far = FarField(distance, wavelength, pixel)
+        found = far.object_pixel_m(16)
+    except errors.DataRangeError as error:
+        assert "check their units" in str(error) or "in metres" in str(error)
+    else:
+        assert np.isfinite(found) and found > 0
+
+
+def test_names_in_a_file_are_told_in_one_line(tmp_path, only_sentence):
+    for entries in (
+        {"a\nb\x1b[2J": np.ones((2, 4, 4), complex)},
+        {"a\n1": np.ones(3), "b" * 9000: np.ones(3)},
+    ):
+        path = tmp_path / "a.npz"
+        np.savez(path, **entries)
+        with pytest.raises(errors.PinnDataError) as caught:
+            open_frames(path)
+        only_sentence(caught, path)
+        assert str(caught.value).isprintable() and len(str(caught.value)) < 1000
+
+
 def test_frames_of_the_wrong_shape_are_never_cut_silently(npy):
     frames = made.counts(shape=(15, 20))
     with pytest.raises(errors.ShapeError, match=r"15 x 20, but square ones .* --size 14"):

@@ -110,6 +110,16 @@ BAD = {
 }
 
 
+@pytest.mark.parametrize("bad", [np.full((16, 16), "a"), np.zeros((16, 16), [("a", "f8")]), np.zeros((3, 3))])
+def test_a_mask_that_is_none(tmp_path, scan, only_sentence, bad):
+    path = tmp_path / "a.npz"
+    y, x = scan.positions.T
+    np.savez(path, diff3d=scan.diffraction, bad_pixels=bad, xcoords=x, ycoords=y, probeGuess=scan.probe)
+    with pytest.raises(errors.ShapeError, match=r"bad_pixels is .*, but one number a pixel") as caught:
+        read_training_npz(path)
+    only_sentence(caught, path)
+
+
 @pytest.mark.parametrize("case", BAD)
 def test_bad_training_files(tmp_path, scan, only_sentence, case):
     changes, error, sentence = BAD[case]
@@ -204,6 +214,12 @@ def test_a_product_is_the_same_in_npz_and_in_hdf5(tmp_path, scan):
         one, two = getattr(flat, field.name), getattr(tree, field.name)
         assert np.array_equal(one, two) if one is not None else two is None, field.name
     assert not flat.far_field and flat.name == "a star" and flat.loss_epochs.tolist() == [0, 3]
+
+
+def test_one_loss_that_is_no_list(tmp_path, scan):
+    path = write_product_npz(tmp_path / "a.npz", product_of(scan), loss_values=2.5, loss_epochs=None)
+    found = read_product_npz(path)
+    assert found.loss_values.tolist() == [2.5] and found.loss_epochs.tolist() == [0]
 
 
 @pytest.mark.parametrize(

@@ -198,7 +198,8 @@ def _stored_basis(file: h5py.File) -> NDArray[np.float64] | None:
         return None
     basis = read_numbers(found).astype(np.float64) if found.size == 6 else np.empty(0)
     basis = basis.T if basis.shape == (2, 3) else basis
-    length = np.linalg.norm(basis, axis=0) if basis.shape == (3, 2) else np.zeros(2)
+    with np.errstate(over="ignore"):
+        length = np.linalg.norm(basis, axis=0) if basis.shape == (3, 2) else np.zeros(2)
     if not (np.isfinite(length) & (length > 0)).all():
         raise ShapeError(
             f"'{label(found)}' has shape {found.shape}, but two finite vectors that are not 0, (3, 2), are "
@@ -275,7 +276,8 @@ def _beam(
     corner = read_numbers(found, "iuf").astype(np.float64)
     if corner.shape != (3,) or not np.isfinite(corner).all():
         raise ShapeError(f"'{label(found)}' has shape {corner.shape}, but (x, y, z) is needed: store it so")
-    row, column = -(corner @ basis) / geometry.detector_pixel_m
+    with np.errstate(over="ignore", invalid="ignore"):
+        row, column = -(corner @ basis) / geometry.detector_pixel_m
     if not (math.isfinite(row) and math.isfinite(column)):
         raise DataRangeError(
             f"'{label(found)}' holds {one_line(corner)}, which are no metres of a detector: mend it"

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
+from pinn_data.errors import one_line
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["Description", "Picture", "words_of"]
 
 _LONGEST = 100  # characters of a value that is not ours to shorten
+_LONGEST_LINE = 1000
 
 
 @attrs.frozen(eq=False)
@@ -32,12 +34,17 @@ class Picture:
     known: NDArray[Any] | None = None
 
 
+def _told(words: Mapping[str, object]) -> dict[str, str]:
+    """What a file says of itself may be anything; a terminal gets a line of it without control characters."""
+    return {one_line(name, _LONGEST): one_line(value, _LONGEST_LINE) for name, value in words.items()}
+
+
 @attrs.frozen(eq=False)
 class Description:
     """What one path holds.
 
     kind : 'scan', 'model archive', ...
-    words : a name and a value a line
+    words : a name and a value a line, without control characters and not too long
     facts : the same and more, in the types of JSON
     pictures : for a thumbnail
     parts : of a folder, what is in it
@@ -45,7 +52,7 @@ class Description:
 
     path: Path
     kind: str
-    words: Mapping[str, str]
+    words: Mapping[str, str] = attrs.field(converter=_told)
     facts: Mapping[str, Any]
     pictures: tuple[Picture, ...] = ()
     parts: tuple[Description, ...] = ()
