@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import zipfile
 
 import attrs
@@ -325,6 +326,64 @@ def test_a_raster_shows_what_is_there():
     show([Picture("a", "amplitude", image), Picture("b", "curve", np.arange(9.0))], out)
     lines = out.getvalue().splitlines()
     assert lines[0].split() == ["a", "b"] and len(lines) == 14 and any("█" in line for line in lines[3:7])
+
+
+@pytest.mark.parametrize("kind", ["complex", "curve", "pattern", "phase", "amplitude"])
+@pytest.mark.parametrize("odd", [np.nan, np.inf, -np.inf, 1e308, 1e38, 0.0])
+@pytest.mark.parametrize("share", ["all", "one"])
+def test_a_raster_of_odd_numbers_is_one_of_colours(kind, odd, share):
+    image = np.ones((5, 7), complex if kind == "complex" else float)
+    image[(...) if share == "all" else (2, 3)] = odd
+    if kind == "curve":
+        image = image[2]
+    with np.errstate(all="ignore"):
+        colours = raster(Picture("a", kind, image), 4, 4)
+    assert np.isfinite(colours).all() and colours.min() >= 0 and colours.max() <= 1
+
+
+def test_what_a_file_says_of_itself_does_not_reach_the_terminal_as_it_is(files, pinn, tmp_path):
+    """Its texts may hold the codes by which a terminal is told to do something."""
+    odd = "a star\x1b[2J\x1b]0;title\x07\nresidual R  0.0001 \u202e\ud800"
+    product = attrs.evolve(
+        read_product(files["ptychodus product"]), comments="x" * 10**5, name=odd.replace("\ud800", "")
+    )
+    path = write_product(tmp_path / "odd.h5", product)
+    code, out, err = pinn("info", path, "--no-thumbnail")
+    assert code == 0, err
+    assert "a star\\x1b[2J" in out and all(
+        line.isprintable() and len(line) < 1100 for line in out.split("\n")
+    )
+    reconstruction = tmp_path / "reconstruction.npz"
+    arrays = dict(np.load(files["reconstruction"]))
+    facts = {
+        "backend": odd,
+        "a\nb\x1b": odd,
+        "patterns": float("inf"),
+        "gridsize": 10**400,
+        "R": float("nan"),
+    }
+    np.savez(reconstruction, **{**arrays, "metadata": np.array(json.dumps(facts))})
+    code, out, err = pinn("info", reconstruction, "--no-thumbnail")
+    assert code == 0, err
+    assert "network" in out and all(line.isprintable() for line in out.split("\n"))
+
+
+@pytest.mark.parametrize(
+    ("entry", "value", "sentence"),
+    [
+        ("probeGuess", np.array([b"a"]), "the probe .* complex numbers are needed"),
+        ("probeGuess", np.full((16, 16), np.nan + 0j), "holds NaN or infinity"),
+        ("xcoords", np.nan, "NaN or infinite"),
+        ("metadata", np.array(["{}", "{}"]), "one text is needed"),
+        ("metadata", np.array([], "U1"), "one text is needed"),
+    ],
+)
+def test_a_reconstruction_of_odd_parts_is_refused(files, pinn, tmp_path, entry, value, sentence):
+    arrays = dict(np.load(files["reconstruction"]))
+    value = np.full(arrays[entry].shape, value) if entry == "xcoords" else value
+    np.savez(tmp_path / "a.npz", **{**arrays, entry: value})
+    code, _, err = pinn("info", tmp_path / "a.npz")
+    assert code == 2 and len(err.strip().splitlines()) == 1 and re.search(sentence, err), err
 
 
 def test_the_brightest_is_the_mean_of_a_pattern_of_one_photon():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -36,14 +37,12 @@ class Provenance:
         """From the names that `pinn infer` and the backends' workflows write; odd values count as untold."""
 
         def number(*names: str) -> float | None:
-            found = (facts.get(name) for name in names)
-            return next(
-                (float(v) for v in found if isinstance(v, int | float) and not isinstance(v, bool)), None
-            )
+            found = (_finite(facts.get(name)) for name in names)
+            return next((value for value in found if value is not None), None)
 
         def whole(name: str) -> int | None:
             value = number(name)
-            return int(value) if value is not None and value == int(value) else None
+            return int(value) if value is not None and value.is_integer() else None
 
         def text(name: str) -> str | None:
             value = facts.get(name)
@@ -62,6 +61,16 @@ class Provenance:
         """This, with what it lacks from `other`."""
         mine = {name: value for name, value in attrs.asdict(self).items() if value is not None}
         return attrs.evolve(other, **mine)
+
+
+def _finite(value: Any) -> float | None:
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:  # JSON has whole numbers of any length
+        return None
+    return number if math.isfinite(number) else None
 
 
 def provenance_of(path: Path) -> Provenance:

@@ -24,7 +24,8 @@ def raster(picture: Picture, width: int, height: int) -> Colours:
         return _curve(picture.image, width, height)
     shape = size_within(picture.image.shape, width, height)
     if picture.kind == "complex":
-        return _hues(_reduced(picture.image, shape), _reduced(np.abs(picture.image), shape))
+        image = _of_order_one(picture.image)
+        return _hues(_reduced(image, shape), _reduced(np.abs(image), shape))
     values = log_of(picture.image) if picture.kind == "pattern" else picture.image
     known = np.isfinite(values) if picture.known is None else np.isfinite(values) & picture.known
     share = _reduced(known.astype(np.float64), shape)
@@ -66,6 +67,15 @@ def _coloured(values: NDArray[np.float64], known: NDArray[np.bool_], colours: st
     return np.where(known[..., None], colormaps[colours](share)[..., :3], _UNKNOWN)
 
 
+def _of_order_one(values: NDArray) -> NDArray:
+    """`values` divided by the largest, so that no square of them overflows; what is not finite is 0."""
+    finite = np.where(np.isfinite(values), values, 0).astype(
+        np.complex128 if values.dtype.kind == "c" else float
+    )
+    largest = max(np.abs(finite.real).max(), np.abs(finite.imag).max())
+    return finite / largest if largest > 0 else finite
+
+
 def _hues(mean: NDArray[np.complexfloating], amplitude: NDArray[np.float64]) -> Colours:
     """Hue for the phase, grey where many phases meet in one pixel."""
     from matplotlib.colors import hsv_to_rgb
@@ -89,8 +99,10 @@ def _points(positions: NDArray[np.float64], width: int, height: int) -> Colours:
 
 def _curve(values: NDArray[np.float64], width: int, height: int) -> Colours:
     paper = np.tile(np.array(_PAPER), (height, width, 1))
-    at = np.interp(np.linspace(0, len(values) - 1, width), np.arange(len(values)), values)
-    span = float(np.ptp(at)) or 1.0
-    row = np.rint((at.max() - at) / span * (height - 1)).astype(int)
-    paper[row, np.arange(width)] = _POINT
+    known = np.flatnonzero(np.isfinite(values))
+    if len(known):
+        at = np.interp(np.linspace(0, len(values) - 1, width), known, _of_order_one(values)[known])
+        span = float(np.ptp(at)) or 1.0
+        row = np.rint((at.max() - at) / span * (height - 1)).astype(int)
+        paper[row, np.arange(width)] = _POINT
     return paper

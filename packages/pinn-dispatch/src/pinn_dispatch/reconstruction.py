@@ -28,12 +28,14 @@ import numpy as np
 from numpy.typing import NDArray
 from pinn_data.atomic_write import atomic_write
 from pinn_data.cropping import on_canvas
+from pinn_data.errors import naming
+from pinn_data.npz import checked_probe
 from pinn_data.npz_archive import NpzReader, NpzWriter
 from pinn_data.npz_header import read_text
 from pinn_data.patches import place
 from pinn_data.product import Product, product_from_reconstruction, read_product, write_product
 from pinn_data.provenance import without_times
-from pinn_data.scan import Canvas, canvas_for
+from pinn_data.scan import Canvas, canvas_for, validate_positions
 
 from pinn_dispatch.errors import ReconstructionFileError, ReconstructionFileNotFoundError
 
@@ -270,9 +272,10 @@ def read_reconstruction(path: str | os.PathLike[str]) -> Reconstruction:
                 "fit together: write it again with 'pinn infer'"
             )
         canvas = Canvas((int(origin[0]), int(origin[1])), (int(image.shape[0]), int(image.shape[1])))
-        return Reconstruction(
-            image, coverage, canvas, np.stack([y, x], axis=1), file.read("probeGuess"), _json(text, file_path)
-        )
+        with naming(file_path):
+            positions = validate_positions(np.stack([y, x], axis=1))
+            probe = checked_probe(file.read("probeGuess"))
+        return Reconstruction(image, coverage, canvas, positions, probe, _json(text, file_path))
 
 
 def read_image(path: str | os.PathLike[str]) -> Image:
@@ -318,9 +321,8 @@ def read_metadata(path: str | os.PathLike[str]) -> dict[str, Any]:
     if _is_hdf5(file_path):
         return {}
     with NpzReader(file_path) as file:
-        if "object" not in file or "metadata" not in file:
-            return {}
-        return _json(str(file.read("metadata").reshape(-1)[0]), file_path)
+        text = read_text(file, "metadata") if "object" in file else None
+        return {} if text is None else _json(text, file_path)
 
 
 def _is_hdf5(path: Path) -> bool:

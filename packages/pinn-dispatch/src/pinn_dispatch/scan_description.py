@@ -85,6 +85,8 @@ def probe_words(probe: Any) -> str:
     modes = probe_modes(probe)
     power = np.sum(np.abs(modes.astype(np.complex128)) ** 2, axis=(1, 2))
     text = f"{len(modes)} mode{'s' if len(modes) > 1 else ''} of {modes.shape[1]} x {modes.shape[2]} pixels"
+    if not (np.isfinite(power).all() and power.any()):
+        return f"{text}, {'dark' if np.isfinite(power).all() else 'not finite'}"
     if len(modes) > 1:
         text += f" ({', '.join(f'{100 * p:.0f}' for p in power / power.sum())} % of the light)"
     return f"{text}, 90 % of it within {light_diameter(modes):.0f} pixels"
@@ -93,7 +95,8 @@ def probe_words(probe: Any) -> str:
 def probe_picture(probe: Any) -> Picture:
     """The mode of a probe ([modes,] N, N) with most light."""
     modes = probe_modes(probe)
-    return Picture("probe", "complex", modes[int(np.argmax(np.sum(np.abs(modes) ** 2, axis=(1, 2))))])
+    power = np.sum(np.abs(modes.astype(np.complex128)) ** 2, axis=(1, 2))
+    return Picture("probe", "complex", modes[int(np.argmax(power))])
 
 
 def _photons(scan: ScanSummary) -> str:
