@@ -251,7 +251,7 @@ def _npz_key(file: NpzReader) -> str:
         return stacks[0]
     raise DataKeyError(
         f"{file.path} holds {'several arrays' if stacks else 'no array'} with three axes "
-        f"({', '.join(stacks or file.keys) or 'nothing'}), so it is not clear where the patterns are: name "
+        f"({listed(stacks or file.keys)}), so it is not clear where the patterns are: name "
         "them as FILE:NAME"
     )
 

@@ -26,6 +26,7 @@ from pinn_data.npy_file import is_npy, mapped_npy
 
 __all__ = ["read_positions"]
 
+_MOST_BYTES = 2**30  # of text
 _LONGEST_LINE = 2**16  # characters
 _HEADING = re.compile(
     r"(?:.*[_ ])?(?P<axis>[xy])(?:coords?)?(?:[_ ]*[\[(]?(?P<unit>m|mm|um|µm|μm|nm|px)[\])]?)?", re.IGNORECASE
@@ -97,6 +98,8 @@ def _npy_table(path: Path) -> NDArray[Any]:
 
 def _text_table(path: Path) -> tuple[NDArray[Any], list[str] | None]:
     """Numbers, and the headings where a line before them is no numbers."""
+    if path.stat().st_size > _MOST_BYTES:
+        raise DataFormatError("it is larger than 1 GiB, too much for a table of positions: give another file")
     table, width, headings = array("d"), 0, None
     try:
         for number, line in _lines(path):
