@@ -63,6 +63,10 @@ def large_chunk(file):
     file.create_dataset("loss_values", data=[1.0], **options)
 
 
+def pixels_of_nothing(file):
+    file["object"].attrs["pixel_height_m"], file["object"].attrs["center_y_m"] = 5e-324, 1.0
+
+
 def attribute(name, value):
     def change(file):
         file.attrs[name] = value
@@ -136,6 +140,7 @@ BAD_PRODUCTS = {
         errors.DataFormatError,
         "not a readable",
     ),
+    "an object far away": (pixels_of_nothing, errors.PositionError, "NaN or infinite"),
     "huge object": (
         huge,
         errors.DataFormatError,

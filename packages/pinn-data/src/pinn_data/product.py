@@ -161,12 +161,14 @@ class Product:
                 f"there are {len(self.loss_epochs)} loss epochs for {len(self.loss_values)} loss values: one "
                 "each"
             )
+        self.positions_px()  # raises where the pixel makes no positions of the metres
 
     def positions_px(self) -> NDArray[np.float64]:
         """Our positions (n, 2) as (y, x), pixels of this product's object array (patch pixel N/2)."""
         middle = (np.array(self.object.shape[-2:]) - 1) / 2
-        pixels = (self.positions_m - self.object_center_m) / self.object_pixel_m + middle
-        return from_ptychodus(pixels)
+        with np.errstate(over="ignore"):  # of an absurd pixel, which is refused below
+            pixels = (self.positions_m - self.object_center_m) / self.object_pixel_m + middle
+        return validate_positions(from_ptychodus(pixels))
 
 
 def product_from_reconstruction(
