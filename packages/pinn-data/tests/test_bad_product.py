@@ -64,7 +64,7 @@ def large_chunk(file):
 
 
 def pixels_of_nothing(file):
-    file["object"].attrs["pixel_height_m"], file["object"].attrs["center_y_m"] = 5e-324, 1.0
+    file["object"].attrs["pixel_height_m"], file["object"].attrs["center_y_m"] = 5e-324, 7.0
 
 
 def attribute(name, value):
