@@ -8,19 +8,25 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pytest
+from fuzz import measured_seeds
 from fuzz.archive_mutations import archive_draft, frame
 from fuzz.byte_mutations import ANY_BYTES, ZIP_BYTES
-from fuzz.cases import KINDS, case
-from fuzz.npz_mutations import npz_draft
+from fuzz.cases import KINDS, Case, case
+from fuzz.measured_openers import OPENERS
+from fuzz.npz_mutations import NpzDraft, npz_draft
+from fuzz.seeds import npy
 from hypothesis import given
 from hypothesis import strategies as st
 from pinn_archive import ArchiveError, read_archive
+from pinn_data.errors import PinnDataError
 from pinn_data.npz import read_scan
 from pinn_data.npz_archive import NpzReader
+from pinn_dispatch.errors import DispatchError
 
 ROOT = Path(__file__).resolve().parents[2]
 CASES = 500
@@ -46,13 +52,14 @@ def test_hostile_files_are_read_or_refused_and_do_nothing_else(start):
 CARELESS = """
 import io, json, os, sys
 sys.path.insert(0, {tests!r})
-import numpy as np, yaml
+import h5py, numpy as np, yaml
 from fuzz.cases import Case
 from fuzz.payloads import TRACE, evil_object
 from fuzz.runner import run
 
 def crash(path): os.kill(os.getpid(), 11)
 def write(path): (path.parent.parent / "outside" / "sentinel").write_bytes(b"x")
+def link(path): h5py.File(path, "r")["object"][()]
 def read(path): (path.parent.parent / "outside" / "sentinel").read_bytes()
 def unpickle(path): np.load(path, allow_pickle=True)["a"]
 def build(path): yaml.unsafe_load(path.read_bytes())
@@ -62,7 +69,11 @@ def refuse(path): raise KeyError("a")
 
 buffer = io.BytesIO()
 np.savez(buffer, a=np.array([evil_object(np.random.default_rng(4))], object))
+hdf5 = io.BytesIO()
+with h5py.File(hdf5, "w") as file:
+    file["object"] = h5py.ExternalLink("../outside/sentinel.h5", "/object")
 files = {{"unpickle": buffer.getvalue(), "build": f"!!python/object/apply:os.mkdir [{{TRACE}}]".encode()}}
+files["link"] = hdf5.getvalue()
 case = Case("npz", (), {{"case.npz": files.get({name!r}, b"anything")}})
 report = run(0, 1, openers={{"npz": {{"careless": {name}}}}}, make=lambda seed, number: case)
 print(report.as_json())
@@ -75,7 +86,8 @@ print(report.as_json())
     [
         ("crash", ["died of signal 11"]),
         ("write", ["open for writing", "files elsewhere changed"]),
-        ("read", ["open elsewhere"]),
+        ("link", ["opened elsewhere: sentinel.h5"]),
+        ("read", ["open elsewhere", "opened elsewhere: sentinel"]),
         ("unpickle", ["pickle.find_class"]),
         ("build", ["os.mkdir", "files elsewhere changed"]),
         ("allocate", ["200 MiB allocated"]),
@@ -108,6 +120,41 @@ def test_what_was_not_mutated_is_valid(tmp_path, seed):
     with NpzReader(path) as file:
         reconstruction = "coverage" in file
     assert reconstruction or len(read_scan(path)) == 5
+
+
+def _valid_measurements():
+    """(kind, name, bytes) of every file of others from which hostile ones are made."""
+    for kind in ("cxi", "training", "stack", "table"):
+        yield from ((kind, "case.h5", data) for data in measured_seeds.hdf5_seeds(kind))
+    for entries in measured_seeds.export_entries():
+        yield "export", "case.npz", NpzDraft(list(entries)).packed()
+    for arrays in measured_seeds.stack_arrays():
+        yield "stack", "case.npy", npy(next(iter(arrays.values())))
+        yield (
+            "stack",
+            "case.npz",
+            NpzDraft([(f"{key}.npy", npy(value)) for key, value in arrays.items()]).packed(),
+        )
+    yield "table", "case.npy", npy(measured_seeds.table_array())
+    yield from (("table", "case.csv", text.encode()) for text in measured_seeds.table_texts())
+
+
+@pytest.mark.parametrize(("kind", "name", "data"), list(_valid_measurements()))
+def test_what_others_left_is_valid_before_it_is_mutated(tmp_path, monkeypatch, kind, name, data):
+    """`pinn convert` takes each, with one of the sets of flags that are tried."""
+    beside = {
+        "frames.npy": measured_seeds.frames_bytes(),
+        "positions.csv": measured_seeds.table_texts()[0].encode(),
+        "product.h5": measured_seeds.product_bytes(),
+    }
+    path = Case(kind, (), {name: data, **beside}).write(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    taken = []
+    for call, opener in OPENERS[kind].items():
+        with suppress(PinnDataError, DispatchError):
+            opener(path)
+            taken.append(call)
+    assert any(call.startswith("pinn convert") for call in taken)
 
 
 @given(st.integers(0, 2**31), st.sampled_from(sorted({**ANY_BYTES, **ZIP_BYTES})))

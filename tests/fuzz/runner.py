@@ -28,6 +28,7 @@ from typing import Any
 import attrs
 from pinn_dispatch.kinds import KINDS
 
+from . import seeds
 from .cases import Case, case
 from .opened_files import OpenedFiles
 from .openers import ALWAYS, OPENERS, problem_of
@@ -252,8 +253,8 @@ def _warm_up(folder: Path) -> None:
     """Reads some cases, so that modules imported on demand are there, and an import means something."""
     for kind in KINDS:  # few cases look like those of each kind
         import_module(kind.describer.partition(":")[0])
-    for number in range(60):
-        made = case(2**31, number)
+    plain = [Case("yaml", (), {"case.yaml": text}) for text in (b"", seeds.yaml_text().encode())]
+    for made in (*plain, *(case(2**31, number) for number in range(60))):
         folder.mkdir()
         os.chdir(folder)
         path = made.write(folder)

@@ -44,7 +44,7 @@ __all__ = [
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _DEFLATE_LIMIT = 1032  # no deflate stream expands by more; a dataset that claims more is forged
-_LARGEST_CHUNK = 16 * 2**20  # bytes that a dataset smaller than its chunk may unpack to
+_LARGEST_CHUNK = 8 * 2**20  # bytes that a dataset smaller than its chunk may unpack to; inflating takes twice
 _MOST_HOLES = 2  # times what was written may be declared; the rest would come out as zeros
 _MOST_LINKS = 16  # of one name, on its way to a dataset
 _BROKEN = (OSError, KeyError, RuntimeError, ValueError, TypeError, OverflowError, MemoryError)
