@@ -1,5 +1,6 @@
 """Bad product files: each is refused with one sentence."""
 
+import attrs
 import h5py
 import numpy as np
 import pytest
@@ -170,3 +171,23 @@ def test_a_foreign_or_truncated_product_is_refused_in_one_sentence(tmp_path, onl
         ) as caught:
             read_product(path)
         only_sentence(caught, path)
+
+
+def test_texts_whose_bytes_were_lost_are_refused(tmp_path, only_sentence):
+    """The HDF5 library would walk along them without end, in C, where nothing stops it."""
+    path = write_product(tmp_path / "product.h5", a_product())
+    whole = path.read_bytes()
+    start = whole.index(b"GCOL")
+    for lost in (start + 16, start + 32, start + 60):
+        path.write_bytes(whole[:lost] + bytes(start + 4096 - lost) + whole[start + 4096 :])
+        with pytest.raises(errors.DataFormatError, match="an object of no size") as caught:
+            read_product(path)
+        only_sentence(caught, path)
+
+
+def test_four_letters_among_numbers_are_no_text(tmp_path):
+    """What begins as a collection of texts does, in the middle of an object, harms nothing."""
+    letters = np.frombuffer(b"GCOL" * 2 * 36, np.complex64).reshape(6, 6)
+    product = attrs.evolve(a_product(), object=letters, name="GCOL" * 2**18)
+    found = read_product(write_product(tmp_path / "product.h5", product))
+    assert np.array_equal(found.object[0], letters) and found.name == product.name

@@ -29,6 +29,7 @@ from pinn_data.errors import (
     naming,
     one_line,
 )
+from pinn_data.hdf5_texts import check_texts
 
 __all__ = [
     "checked_dataset",
@@ -153,14 +154,17 @@ def read_numbers(dataset: h5py.Dataset, kinds: str = "iufb") -> NDArray[Any]:
 def read_attribute(holder: h5py.File | h5py.Dataset, key: str) -> Any:
     """The one number or text under the attribute `key`.
 
-    Raises DataFormatError where there are several.
+    Raises DataFormatError where there are several, and what :func:`pinn_data.hdf5_texts.check_texts` raises.
     """
-    shape = holder.attrs.get_id(key).shape
+    attribute = holder.attrs.get_id(key)
+    shape = attribute.shape
     if math.prod(shape) != 1:
         raise DataFormatError(
             f"the attribute {key} of '{one_line(holder.name)}' has shape {shape}, but one value is needed: "
             "export it again"
         )
+    if attribute.dtype.hasobject:
+        check_texts(Path(holder.file.filename))
     return holder.attrs[key]
 
 
