@@ -12,6 +12,7 @@ from pinn_data.far_field import FarField
 from pinn_data.forward_model import far_field
 from pinn_data.frame_stack import open_frames, split_entry
 from pinn_data.measurement import Framing, Measurement, ProbeChoice, measured_scan
+from pinn_data.npy_file import mapped_npy
 from pinn_data.probe import defocused_probe
 from pinn_data.probe_guess import probe_from_patterns
 from pinn_data.stage_positions import StageConvention
@@ -77,6 +78,17 @@ def test_an_object_pixel_is_a_length_or_an_error(distance, wavelength, pixel):
         assert "check their units" in str(error) or "in metres" in str(error)
     else:
         assert np.isfinite(found) and found > 0
+
+
+@pytest.mark.parametrize("shape", [(2**62,), (5, 10**5, 10**5), (2,)])
+def test_values_of_no_size_are_refused_before_they_get_one(npy, only_sentence, shape):
+    """A file of some bytes may declare any number of them."""
+    with npy.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, {"descr": "|S0", "fortran_order": False, "shape": shape})
+        file.write(bytes(8))
+    with pytest.raises(errors.DataFormatError, match="values of no size") as caught:
+        mapped_npy(npy)
+    only_sentence(caught, npy)
 
 
 def test_names_in_a_file_are_told_in_one_line(tmp_path, only_sentence):

@@ -32,4 +32,6 @@ def mapped_npy(path: Path) -> NDArray[Any]:
     except Exception as error:  # numpy parses the header as a Python literal: anything may come
         reason = one_line(error) or type(error).__name__
         raise DataFormatError(f"{path} is a damaged NPY file ({reason}): copy or save it again") from error
+    if found.dtype.itemsize == 0 and found.size > 1:  # a copy of it would have a byte for each
+        raise DataFormatError(f"{path} declares {found.size} values of no size: save the file anew")
     return found
