@@ -80,7 +80,7 @@ def test_an_object_pixel_is_a_length_or_an_error(distance, wavelength, pixel):
         assert np.isfinite(found) and found > 0
 
 
-@pytest.mark.parametrize("shape", [(2**62,), (5, 10**5, 10**5), (2,)])
+@pytest.mark.parametrize("shape", [(2**62,), (5, 10**5, 10**5), (5, 2**32, 2**32), (2,)])
 def test_values_of_no_size_are_refused_before_they_get_one(npy, only_sentence, shape):
     """A file of some bytes may declare any number of them."""
     with npy.open("wb") as file:

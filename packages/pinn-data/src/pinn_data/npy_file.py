@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +29,12 @@ def mapped_npy(path: Path) -> NDArray[Any]:
     Raises DataFormatError (foreign, truncated, damaged, pickled).
     """
     try:
-        found: NDArray[Any] = np.lib.format.open_memmap(path, mode="r")
+        with np.errstate(over="ignore"):  # numpy looks at the size again
+            found: NDArray[Any] = np.lib.format.open_memmap(path, mode="r")
     except Exception as error:  # numpy parses the header as a Python literal: anything may come
         reason = one_line(error) or type(error).__name__
         raise DataFormatError(f"{path} is a damaged NPY file ({reason}): copy or save it again") from error
-    if found.dtype.itemsize == 0 and found.size > 1:  # a copy of it would have a byte for each
-        raise DataFormatError(f"{path} declares {found.size} values of no size: save the file anew")
+    count = math.prod(found.shape)  # `size` wraps around
+    if found.dtype.itemsize == 0 and count > 1:  # a copy of it would have a byte for each
+        raise DataFormatError(f"{path} declares {count} values of no size: save the file anew")
     return found
