@@ -112,12 +112,12 @@ def test_pytorch_makes_the_same_image_of_the_same_archive(image, learned, scan_f
         ("model:\n  architecture: refined\n  cbam_encoder: true\n", "channel_attention"),
     ],
 )
-def test_what_means_nothing_here_gets_a_sentence(given, words, scan_file, tmp_path):
+def test_what_means_nothing_here_gets_a_sentence(given, words, scan_file, pinn, tmp_path):
     out, settings = tmp_path / "out", tmp_path / "settings.yaml"
     settings.write_text(given)
     flag = [given] if given.startswith("--") else ["--config", settings]
     arguments = ("--data", scan_file, "--output", out, "--backend", "tensorflow", "--quiet")
-    code, _, err = _pinn("train", *arguments, *flag)
+    code, _, err = pinn("train", *arguments, *flag)
     assert code == 2
     assert err.startswith("pinn: error: ") and err.count("\n") == 1, err
     assert words in err and "tensorflow" in err and "pytorch" in err

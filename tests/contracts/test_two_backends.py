@@ -12,6 +12,8 @@ import pytest
 from pinn_data.npz import write_scan
 from pinn_data.testing import small_scan
 
+pytestmark = pytest.mark.processes
+
 _BACKENDS = ("pytorch", "tensorflow")
 _NETWORKS = [("cnn", 1), ("cnn", 2), ("unet", 2), ("refined", 1), ("refined", 2), ("unrolled", 2)]
 
