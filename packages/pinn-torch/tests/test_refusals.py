@@ -9,6 +9,7 @@ import torch
 from pinn_config.configs import ModelConfig, TrainingConfig
 from pinn_config.errors import ConfigError
 from pinn_data.errors import EmptyScanError
+from pinn_torch import devices
 from pinn_torch.devices import autocast, device_of, resolved_precision
 from pinn_torch.errors import TorchRunError
 from pinn_torch.workflows import train
@@ -94,8 +95,13 @@ def test_the_device_of_an_accelerator(monkeypatch, asked, cuda, mps, expected):
 
 def test_precision_is_what_was_asked_for_and_auto_is_one_that_works():
     cpu = torch.device("cpu")
-    for precision in ("32-true", "bf16-mixed", "16-mixed"):
+    for precision in ("32-true", "bf16-mixed"):
         assert resolved_precision(cpu, precision) == precision
+    if devices._has_half_on_cpu():
+        assert resolved_precision(cpu, "16-mixed") == "16-mixed"
+    else:  # PyTorch 2.2
+        with pytest.raises(TorchRunError, match="has no float16 on a CPU"):
+            resolved_precision(cpu, "16-mixed")
     assert resolved_precision(cpu, "auto") in ("32-true", "bf16-mixed")
     a = torch.ones((2, 2))
     with autocast(cpu, "bf16-mixed"):
