@@ -248,13 +248,15 @@ def test_an_image_in_mixed_precision_is_that_of_float32(untrained, tmp_path, pre
     assert 0 < np.linalg.norm(mixed.object - exact.object) < 0.04 * np.linalg.norm(exact.object)
 
 
-def test_graphs_make_the_same_image(trained):
-    archive = trained("refined", 2)
+# TensorFlow rewrites graphs, which round otherwise; "refined" makes that larger: 1e-5 (2.20) or 3e-4 (2.16).
+@pytest.mark.parametrize("architecture, tolerance", [("unrolled", 1e-6), ("refined", 1e-3)])
+def test_graphs_make_the_same_image(trained, architecture, tolerance):
+    archive = trained(architecture, 2)
     once = _config(archive, overlap_passes=1)  # later passes start from rounding, and make it larger
     eager = reconstruct(archive, small_scan(), once)
     tf.config.run_functions_eagerly(False)  # the fixture ends with this, too
     graph = reconstruct(archive, small_scan(), once, quiet(inference_batch_size=5))
-    assert np.linalg.norm(graph.object - eager.object) < 1e-4 * np.linalg.norm(eager.object)
+    assert np.linalg.norm(graph.object - eager.object) < tolerance * np.linalg.norm(eager.object)
 
 
 def test_debug_tells_the_details_and_nothing_else_does(trained, caplog):
