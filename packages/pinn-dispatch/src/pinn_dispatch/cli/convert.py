@@ -296,13 +296,15 @@ def _frames_bar(quiet: bool) -> Iterator[Callable[[int], None]]:
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
     console = Console(stderr=True)
+    if quiet or not console.is_terminal:  # a disabled bar of rich before 15 still ends with an empty line
+        yield lambda frames: None
+        return
     with Progress(
         SpinnerColumn(),
         TextColumn("reading: {task.completed} frames"),
         TimeElapsedColumn(),
         console=console,
         transient=True,
-        disable=quiet or not console.is_terminal,
     ) as progress:
         task = progress.add_task("reading", total=None)
         yield lambda frames: progress.advance(task, frames)
