@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,12 @@ from torch_scans import quiet, small_scan, small_training
 _CPU = torch.device("cpu")
 
 
-_needs_compiler = pytest.mark.skipif(shutil.which("g++") is None, reason="there is no C++ compiler")
+# Before 2.6 PyTorch made no code with the newer Pythons, and needed setuptools for it with the others.
+_TOO_OLD = torch.__version__ < "2.6" and (sys.version_info >= (3, 12) or find_spec("setuptools") is None)
+_needs_compiler = pytest.mark.skipif(
+    shutil.which("g++") is None or _TOO_OLD,
+    reason="no C++ compiler, or a PyTorch that is older than this Python or wants setuptools",
+)
 
 
 @_needs_compiler
@@ -85,6 +91,16 @@ def test_without_a_compiler_one_sentence_says_so(monkeypatch: pytest.MonkeyPatch
     with pytest.raises(TorchRunError, match=r"no C\+\+ compiler \(no-such-compiler\)"):
         small_training(tmp_path / "out", small_scan(), execution={"compile": True})
     assert not (tmp_path / "out").exists()
+
+
+def test_a_python_that_is_too_new_for_pytorch_is_told_in_one_sentence(monkeypatch, tmp_path) -> None:
+    def refuse(self) -> None:
+        raise RuntimeError("Dynamo is not supported on Python 3.12+")  # PyTorch 2.2
+
+    monkeypatch.setenv("CXX", sys.executable)  # whatever can be found
+    monkeypatch.setattr(torch.nn.Module, "compile", refuse)
+    with pytest.raises(TorchRunError, match=r"makes no code here \(Dynamo is not .*\): take a newer PyTorch"):
+        small_training(tmp_path / "out", small_scan(), execution={"compile": True})
 
 
 @_needs_compiler

@@ -40,12 +40,11 @@ def compiled(network: nn.Module, device: torch.device, wanted: bool) -> Iterator
         except Exception as error:
             if not type(error).__module__.startswith(_MAKERS):
                 raise
-            first = next(
-                (line for line in map(str.strip, str(error).splitlines()) if line), "no reason given"
-            )
+            # The first paragraph: what failed, and in older versions of PyTorch why on the line after.
+            reason = " ".join(str(error).strip().split("\n\n")[0].split()) or "no reason given"
             raise TorchRunError(
-                f"compile=True was given, but no code can be made for the network here ({first[:200]}): mend "
-                "the compiler (it needs the headers of Python too), or leave compile at False"
+                f"compile=True was given, but no code can be made for the network here ({reason[:200]}): "
+                "mend the compiler (it needs the headers of Python too), or leave compile at False"
             ) from error
         finally:
             network._compiled_call_impl = None
@@ -61,7 +60,8 @@ def compile_network(network: nn.Module, device: torch.device) -> None:
     Raises
     ------
     TorchRunError
-        This machine lacks what makes the code: a C++ compiler, or Triton for a GPU.
+        This machine lacks what makes the code: a C++ compiler, Triton for a GPU, or a PyTorch that makes any
+        with this Python.
     """
     if device.type == "cuda" and find_spec("triton") is None:
         raise TorchRunError(
@@ -74,4 +74,10 @@ def compile_network(network: nn.Module, device: torch.device) -> None:
             f"compile=True was given, but there is no C++ compiler ({named or 'g++, clang++'}) here: "
             "install one, or leave compile at False"
         )
-    network.compile()
+    try:
+        network.compile()
+    except RuntimeError as error:  # "Dynamo is not supported on Python 3.12+"
+        raise TorchRunError(
+            f"compile=True was given, but PyTorch {torch.__version__} makes no code here ({error}): take a "
+            "newer PyTorch, or leave compile at False"
+        ) from error
