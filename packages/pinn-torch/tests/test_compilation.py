@@ -24,7 +24,7 @@ from torch_scans import quiet, small_scan, small_training
 _CPU = torch.device("cpu")
 
 
-# PyTorch 2.2 fails to make code for these networks, and up to 2.5 there is none with Python 3.13.
+# PyTorch 2.2 fails to make code for these networks.
 _needs_compiler = pytest.mark.skipif(
     shutil.which("g++") is None or torch.__version__ < "2.6",
     reason="no C++ compiler, or a PyTorch that does not make code for it",
