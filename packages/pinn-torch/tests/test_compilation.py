@@ -24,9 +24,9 @@ from torch_scans import quiet, small_scan, small_training
 _CPU = torch.device("cpu")
 
 
-# PyTorch 2.2 fails to make code for these networks.
+# PyTorch 2.2 and 2.6 fail to make code for these networks: "NotImplementedError: View".
 _needs_compiler = pytest.mark.skipif(
-    shutil.which("g++") is None or torch.__version__ < "2.6",
+    shutil.which("g++") is None or torch.__version__ < "2.7",
     reason="no C++ compiler, or a PyTorch that does not make code for it",
 )
 
