@@ -113,7 +113,7 @@ def _needs(package: str) -> dict[str, str]:
     for requirement in project["dependencies"]:
         name = requirement.partition(";")[0]
         head = next((i for i, c in enumerate(name) if c in "<>=!~ ["), len(name))
-        found.setdefault(name[:head], name[head:])  # a later one is for newer Pythons
+        found[name[:head]] = name[head:]
     return found
 
 
