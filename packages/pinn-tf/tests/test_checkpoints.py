@@ -168,7 +168,7 @@ def test_kill_9_loses_at_most_the_current_epoch(tmp_path):
     try:
         deadline = time.monotonic() + 300
         while _finished(resume) < 2 and time.monotonic() < deadline:
-            time.sleep(0.005)
+            time.sleep(0.05)
     finally:
         process.send_signal(signal.SIGKILL)
         process.communicate()

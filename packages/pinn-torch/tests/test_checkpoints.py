@@ -60,7 +60,7 @@ def _interrupt(monkeypatch, epoch, hook):
 
 @pytest.mark.parametrize(
     ("architecture", "scheduler"),
-    zip(ARCHITECTURES, ["Default", "Exponential", "MultiStage", "Adaptive"], strict=True),
+    list(zip(ARCHITECTURES, ["Default", "Exponential", "MultiStage", "Adaptive"], strict=True)),
 )
 def test_an_interrupted_training_resumes_to_the_same_weights_to_the_bit(
     tmp_path, monkeypatch, caplog, architecture, scheduler
