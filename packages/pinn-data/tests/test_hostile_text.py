@@ -6,9 +6,7 @@ import zipfile
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from pinn_data.errors import DataFormatError, DataKeyError, PinnDataError, UnitError, listed, one_line
+from pinn_data.errors import DataFormatError, DataKeyError, PinnDataError, UnitError, listed
 from pinn_data.npz import read_scan
 from pinn_data.npz_archive import NpzReader
 from pinn_data.npz_header import read_scan_header
@@ -36,18 +34,6 @@ def scan_file(path, method=zipfile.ZIP_STORED, **entries):
             if data is not None:
                 file.writestr(f"{name}.npy", data)
     return path
-
-
-@given(st.text(), st.integers(1, 40))
-def test_a_quotation_is_one_short_printable_line(text, most):
-    line = one_line(text, most)
-    assert line.isprintable() and "\n" not in line
-    assert len(line) <= 10 * most + 3  # a control character is written as \\U0000001b at most
-
-
-@given(st.text(st.characters(min_codepoint=33, max_codepoint=126), max_size=30))
-def test_a_plain_word_is_quoted_as_it_is(text):
-    assert one_line(text) == text
 
 
 def test_names_are_listed_up_to_a_number():

@@ -18,7 +18,8 @@ from pinn_config.architecture import network
 from pinn_config.configs import InferenceConfig, ModelConfig, TrainingConfig
 from pinn_config.errors import ConfigError, ConfigFileError
 from pinn_config.execution import PyTorchExecutionConfig
-from pinn_config.files import EXECUTION, StrictLoader, field_value, one_line, read_bytes
+from pinn_config.files import EXECUTION, StrictLoader, field_value, read_bytes
+from pinn_config.quoting import one_line
 from pinn_config.validation import field_types, located_problems, shown
 
 __all__ = ["Finding", "check_file", "kind_of"]
@@ -117,7 +118,7 @@ def _read(path: str | os.PathLike[str]) -> tuple[dict[str, _Entry], list[Finding
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         if isinstance(error, ConfigFileError):
             raise
-        raise ConfigFileError(f"{path} is no YAML that can be read: {one_line(str(error))}.") from error
+        raise ConfigFileError(f"{path} is no YAML that can be read: {one_line(error, 300)}.") from error
     finally:
         loader.dispose()
 

@@ -27,6 +27,7 @@ from pinn_config.bridge import KEY_MAPPINGS
 from pinn_config.configs import InferenceConfig, ModelConfig, TrainingConfig
 from pinn_config.errors import ConfigFileError, ConfigFileNotFoundError
 from pinn_config.execution import PyTorchExecutionConfig
+from pinn_config.quoting import one_line
 from pinn_config.validation import allowed, field_types, shown, type_problem
 
 __all__ = [
@@ -49,7 +50,6 @@ MAX_BYTES = 2**20
 EXECUTION = "execution"
 _MAX_DEPTH = 16  # of lists and sections; a configuration has 2
 _MOST_UNKNOWN = 5  # unknown keys of a section that are looked at one by one
-_MOST_CHARACTERS = 300  # of what the YAML library says
 
 C = TypeVar("C", ModelConfig, TrainingConfig, InferenceConfig, PyTorchExecutionConfig)
 R = TypeVar("R", TrainingConfig, InferenceConfig)
@@ -94,7 +94,7 @@ def load_mapping(path: str | os.PathLike[str]) -> dict[str, Any]:
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         if isinstance(error, ConfigFileError):
             raise
-        raise ConfigFileError(f"{path} is no YAML that can be read: {one_line(str(error))}.") from error
+        raise ConfigFileError(f"{path} is no YAML that can be read: {one_line(error, 300)}.") from error
     if value is None:
         return {}
     if not isinstance(value, dict):
@@ -234,13 +234,6 @@ def _unknown(key: Any, kind: type) -> str:
     if near:
         return f"unknown key {shown(key)}: did you mean {near[0]!r}?"
     return f"unknown key {shown(key)}: known are {', '.join(known)}"
-
-
-def one_line(text: str) -> str:
-    """`text` without line breaks and control characters, shortened."""
-    words = " ".join(text.split())
-    plain = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in words[: _MOST_CHARACTERS + 1])
-    return plain if len(words) <= _MOST_CHARACTERS else f"{plain[:_MOST_CHARACTERS]}..."
 
 
 def _lines(config: Any, indent: str, unsaid: Collection[str]) -> Iterator[str]:

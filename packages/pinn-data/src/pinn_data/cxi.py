@@ -33,8 +33,9 @@ import attrs
 import h5py
 import numpy as np
 from numpy.typing import NDArray
+from pinn_config.quoting import one_line
 
-from pinn_data.errors import DataKeyError, DataRangeError, ShapeError, one_line
+from pinn_data.errors import DataKeyError, DataRangeError, ShapeError
 from pinn_data.far_field import FarField, photon_energy_eV, wavelength_m
 from pinn_data.frame_stack import hdf5_frames
 from pinn_data.hdf5 import find_dataset, label, missing, opened, read_numbers, read_one

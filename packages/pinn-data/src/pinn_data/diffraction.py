@@ -18,8 +18,9 @@ from typing import Any, Literal, cast, get_args
 
 import numpy as np
 from numpy.typing import NDArray
+from pinn_config.quoting import one_line
 
-from pinn_data.errors import DataRangeError, EmptyScanError, ShapeError, UnitError, one_line
+from pinn_data.errors import DataRangeError, EmptyScanError, ShapeError, UnitError
 from pinn_data.stored_patterns import StoredPatterns
 
 Unit = Literal["counts", "intensity", "amplitude"]

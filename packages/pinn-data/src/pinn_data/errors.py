@@ -11,6 +11,8 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
+from pinn_config.quoting import one_line
+
 
 class PinnDataError(ValueError):
     """Something about the data or its description that only the caller can put right."""
@@ -66,13 +68,6 @@ class RequestError(PinnDataError):
 
 class PositionError(PinnDataError):
     """Scan positions are unusable, or lie where they cannot be served."""
-
-
-def one_line(text: object, most: int = 200) -> str:
-    """What a library or a file says, fit for a message: one line, no control characters, not too long."""
-    line = " ".join(str(text).split())
-    plain = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line[:most])
-    return plain if len(line) <= most else f"{plain}..."
 
 
 def listed(names: Iterable[str], most: int = 20) -> str:

@@ -16,6 +16,7 @@ import attrs
 import h5py
 import numpy as np
 from numpy.typing import NDArray
+from pinn_config.quoting import one_line
 
 from pinn_data.detector_window import DetectorWindow
 from pinn_data.errors import (
@@ -26,7 +27,6 @@ from pinn_data.errors import (
     ShapeError,
     listed,
     naming,
-    one_line,
 )
 from pinn_data.hdf5 import find_dataset, is_hdf5, opened
 from pinn_data.npy_file import mapped_npy

@@ -18,6 +18,7 @@ from typing import Any
 import h5py
 import numpy as np
 from numpy.typing import NDArray
+from pinn_config.quoting import one_line
 
 from pinn_data.errors import (
     DataFileNotFoundError,
@@ -27,7 +28,6 @@ from pinn_data.errors import (
     PinnDataError,
     ShapeError,
     naming,
-    one_line,
 )
 from pinn_data.hdf5_texts import check_texts
 

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pinn_config.quoting import one_line
 
-from pinn_data.errors import DataFormatError, one_line
+from pinn_data.errors import DataFormatError
 
 __all__ = ["is_npy", "mapped_npy"]
 

@@ -26,8 +26,9 @@ import attrs
 import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
+from pinn_config.quoting import one_line
 
-from pinn_data.errors import DataFileNotFoundError, DataFormatError, DataKeyError, listed, one_line
+from pinn_data.errors import DataFileNotFoundError, DataFormatError, DataKeyError, listed
 
 _BLOCK_BYTES = 8 * 2**20  # of an array whose axes are reordered
 _PIECE_BYTES = 2**20  # of a stream; zipfile holds several times as much while it inflates

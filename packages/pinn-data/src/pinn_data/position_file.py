@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pinn_config.quoting import one_line
 
 from pinn_data.errors import (
     DataFileNotFoundError,
@@ -19,7 +20,6 @@ from pinn_data.errors import (
     PositionError,
     ShapeError,
     naming,
-    one_line,
 )
 from pinn_data.hdf5 import find_dataset, is_hdf5, opened, read_numbers
 from pinn_data.npy_file import is_npy, mapped_npy

@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pinn_config.quoting import one_line
 
-from pinn_data.errors import DataRangeError, ShapeError, naming, one_line
+from pinn_data.errors import DataRangeError, ShapeError, naming
 from pinn_data.hdf5 import is_hdf5
 from pinn_data.npz_archive import NpzReader
 from pinn_data.npz_header import read_text

@@ -20,8 +20,9 @@ import attrs
 import h5py
 import numpy as np
 from numpy.typing import NDArray
+from pinn_config.quoting import one_line
 
-from pinn_data.errors import DataRangeError, ShapeError, naming, one_line
+from pinn_data.errors import DataRangeError, ShapeError, naming
 from pinn_data.far_field import FarField, wavelength_m
 from pinn_data.frame_stack import FrameStack, hdf5_frames
 from pinn_data.hdf5 import find_dataset, missing, opened, read_numbers, read_one

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
-from pinn_data.errors import one_line
+from pinn_config.quoting import one_line
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
