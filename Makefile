@@ -22,7 +22,7 @@ format:  ## put the code into shape
 	uv run ruff format .
 
 test:  ## all tests, in one environment
-	uv run pytest -n auto --dist loadfile --no-loadscope-reorder
+	uv run pytest -n auto
 
 dist:  ## the six source archives and wheels, as they are released, in dist/
 	uv build --quiet --all-packages --no-sources --clear --out-dir dist
