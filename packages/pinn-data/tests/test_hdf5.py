@@ -45,6 +45,10 @@ def a_chunk_as_large_as_memory(file):
     file.create_dataset("x", (1, 4, 4), "u2", chunks=(2**12, 2**8, 2**9), maxshape=(None, None, None))
 
 
+def a_chunk_of_12_mebibytes(file):
+    file.create_dataset("x", (1, 4, 4), "u2", chunks=(6, 2**10, 2**10), maxshape=(None, None, None))
+
+
 def one_chunk_of_a_hundred(file):
     file.create_dataset("x", (1000, 4, 4), "u2", chunks=(10, 4, 4))
     file["x"][0] = 1
@@ -61,6 +65,7 @@ HOSTILE = {
     a_circle: "leads in a circle",
     a_bomb: "declares 35184372088832 bytes .* but 0 are stored.*forged",
     a_chunk_as_large_as_memory: "holds 32 bytes in chunks of 1073741824",
+    a_chunk_of_12_mebibytes: "holds 32 bytes in chunks of 12582912",
     one_chunk_of_a_hundred: r"only 1 of its chunks \(10, 4, 4\) were ever written",
     pickles: "three axes|declares",
 }

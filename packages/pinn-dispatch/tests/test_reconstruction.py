@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pinn_data.errors import DataFormatError
 from pinn_data.npz import write_scan
 from pinn_data.product import read_product
 from pinn_data.scan import Canvas
@@ -14,6 +15,7 @@ from pinn_dispatch.errors import ReconstructionFileError, ReconstructionFileNotF
 from pinn_dispatch.reconstruction import (
     Reconstruction,
     read_image,
+    read_metadata,
     read_reconstruction,
     write_reconstruction,
 )
@@ -139,3 +141,15 @@ def test_a_failed_write_leaves_nothing(tmp_path, scan):
     with pytest.raises(TypeError):
         write_reconstruction(tmp_path, bad)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_metadata_of_any_size_are_not_read(tmp_path):
+    """A file of some kB may hold a text of gigabytes."""
+    path = tmp_path / "reconstruction.npz"
+    place = {"xcoords": np.zeros(1), "ycoords": np.zeros(1), "canvas_origin": np.zeros(2, int)}
+    image = {"object": np.ones((2, 2), np.complex64), "coverage": np.ones((2, 2))}
+    probe = np.ones((2, 2), np.complex64)
+    np.savez_compressed(path, **image, **place, probeGuess=probe, metadata=np.array(" " * 2**21))
+    for read in (read_metadata, read_reconstruction):
+        with pytest.raises(DataFormatError, match=rf"{path.name}.*metadata' declares {4 * 2**21} bytes"):
+            read(path)

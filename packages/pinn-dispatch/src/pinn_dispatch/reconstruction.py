@@ -258,7 +258,8 @@ def read_reconstruction(path: str | os.PathLike[str]) -> Reconstruction:
                 f"{file_path} holds arrays of another kind than a reconstruction has (image complex, origin "
                 "whole numbers, all others real): write it again with 'pinn infer'"
             )
-        text = read_text(file, "metadata") or "{}"
+        with naming(file_path):
+            text = read_text(file, "metadata") or "{}"
         if (
             image.ndim != 2
             or coverage.shape != image.shape
@@ -320,7 +321,7 @@ def read_metadata(path: str | os.PathLike[str]) -> dict[str, Any]:
     file_path = located(path)
     if _is_hdf5(file_path):
         return {}
-    with NpzReader(file_path) as file:
+    with naming(file_path), NpzReader(file_path) as file:
         text = read_text(file, "metadata") if "object" in file else None
         return {} if text is None else _json(text, file_path)
 
