@@ -42,7 +42,8 @@ def fingerprint(
     """A text that two trainings share only if one may go on where the other was stopped.
 
     It covers the seed, every setting that changes the result (paths, bars, loggers and loading do not), and
-    what was measured: all positions, the probe, and a sample of the frames; the object, where it is learned.
+    what was measured: all positions, the probe, a sample of the frames, the bad pixels and the background;
+    the object, where it is learned. What lies under bad pixels has no influence.
     """
     defaults = {item.name: item.default for item in dataclasses.fields(PyTorchExecutionConfig)}
     execution = dataclasses.replace(execution, **{name: defaults[name] for name in _WITHOUT_INFLUENCE})
@@ -55,6 +56,11 @@ def fingerprint(
         frames = np.unique(np.linspace(0, len(data) - 1, _SAMPLED_FRAMES).astype(int))
         for array in (data.positions, data.probe, data.diffraction[frames]):
             digest.update(np.ascontiguousarray(array).tobytes())
+        for part in ("bad_pixels", "background"):
+            array = getattr(data, part)
+            if array is not None:
+                digest.update(f"{part} {array.shape}".encode())
+                digest.update(np.packbits(array).tobytes() if part == "bad_pixels" else array.tobytes())
         if data.object is not None and Objective.of(config).needs_labels:
             digest.update(np.ascontiguousarray(data.object).tobytes())
     return digest.hexdigest()

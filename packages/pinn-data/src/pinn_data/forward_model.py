@@ -11,6 +11,9 @@ reconstructed without it.
 
 **Smoothing.**  With ``smoothing_sigma`` above 0 the exit wave is smoothed before it propagates
 (:mod:`pinn_data.smoothing`); Parseval's sum then holds for the smoothed wave.
+
+**Measurement.**  ``rate = m * (sum over modes of |F|**2 + background)``, counts; m is 0 where a pixel was not
+measured (``bad_pixels``), and such a pixel enters no likelihood and no R, whatever the arrays hold there.
 """
 
 from __future__ import annotations
@@ -23,6 +26,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import fft
 
 from pinn_data.errors import ShapeError
+from pinn_data.measured_pixels import as_background, as_bad_pixels, check_fit, clear, of_frames
 from pinn_data.patches import extract
 from pinn_data.probe import probe_modes, shifted_probes
 from pinn_data.scan import split_subpixel
@@ -107,17 +111,29 @@ def intensity_blocks(
     *,
     subpixel: Subpixel = "probe",
     smoothing_sigma: float = 0.0,
+    background: ArrayLike | None = None,
+    bad_pixels: ArrayLike | None = None,
 ) -> Iterator[tuple[slice, NDArray[np.float64]]]:
-    """Noise-free patterns in blocks, so that memory stays bounded: ``(slice, (block, N, N) float64)``."""
+    """Noise-free patterns in blocks, so that memory stays bounded: ``(slice, (block, N, N) float64)``.
+
+    Parameters are those of :func:`diffraction_intensity`.
+    """
+    besides, bad = as_background(background), as_bad_pixels(bad_pixels)
     points = np.asarray(positions, np.float64)
     modes = probe_modes(probe)
     image = np.asarray(object, np.complex128)
+    check_fit(bad, besides, (len(points), *modes.shape[-2:]))
     step = max(1, _BLOCK_BYTES // (16 * modes.size))
     for start in range(0, len(points), step):
         block = slice(start, min(start + step, len(points)))
         wave = exit_wave(image, modes, points[block], subpixel=subpixel, smoothing_sigma=smoothing_sigma)
         field = far_field(wave)
-        yield block, np.sum(field.real**2 + field.imag**2, axis=1)
+        rate = np.sum(field.real**2 + field.imag**2, axis=1)
+        if besides is not None:
+            rate += besides
+        if bad is not None:
+            clear(rate, of_frames(bad, block))
+        yield block, rate
 
 
 def diffraction_intensity(
@@ -127,15 +143,42 @@ def diffraction_intensity(
     *,
     subpixel: Subpixel = "probe",
     smoothing_sigma: float = 0.0,
+    background: ArrayLike | None = None,
+    bad_pixels: ArrayLike | None = None,
 ) -> NDArray[np.float64]:
-    """Expected counts of every pattern: ``sum over modes of |F|**2``.
+    """Expected counts of every pattern: ``m * (sum over modes of |F|**2 + background)``.
 
-    Parameters are those of :func:`exit_wave`; returns (position, N, N) float64, in the square of the
-    probe's unit.
+    Parameters
+    ----------
+    object, probe, positions, subpixel, smoothing_sigma
+        As for :func:`exit_wave`.
+    background : () or (N, N) real, default 0
+        Counts besides the diffraction, in the square of the probe's unit.
+    bad_pixels : (N, N) or (position, N, N) bool, default none
+        True where a pixel is not measured: m is 0 there, else 1.
+
+    Returns
+    -------
+    (position, N, N) float64, in the square of the probe's unit
+
+    Raises
+    ------
+    PositionError
+        A patch reaches outside the object.
+    ShapeError, DataRangeError
+        An array has the wrong shape, or a background below 0.
     """
     N = probe_modes(probe).shape[-1]
     patterns = np.empty((len(np.asarray(positions)), N, N))
-    blocks = intensity_blocks(object, probe, positions, subpixel=subpixel, smoothing_sigma=smoothing_sigma)
+    blocks = intensity_blocks(
+        object,
+        probe,
+        positions,
+        subpixel=subpixel,
+        smoothing_sigma=smoothing_sigma,
+        background=background,
+        bad_pixels=bad_pixels,
+    )
     for block, intensity in blocks:
         patterns[block] = intensity
     return patterns
@@ -148,16 +191,32 @@ def diffraction_amplitude(
     *,
     subpixel: Subpixel = "probe",
     smoothing_sigma: float = 0.0,
+    background: ArrayLike | None = None,
+    bad_pixels: ArrayLike | None = None,
 ) -> NDArray[np.float64]:
     """Expected amplitude of every pattern: ``sqrt(diffraction_intensity(...))``, (position, N, N) float64."""
     patterns = diffraction_intensity(
-        object, probe, positions, subpixel=subpixel, smoothing_sigma=smoothing_sigma
+        object,
+        probe,
+        positions,
+        subpixel=subpixel,
+        smoothing_sigma=smoothing_sigma,
+        background=background,
+        bad_pixels=bad_pixels,
     )
     return np.sqrt(patterns, out=patterns)
 
 
-def poisson_nll(rate: ArrayLike, counts: ArrayLike, *, floor: float = RATE_FLOOR) -> float:
-    """Poisson negative log-likelihood, mean over all pixels: ``mean(rate - counts * log(max(rate, floor)))``.
+def poisson_nll(
+    rate: ArrayLike,
+    counts: ArrayLike,
+    *,
+    floor: float = RATE_FLOOR,
+    background: ArrayLike | None = None,
+    bad_pixels: ArrayLike | None = None,
+) -> float:
+    """Poisson negative log-likelihood, mean over the measured pixels: ``mean(rate - counts * log(max(rate,
+    floor)))``.
 
     The term ``log(counts!)`` is left out: it does not depend on the rate.  At fixed counts the value is
     smallest where ``rate == counts``.
@@ -167,22 +226,45 @@ def poisson_nll(rate: ArrayLike, counts: ArrayLike, *, floor: float = RATE_FLOOR
     rate, counts : arrays of one shape, in counts (not amplitude)
     floor : float
         Keeps the logarithm finite where nothing is predicted.
+    background : counts that the rate lacks and the measurement has; default 0
+    bad_pixels : True where a pixel was not measured; of the shape of the arrays, or of their last axes
+
+    Raises ShapeError (shapes that differ), ValueError (nothing was measured).
     """
     expected, measured = np.asarray(rate, np.float64), np.asarray(counts, np.float64)
     if expected.shape != measured.shape:
         raise ShapeError(
             f"rates of shape {expected.shape} and counts of shape {measured.shape} must have the same shape"
         )
+    if background is not None:
+        expected = expected + np.asarray(background, np.float64)
+    if bad_pixels is not None:
+        good = np.broadcast_to(~np.asarray(bad_pixels, bool), expected.shape)
+        expected, measured = expected[good], measured[good]
+        if expected.size == 0:
+            raise ValueError("every pixel is bad, so there is no likelihood: check bad_pixels")
     return float(np.mean(expected - measured * np.log(np.maximum(expected, floor))))
 
 
-def residual(amplitude_predicted: ArrayLike, amplitude_measured: ArrayLike) -> float:
-    """The diffraction residual ``R = sqrt(sum((|F| - A)**2) / sum(A**2))``: 0 is perfect, 1 predicts nothing.
+def residual(
+    amplitude_predicted: ArrayLike,
+    amplitude_measured: ArrayLike,
+    *,
+    background: ArrayLike | None = None,
+    bad_pixels: ArrayLike | None = None,
+) -> float:
+    """The diffraction residual ``R = sqrt(sum((|F| - A)**2) / sum(A**2))`` over the measured pixels: 0 is
+    perfect, 1 predicts nothing.
 
     Parameters
     ----------
     amplitude_predicted, amplitude_measured : (position, N, N), of one shape
         Frames are compared as they are: no scale is fitted.
+    background : () or (N, N) counts that the prediction lacks and the measurement has; default 0
+        ``sqrt(|F|**2 + background)`` is then compared.
+    bad_pixels : (N, N) or (position, N, N) bool, True where a pixel was not measured; default none
+
+    Raises ShapeError (shapes that differ), ValueError (all measured amplitudes are 0).
     """
     predicted, measured = np.asarray(amplitude_predicted), np.asarray(amplitude_measured)
     if predicted.shape != measured.shape:
@@ -191,9 +273,15 @@ def residual(amplitude_predicted: ArrayLike, amplitude_measured: ArrayLike) -> f
             f"{measured.shape} must have the "
             "same shape"
         )
+    besides, bad = as_background(background), as_bad_pixels(bad_pixels)
     difference = energy = 0.0
-    for p, m in zip(predicted, measured, strict=True):  # frame by frame: no second copy of the stack
-        a = m.astype(np.float64)
+    for frame in range(len(measured)):  # frame by frame: no second copy of the stack
+        p, a = predicted[frame].astype(np.float64), measured[frame].astype(np.float64)
+        if besides is not None:
+            p = np.sqrt(p * p + besides)
+        if bad is not None:
+            good = ~of_frames(bad, frame)
+            p, a = p[good], a[good]
         difference += float(np.sum((p - a) ** 2))
         energy += float(np.sum(a * a))
     if energy == 0.0:

@@ -9,6 +9,8 @@ entry                           shape, dtype             meaning
 ``objectGuess``                 (H, W) complex           optional
 ``scan_index``                  (n,) integer             optional, zeros
 ``xcoords_start``, ``y…``       (n,) real                optional (both or none), the positions
+``bad_pixels``                  ([n,] N, N) bool         optional: True where a pixel was not measured
+``background``                  () or (N, N) real        optional: counts besides the diffraction, not below 0
 ``diffraction_unit``            text                     optional: ``counts``, ``intensity`` or ``amplitude``
 ``metadata``                    text                     optional: one JSON object
 ==============================  =======================  =====================================================
@@ -43,6 +45,8 @@ from pinn_data.errors import (
     UnitError,
     naming,
 )
+from pinn_data.geometry import Geometry
+from pinn_data.measured_pixels import as_background, as_bad_pixels, check_fit, clear, emptied, of_frames
 from pinn_data.npz_archive import NpzReader, NpzWriter
 from pinn_data.npz_header import is_present, read_metadata, read_text
 from pinn_data.npz_patterns import read_patterns
@@ -130,6 +134,11 @@ class Scan:
         Where the stage was sent, before any refinement.
     metadata : JSON object
     source : the file it was read from, or None
+    bad_pixels : (N, N) or (n, N, N) bool, or None
+        True where a pixel was not measured. What lies under it is never read: the patterns hold 0 there, and
+        so do `amplitude` and `counts`. None where every pixel counts.
+    background : () or (N, N) float64, or None
+        Counts besides the diffraction, in the square of the amplitude's unit; None for 0.
 
     Raises ShapeError, EmptyScanError, UnitError, PositionError, DataRangeError where the parts do not fit
     together. The pixel values of the patterns are checked by the reader and the writer, not here.
@@ -148,6 +157,8 @@ class Scan:
     positions_start: NDArray[np.float64] = attrs.field(converter=np.asarray, repr=False)
     metadata: Mapping[str, Any] = attrs.field(factory=dict, converter=dict, repr=False)
     source: Path | None = None
+    bad_pixels: NDArray[np.bool_] | None = attrs.field(default=None, converter=as_bad_pixels, repr=False)
+    background: NDArray[np.float64] | None = attrs.field(default=None, converter=as_background, repr=False)
 
     @scan_index.default
     def _zeros(self) -> NDArray[np.int64]:
@@ -164,6 +175,9 @@ class Scan:
                 f"the probe (probeGuess) has shape {self.probe.shape}, but the patterns are {N} x {N}: give "
                 "a probe of that size"
             )
+        check_fit(self.bad_pixels, self.background, self.diffraction.shape)
+        if self.bad_pixels is not None:
+            object.__setattr__(self, "diffraction", emptied(self.diffraction, self.bad_pixels))
         object.__setattr__(self, "positions", validate_positions(self.positions, frames=frames))
         object.__setattr__(self, "positions_start", validate_positions(self.positions_start, frames=frames))
         if self.scan_index.shape != (frames,):
@@ -180,9 +194,15 @@ class Scan:
         """Side of a pattern, pixels."""
         return int(self.diffraction.shape[-1])
 
+    @property
+    def geometry(self) -> Geometry:
+        """Object pixel, photon energy and detector distance, as far as the metadata tell."""
+        return Geometry.of(self.metadata)
+
     @cached_property
     def nphotons(self) -> float:
-        """Mean number of photons in a frame, measured from the patterns (mean of sum(amplitude**2))."""
+        """Mean number of photons in a frame, background and all, in the pixels that were measured (mean of
+        sum(amplitude**2))."""
         return units.measured_nphotons(self.diffraction, self.unit)
 
     @cached_property
@@ -247,15 +267,16 @@ class Scan:
             positions=self.positions[chosen],
             scan_index=self.scan_index[chosen],
             positions_start=self.positions_start[chosen],
+            bad_pixels=of_frames(self.bad_pixels, chosen),
         )
 
     def equals(self, other: Scan) -> bool:
         """Whether both hold the same unit, dtype, numbers and metadata, whatever file they came from."""
-        same_object = (self.object is None) == (other.object is None)
-        if same_object and self.object is not None and other.object is not None:
-            same_object = np.array_equal(self.object, other.object)
         return (
-            same_object
+            all(
+                _same(getattr(self, part), getattr(other, part))
+                for part in ("object", "bad_pixels", "background")
+            )
             and self.unit == other.unit
             and self.diffraction.dtype == other.diffraction.dtype
             and np.array_equal(self.diffraction, other.diffraction)
@@ -265,6 +286,10 @@ class Scan:
             and np.array_equal(self.scan_index, other.scan_index)
             and dict(self.metadata) == dict(other.metadata)
         )
+
+
+def _same(one: NDArray[Any] | None, other: NDArray[Any] | None) -> bool:
+    return one is other or (one is not None and other is not None and np.array_equal(one, other))
 
 
 def read_scan(
@@ -295,12 +320,23 @@ def read_scan(
         if frames_axis is None and label is not None:
             frames_axis = 0
         stack = read_patterns(file, len(positions), frames_axis, in_file_above)
+        parts: dict[str, Any] = {}
+        if is_present(file, "bad_pixels"):
+            parts["bad_pixels"] = bad = as_bad_pixels(file.read("bad_pixels"))
+            check_fit(bad, None, stack.shape)
+            if bad is not None and isinstance(stack, StoredPatterns):
+                stack = stack.emptied(bad)
+            elif bad is not None:
+                clear(stack, bad)
         units.check_values(stack)
         known = units.detect_unit(stack, unit if unit is not None else label)
-        parts: dict[str, Any] = {}
         if is_present(file, "xcoords_start") or is_present(file, "ycoords_start"):
             parts["positions_start"] = read_pair(file, "xcoords_start", "ycoords_start")
-        for field, key in (("object", "objectGuess"), ("scan_index", "scan_index")):
+        for field, key in (
+            ("object", "objectGuess"),
+            ("scan_index", "scan_index"),
+            ("background", "background"),
+        ):
             if is_present(file, key):
                 parts[field] = file.read(key)
         scan = Scan(
@@ -357,6 +393,10 @@ def write_scan(path: str | os.PathLike[str], scan: Scan, *, unit: str = "amplitu
         if scan.object is not None:
             file.write("objectGuess", scan.object)
         file.write("scan_index", scan.scan_index)
+        if scan.bad_pixels is not None:
+            file.write("bad_pixels", scan.bad_pixels)
+        if scan.background is not None:
+            file.write("background", scan.background)
         file.write("metadata", np.array(text))
     return target
 

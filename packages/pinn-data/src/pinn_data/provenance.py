@@ -202,7 +202,7 @@ def input_of(scan: Scan) -> dict[str, Any]:
 
     of : ``'file'``: the digest is that of the file that the scan was read from, as ``sha256sum`` prints it
         (``frames`` may be fewer than it holds); ``'arrays'``: there is no such file (any more), and what was
-        hashed is the unit, the positions, the probe, the object and the patterns
+        hashed is the unit, the positions, the probe, the object, the patterns, and bad pixels and background
     name : of the file, without its folder; None without one
     """
     digest = None if scan.source is None else _file(Path(scan.source))
@@ -242,6 +242,11 @@ def _arrays(scan: Scan) -> str:
     for array in (scan.positions, scan.probe, scan.object):
         if array is not None:
             _add(digest, array)
+    for name in ("bad_pixels", "background"):
+        part = getattr(scan, name)
+        if part is not None:
+            digest.update(name.encode())
+            _add(digest, part)
     stack = scan.diffraction
     digest.update(f"{stack.shape} {stack.dtype.newbyteorder('<').str}".encode())
     for block in frame_blocks(stack):

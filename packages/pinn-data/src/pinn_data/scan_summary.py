@@ -13,6 +13,7 @@ from scipy.spatial import KDTree
 
 from pinn_data import diffraction as units
 from pinn_data.errors import ShapeError, naming
+from pinn_data.measured_pixels import as_background, as_bad_pixels, check_fit
 from pinn_data.npz import checked_object, checked_probe, read_pair
 from pinn_data.npz_archive import NpzReader
 from pinn_data.npz_header import is_present, read_metadata, read_text
@@ -34,7 +35,10 @@ class ScanSummary:
     unit, reason : what the patterns are taken for, and why
     holds_counts : whether the numbers, or the squares of amplitudes, are whole
     photons : (n,) float64, total of each pattern (energy, where the patterns hold no counts)
-    mean_pattern : (N, N) float64, mean intensity of a pixel, zero frequency at N/2
+    mean_pattern : (N, N) float64, mean intensity of a pixel, zero frequency at N/2; over the frames in which
+        it was measured, 0 where it never was
+    bad_pixels : (N, N) float64, share of the frames in which a pixel was not measured
+    background : () or (N, N) float64, counts, or None
     largest : the largest number in the stack, as stored
     positions : (n, 2) float64 as (y, x), object pixels
     probe : ([modes,] N, N) complex64
@@ -49,6 +53,8 @@ class ScanSummary:
     holds_counts: bool
     photons: NDArray[np.float64]
     mean_pattern: NDArray[np.float64]
+    bad_pixels: NDArray[np.float64]
+    background: NDArray[np.float64] | None
     largest: float
     positions: NDArray[np.float64]
     probe: NDArray[np.complex64]
@@ -58,12 +64,12 @@ class ScanSummary:
 
     @property
     def silent_pixels(self) -> NDArray[np.bool_]:
-        """(N, N): without a count in any pattern."""
-        return self.mean_pattern == 0
+        """(N, N): measured, and without a count in any pattern."""
+        return (self.mean_pattern == 0) & (self.bad_pixels < 1)
 
     @property
     def dead_pixels(self) -> NDArray[np.bool_]:
-        """(N, N): silent, with much light on both sides in their row and in their column: dead, or masked."""
+        """(N, N): silent, with much light on both sides in their row and in their column: dead."""
         if not self.mean_pattern.any():
             return np.zeros_like(self.mean_pattern, bool)
         lit = self.mean_pattern >= _SURE * self.mean_pattern[self.mean_pattern > 0].min()
@@ -120,7 +126,10 @@ def summarise_scan(path: str | os.PathLike[str], *, frames_axis: int | None = No
                 f"the probe (probeGuess) has shape {probe.shape}, but the patterns are {N} x {N}: give a "
                 "probe of that size"
             )
-        sums = _Sums(frames, N, _powers(file, label))
+        bad = as_bad_pixels(file.read("bad_pixels")) if is_present(file, "bad_pixels") else None
+        background = as_background(file.read("background")) if is_present(file, "background") else None
+        check_fit(bad, background, (frames, N, N))
+        sums = _Sums(frames, N, _powers(file, label), bad)
         for where, piece in pattern_blocks(file, frames, frames_axis):
             sums.add(where, piece)
         unit = units.unit_of(lambda: sums.whole, label)
@@ -133,7 +142,9 @@ def summarise_scan(path: str | os.PathLike[str], *, frames_axis: int | None = No
             reason=units.reason_for_unit(sums.dtype, label),
             holds_counts=sums.whole_squares if squared else sums.whole,
             photons=sums.frame[int(squared)],
-            mean_pattern=sums.pixel[int(squared)] / frames,
+            mean_pattern=sums.pixel[int(squared)] / np.maximum(1, frames - sums.unmeasured),
+            bad_pixels=sums.unmeasured / frames,
+            background=background,
             largest=sums.largest,
             positions=positions,
             probe=probe,
@@ -146,8 +157,11 @@ def summarise_scan(path: str | os.PathLike[str], *, frames_axis: int | None = No
 class _Sums:
     """Totals of numbers and of their squares: which of them are photons is known at the end of the file."""
 
-    def __init__(self, frames: int, N: int, powers: tuple[int, ...]) -> None:
-        self.powers = powers
+    def __init__(self, frames: int, N: int, powers: tuple[int, ...], bad: NDArray[np.bool_] | None) -> None:
+        self.powers, self.bad = powers, bad
+        self.unmeasured = np.zeros((N, N), np.int64)
+        if bad is not None:
+            self.unmeasured += frames * bad if bad.ndim == 2 else bad.sum(axis=0)
         self.frame = np.zeros((2, frames))
         self.pixel = np.zeros((2, N, N))
         self.whole = self.whole_squares = True
@@ -156,6 +170,9 @@ class _Sums:
 
     def add(self, where: tuple[slice, slice, slice], piece: NDArray[Any]) -> None:
         self.dtype = piece.dtype.newbyteorder("=")
+        if self.bad is not None:
+            bad = self.bad[where[1:]] if self.bad.ndim == 2 else self.bad[where]
+            piece = np.where(bad, piece.dtype.type(0), piece)
         units.check_values(piece, where[0].start or 0)
         self.largest = max(self.largest, float(piece.max(initial=0)))
         for block in units.frame_blocks(piece):

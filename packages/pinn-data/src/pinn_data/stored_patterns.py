@@ -53,6 +53,7 @@ class StoredPatterns:
         self._offset = offset
         self._frame_shape = shape[1:]
         self._frames = np.arange(shape[0])
+        self._bad: NDArray[np.bool_] | None = None
         self._adopt(os.dup(descriptor))
         self._as_opened = self._state()
 
@@ -78,10 +79,14 @@ class StoredPatterns:
         return f"<{self.dtype} {self.shape} in {self.path.name}>"
 
     def __getitem__(self, which: Any) -> NDArray[Any]:
-        frames = self._chosen(which)
-        out = np.empty((frames.size, *self._frame_shape), self.dtype)
-        self._read(frames.reshape(-1), out)
-        return out.reshape(*frames.shape, *self._frame_shape)
+        chosen = self._chosen(which)
+        out = np.empty((chosen.size, *self._frame_shape), self.dtype)
+        self._read(self._frames[chosen.reshape(-1)], out)
+        if self._bad is not None and self._bad.ndim == 2:
+            out[:, self._bad] = 0
+        elif self._bad is not None:
+            out[self._bad[chosen.reshape(-1)]] = 0
+        return out.reshape(*chosen.shape, *self._frame_shape)
 
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
         if copy is False:
@@ -90,14 +95,26 @@ class StoredPatterns:
 
     def select(self, which: ArrayLike) -> StoredPatterns:
         """Some of these frames, which stay in the file, too."""
-        frames = self._chosen(which)
-        if frames.ndim != 1:
+        chosen = self._chosen(which)
+        if chosen.ndim != 1:
             raise ShapeError(
-                f"frames are chosen by one list of numbers, not by an array of {frames.ndim} axes"
+                f"frames are chosen by one list of numbers, not by an array of {chosen.ndim} axes"
             )
+        part = self._copy()
+        part._frames = self._frames[chosen]
+        if self._bad is not None and self._bad.ndim == 3:
+            part._bad = self._bad[chosen]
+        return part
+
+    def emptied(self, bad_pixels: NDArray[np.bool_]) -> StoredPatterns:
+        """The same frames, with 0 under the bad pixels, (N, N) or (n, N, N) bool, whenever they are read."""
+        part = self._copy()
+        part._bad = bad_pixels if self._bad is None else self._bad | bad_pixels
+        return part
+
+    def _copy(self) -> StoredPatterns:
         part = object.__new__(StoredPatterns)
         part.__dict__.update(self.__dict__)
-        part._frames = frames
         return part
 
     def __getstate__(self) -> dict[str, Any]:
@@ -120,7 +137,7 @@ class StoredPatterns:
             raise ShapeError(
                 "patterns in a file are read as whole frames, by one index: take numpy.asarray of them first"
             )
-        return np.asarray(self._frames[which])
+        return np.asarray(np.arange(len(self._frames))[which])
 
     def _adopt(self, descriptor: int) -> None:
         self._open = _OpenFile(descriptor)

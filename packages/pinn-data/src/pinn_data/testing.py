@@ -71,10 +71,23 @@ def scan_positions(
 def _patterns(unit: str, dtype: Any, shape: tuple[int, ...], seed: int) -> NDArray[Any]:
     rng = np.random.default_rng(seed)
     intensity = rng.exponential(20.0, size=shape)
-    counts = rng.poisson(intensity)
+    # The largest number of a dtype is the marker of a pixel that was not measured.
+    counts = np.minimum(rng.poisson(intensity), np.iinfo(np.uint8).max - 1)
     # One fraction at least, so that the unit can be told from the numbers.
     values = {"counts": counts, "intensity": intensity + 0.25, "amplitude": np.sqrt(intensity) + 0.25}[unit]
     return np.asarray(values, dtype=dtype)
+
+
+def bad_pixels(shape: tuple[int, ...]) -> st.SearchStrategy[NDArray[np.bool_]]:
+    """Pixels that were not measured, of this shape: none, single ones, or a gap as between two modules."""
+
+    def build(seed: int, share: float, gap: bool) -> NDArray[np.bool_]:
+        bad: NDArray[np.bool_] = np.random.default_rng(seed).random(shape) < share
+        if gap:
+            bad[..., 1, :] = True
+        return bad
+
+    return st.builds(build, _SEEDS, st.sampled_from([0.0, 0.02, 0.2]), st.booleans())
 
 
 @st.composite
@@ -104,6 +117,10 @@ def scans(
         parts["positions_start"] = positions + rng.normal(size=(n, 2))
     if draw(st.booleans()):
         parts["metadata"] = draw(_METADATA)
+    if draw(st.booleans()):
+        parts["bad_pixels"] = draw(bad_pixels(draw(st.sampled_from([(N, N), (n, N, N)]))))
+    if draw(st.booleans()):
+        parts["background"] = rng.exponential(size=draw(st.sampled_from([(), (N, N)])))
     return Scan(
         diffraction=_patterns(chosen, draw(st.sampled_from(dtypes)), (n, N, N), seed),
         unit=chosen,
