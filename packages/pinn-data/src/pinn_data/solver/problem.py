@@ -1,0 +1,187 @@
+"""A scan as the solver takes it, and what it knows of it so far, from which any level begins."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, cast
+
+import attrs
+import numpy as np
+from numpy.typing import NDArray
+from scipy import fft
+
+from pinn_data.diffraction import Unit
+from pinn_data.solver.bad_pixels import PixelStatistics
+from pinn_data.solver.estimate import Estimate, cut_spectrum, lay_canvas, put_spectrum, resample_object
+from pinn_data.solver.frames import Frames, even_order
+from pinn_data.solver.moves import Moves
+from pinn_data.solver.operations import ArrayOperations
+from pinn_data.solver.settings import SolverSettings
+
+if TYPE_CHECKING:
+    from pinn_data.npz import Scan
+
+__all__ = ["SUBSETS", "Knowledge", "Placed", "Problem"]
+
+SUBSETS = 4
+_MARGIN_PX = 8
+"""Pixels of the scan around the patches, for positions that move."""
+_STATISTICS_BLOCK = 1 << 20  # pixels
+
+
+@attrs.frozen(eq=False)
+class Placed:
+    """An image (row, column) complex with the scale and origin of its canvas, see :class:`Estimate`."""
+
+    image: NDArray[np.complexfloating]
+    scale: float
+    origin: tuple[int, int]
+
+
+@attrs.frozen(eq=False)
+class Knowledge:
+    """What is known of a scan, at full resolution and as NumPy has it.
+
+    spectrum : (mode, N, N) complex, of the probe, zero frequency at [0, 0]
+    moves : of the positions
+    background : counts in every pixel, besides those of the file
+    bad_pixels : (N, N) bool, zero frequency at [0, 0]: pixels that no marker told
+    intensity : (n,) float64 with mean 1, or None where all frames are alike
+    placed : the image so far; None is a flat one
+    kept : optional parts that were found and kept
+    """
+
+    spectrum: NDArray[np.complexfloating]
+    moves: Moves
+    background: float
+    bad_pixels: NDArray[np.bool_]
+    intensity: NDArray[np.float64] | None = None
+    placed: Placed | None = None
+    kept: frozenset[str] = frozenset()
+
+
+class Problem:
+    """The frames, and which of them are fitted and which held out.
+
+    held : frame numbers, spread evenly, that no step looks at before the last ones; none of a scan of fewer
+        than 16 frames
+    fitted : the others, along a curve through the field
+    subsets : `fitted` in parts that each cover the field evenly
+    """
+
+    def __init__(self, ops: ArrayOperations, scan: Scan, settings: SolverSettings) -> None:
+        self.ops, self.scan, self.settings = ops, scan, settings
+        self.N, self.n = scan.N, len(scan)
+        self.modes = settings.modes or (len(scan.probe) if scan.probe.ndim == 3 else 1)
+        order = even_order(scan.positions)
+        every = 24 if self.n >= 96 else 8
+        self.held = order[every // 2 :: every] if self.n >= 16 else order[:0]
+        self.fitted = order[~np.isin(order, self.held)]
+        self.order = order
+        self.subsets = [self.fitted[k::SUBSETS] for k in range(min(SUBSETS, len(self.fitted)))]
+        self.counts = scan.holds_counts
+        self._frames: dict[int, Frames] = {}
+
+    def frees(self, part: str) -> bool:
+        """Whether a part may be refined."""
+        return part in self.settings.refine
+
+    def frames(self, size: int) -> Frames:
+        """The frames at a level."""
+        if size not in self._frames:
+            self._frames[size] = Frames(
+                self.ops,
+                self.scan.diffraction,
+                cast(Unit, self.scan.unit),
+                self.scan.bad_pixels,
+                size=size,
+                modes=self.modes,
+            )
+        return self._frames[size]
+
+    def forget_level(self, size: int) -> None:
+        """Give the memory of a level back."""
+        self._frames.pop(size, None)
+
+    @cached_property
+    def statistics(self) -> PixelStatistics:
+        """Of each pixel, over all frames."""
+        frames = Frames(
+            self.ops, self.scan.diffraction, cast(Unit, self.scan.unit), self.scan.bad_pixels, size=self.N
+        )
+        sums = np.zeros((3, self.N, self.N))
+        rank, processes = self.ops.share
+        mine = np.arange(self.n)[rank::processes]
+        step = max(1, _STATISTICS_BLOCK // self.N**2)
+        for start in range(0, len(mine), step):
+            amplitude, measured = frames.host_block(mine[start : start + step])
+            counts = np.square(amplitude, dtype=np.float64)
+            sums[0] += len(counts) if measured is None else measured.sum(axis=0)
+            sums[1] += counts.sum(axis=0)
+            sums[2] += np.square(counts).sum(axis=0)
+        number, total, squares = np.asarray(self.ops.reduce(sums))
+        everywhere = frames.measured_everywhere()
+        if everywhere is not None:
+            number = number * everywhere
+        mean = total / np.maximum(number, 1)
+        return PixelStatistics(number, mean, np.maximum(squares / np.maximum(number, 1) - mean**2, 0.0))
+
+    @cached_property
+    def background_of_file(self) -> NDArray[np.float64]:
+        """(N, N) counts that the scan tells of, zero frequency at [0, 0]."""
+        told = self.scan.background
+        return (
+            np.zeros((self.N, self.N))
+            if told is None
+            else fft.ifftshift(np.broadcast_to(told, (self.N, self.N)))
+        )
+
+    def light_within(self, size: int, known: Knowledge) -> float:
+        """Share of the diffraction of a mean pattern that lies in its central size x size pixels."""
+        light = np.maximum(self.statistics.mean - self.background_of_file - known.background, 0.0)
+        light = (light * ~known.bad_pixels)[None]
+        return float(cut_spectrum(light, size).sum() / max(light.sum(), 1e-300))
+
+    def measured(self, size: int, bad_pixels: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """(size, size): True where every frame may have been measured."""
+        good = ~cut_spectrum(bad_pixels[None], size)[0]
+        everywhere = self.frames(size).measured_everywhere()
+        return good if everywhere is None else good & everywhere
+
+    def at_level(self, known: Knowledge, size: int, chosen: NDArray[np.int64] | None = None) -> Estimate:
+        """The estimate that a level begins with; its canvas holds the patches of the `chosen` frames, of all
+        for None."""
+        ops, scale = self.ops, size / self.N
+        positions = known.moves.positions
+        margin = max(1, round(_MARGIN_PX * scale))
+        origin, shape = lay_canvas(positions if chosen is None else positions[chosen], size, scale, margin)
+        if known.placed is None:
+            image = np.ones(shape, np.complex128)
+        else:
+            placed = known.placed
+            image = resample_object(placed.image, (placed.scale, placed.origin), (scale, origin), shape)
+        good = self.measured(size, known.bad_pixels)
+        return Estimate(
+            ops.asarray(image),
+            ops.asarray(cut_spectrum(known.spectrum, size)),
+            positions,
+            scale,
+            origin,
+            background=self.background(known, size),
+            intensity=known.intensity,
+            measured=None if good.all() else ops.asarray(good),
+        )
+
+    def background(self, known: Knowledge, size: int) -> object:
+        """The background at a level: a number, or an array of the engine."""
+        if self.scan.background is None:
+            return known.background
+        return self.ops.asarray(cut_spectrum(self.background_of_file[None] + known.background, size)[0])
+
+    def learned(self, known: Knowledge, estimate: Estimate) -> Knowledge:
+        """What is known with the image and the probe of an estimate."""
+        return attrs.evolve(
+            known,
+            placed=Placed(self.ops.numpy(estimate.object), estimate.scale, estimate.origin),
+            spectrum=put_spectrum(known.spectrum, self.ops.numpy(estimate.spectrum)),
+        )

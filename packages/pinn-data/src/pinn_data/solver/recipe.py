@@ -1,0 +1,365 @@
+"""The recipe: in which order the solver finds what, coarse to fine.
+
+1. Statistics of the pixels: suspects are left out, the background begins at a low quantile, the probe is
+scaled so
+   that a flat object explains the counts (or is made from the patterns).
+2. Coarse levels, from the central part of each pattern: descent with a free probe; then, where much is left
+   unexplained, the same with positions that move, and the better of both by the held-out frames.
+3. The whole patterns: pixels that the model cannot explain are left out; descent until the held-out frames
+are
+   predicted no better; intensities, positions and an affine map are tried where something is left
+   unexplained.
+4. The polish: full passes with Poisson weights and the penalty, until the held-out frames are predicted no
+better;
+   the last steps see all frames.
+"""
+
+from __future__ import annotations
+
+import math
+
+import attrs
+import numpy as np
+from numpy.typing import NDArray
+from scipy import fft
+
+from pinn_data.npz import Scan
+from pinn_data.progress import Watcher
+from pinn_data.scan import Canvas, canvas_for
+from pinn_data.solver.affine import describe_map, find_affine_map
+from pinn_data.solver.bad_pixels import find_bad_pixels, suspect_pixels
+from pinn_data.solver.estimate import Estimate, light_on_canvas
+from pinn_data.solver.first_probe import scan_defocus
+from pinn_data.solver.intensity import intensity_is_doubtful
+from pinn_data.solver.journal import Journal, Preview
+from pinn_data.solver.modes import add_modes, orthogonal_modes
+from pinn_data.solver.moves import Moves
+from pinn_data.solver.operations import ArrayOperations, NumpyOperations
+from pinn_data.solver.polish import Polish, polish
+from pinn_data.solver.problem import Knowledge, Placed, Problem
+from pinn_data.solver.settings import SolverSettings
+from pinn_data.solver.solution import Solution
+from pinn_data.solver.stages import Stage, held_out_misfit, misfit_ratio, run_stage
+from pinn_data.solver.sweep import sweep
+
+__all__ = ["solve"]
+
+_SMALLEST_LEVEL = 16
+_LIGHT_OF_A_LEVEL = 0.85
+_BACKGROUND_QUANTILE = 0.01
+_UNEXPLAINED_COARSE = 1.5
+_UNEXPLAINED = 1.15
+_UNEXPLAINED_AFFINE = 2.0
+_BETTER = 0.96
+"""An optional part is kept if it leaves at most this share of the held-out misfit: less is what any freedom
+gains while an image is unfinished."""
+_POLISH_CHECK = 4
+_POLISH_GAIN = 0.001
+_LAST_STEPS = 6
+_FAINT = 1e-3
+"""Share of the largest coverage below which nothing is shown."""
+
+
+def solve(
+    scan: Scan,
+    settings: SolverSettings | None = None,
+    *,
+    operations: ArrayOperations | None = None,
+    start: tuple[NDArray[np.complexfloating], Canvas] | None = None,
+    watch: Watcher | None = None,
+    preview: Preview | None = None,
+) -> Solution:
+    """The object of a scan, its probe, and what else the settings free.
+
+    settings : default: everything may be refined
+    operations : of the engine; default NumPy's
+    start : an image of the same scan, and where it lies, to begin with; pixels of 0 begin flat
+    watch : is told of each epoch, and may cancel (:mod:`pinn_data.progress`)
+    preview : is given the image so far every few seconds
+
+    Raises what reading the frames raises; a scan that explains nothing is told by its residuals, not by an
+    error.
+    """
+    ops = NumpyOperations() if operations is None else operations
+    problem = Problem(ops, scan, SolverSettings() if settings is None else settings)
+    energy = float(problem.statistics.mean.sum() * len(problem.fitted))
+    journal = Journal(ops, energy, seconds=problem.settings.seconds, watch=watch, preview=preview)
+    known = _begin(problem, journal, start)
+    known, size = _coarse(problem, known, journal)
+    if problem.frees("positions") and size < problem.N:
+        journal.part(0.4)
+        known = _try(problem, known, size, "positions", journal, _UNEXPLAINED_COARSE, epochs=16)
+    if problem.frees("affine"):
+        known = _try_affine(problem, known, size, journal)
+    known = _fine(problem, known, journal)
+    return _finished(problem, *_polished(problem, known, journal), journal)
+
+
+def _begin(
+    problem: Problem, journal: Journal, start: tuple[NDArray[np.complexfloating], Canvas] | None
+) -> Knowledge:
+    scan, statistics = problem.scan, problem.statistics
+    bad = (
+        suspect_pixels(statistics) if problem.frees("bad-pixels") else np.zeros((problem.N, problem.N), bool)
+    )
+    good = problem.measured(problem.N, bad) & (statistics.frames > 0)
+    background = 0.0
+    if problem.frees("background") and scan.background is None and good.any():
+        background = float(np.quantile(statistics.mean[good], _BACKGROUND_QUANTILE))
+    probe = scan.probe if scan.probe.ndim == 3 else scan.probe[None]
+    known = Knowledge(
+        fft.fft2(probe.astype(np.complex128), norm="ortho"), Moves.none(scan.positions), background, bad
+    )
+    if problem.settings.guess_probe:
+        journal.part(0.1)
+        known = attrs.evolve(known, spectrum=scan_defocus(problem, known, journal))
+    modes = add_modes(fft.ifft2(known.spectrum, norm="ortho"), problem.modes)
+    spectrum = fft.fft2(modes, norm="ortho")
+    counts = np.maximum(statistics.mean - problem.background_of_file - background, 0.0) * good
+    light = np.square(np.abs(spectrum)).sum(axis=0) * good
+    spectrum *= math.sqrt(counts.sum() / max(light.sum(), 1e-300))
+    return attrs.evolve(known, spectrum=spectrum, placed=_placed(scan, start))
+
+
+def _placed(scan: Scan, start: tuple[NDArray[np.complexfloating], Canvas] | None) -> Placed | None:
+    """The image to begin with, of transmission 1 on average as the flat one is."""
+    if start is None:
+        return None
+    image, canvas = np.asarray(start[0], np.complex128), start[1]
+    lit = image != 0
+    if not lit.any():
+        return None
+    level = np.sqrt(np.mean(np.abs(image[lit]) ** 2))
+    return Placed(np.where(lit, image / level, 1.0), 1.0, canvas.origin)
+
+
+def _coarse(problem: Problem, known: Knowledge, journal: Journal) -> tuple[Knowledge, int]:
+    """What the coarse levels tell, and the size of the last; N where the light is too wide for any."""
+    sizes = [2 * round(problem.N / k / 2) for k in (8, 4, 2)]
+    wanted = [
+        s for s in sizes if s >= _SMALLEST_LEVEL and problem.light_within(s, known) >= _LIGHT_OF_A_LEVEL
+    ]
+    probe_from = 8 if known.placed is None else 2
+    for k, size in enumerate(wanted):
+        journal.part(0.1 + 0.2 * (k + 1) / len(wanted))
+        epochs = 48 if k == len(wanted) - 1 else 16
+        stage = Stage(f"coarse {size}", epochs, check=8, gain=0.01, probe_from=probe_from)
+        known = run_stage(problem, known, size, stage, journal)
+        probe_from = 0
+        if k < len(wanted) - 1:
+            problem.forget_level(size)
+    return known, wanted[-1] if wanted else problem.N
+
+
+def _fine(problem: Problem, known: Knowledge, journal: Journal) -> Knowledge:
+    N = problem.N
+    moving = "positions" in known.kept
+    known = _without_bad_pixels(problem, known)
+    journal.part(0.45)
+    known = run_stage(problem, known, N, Stage("fine", 2), journal)
+    known = _without_bad_pixels(problem, known)
+    journal.part(0.65)
+    known = run_stage(problem, known, N, Stage("fine", 24, moving=moving), journal)
+    sums = sweep(problem.ops, problem.at_level(known, N), problem.frames(N), problem.fitted)
+    if problem.frees("intensity") and intensity_is_doubtful(sums, problem.fitted):
+        known = _try(problem, known, N, "intensity", journal, 0.0, epochs=6)
+    if problem.frees("positions"):
+        known = _try(problem, known, N, "positions", journal, _UNEXPLAINED, epochs=4)
+    return _without_bad_pixels(problem, known, journal)
+
+
+def _without_bad_pixels(problem: Problem, known: Knowledge, journal: Journal | None = None) -> Knowledge:
+    """The same, with the pixels left out that the model of now cannot explain."""
+    if not problem.frees("bad-pixels"):
+        return known
+    nothing = np.zeros_like(known.bad_pixels)
+    estimate = problem.at_level(attrs.evolve(known, bad_pixels=nothing), problem.N)
+    sums = sweep(problem.ops, estimate, problem.frames(problem.N), problem.fitted, pixels=True)
+    assert sums.pixels is not None
+    found = find_bad_pixels(sums.pixels, suspect_pixels(problem.statistics))
+    if journal is not None and found.any():
+        journal.say(f"{int(found.sum())} pixels that no marker told are bad, and were left out")
+    return attrs.evolve(known, bad_pixels=found)
+
+
+def _try(
+    problem: Problem,
+    known: Knowledge,
+    size: int,
+    part: str,
+    journal: Journal,
+    unexplained: float,
+    epochs: int,
+) -> Knowledge:
+    """Epochs without and with an optional part, and what predicts the held-out frames better.
+
+    unexplained : misfit ratio below which nothing is tried
+    """
+    start = problem.at_level(known, size)
+    moving = part in ("positions", "affine") or "positions" in known.kept
+    if misfit_ratio(problem, start, problem.fitted) < unexplained or not len(problem.held):
+        return known
+    common = {"epochs": epochs, "check": 8, "brightening": "intensity" in known.kept}
+    without = run_stage(
+        problem, known, size, Stage("as it was", moving="positions" in known.kept, **common), journal
+    )
+    changed = {"moving": moving} | ({"brightening": True} if part == "intensity" else {})
+    with_part = run_stage(
+        problem, known, size, Stage(part, **(common | changed | {"momentum": 0.7})), journal
+    )
+    own = {"intensity": 1}.get(part, 2)
+    before = held_out_misfit(problem, problem.at_level(without, size))
+    after = held_out_misfit(problem, problem.at_level(with_part, size), own)
+    keep = after < _BETTER * before
+    verdict = "kept" if keep else "not kept"
+    journal.say(
+        f"{_described(part, with_part)}: held-out misfit {before:.4g} without, {after:.4g} with, {verdict}"
+    )
+    return attrs.evolve(with_part, kept=known.kept | {part}) if keep else without
+
+
+def _try_affine(problem: Problem, known: Knowledge, size: int, journal: Journal) -> Knowledge:
+    """The positions under an affine map, where much is left unexplained and held-out frames are predicted
+    better."""
+    here = problem.at_level(known, size)
+    if misfit_ratio(problem, here, problem.fitted) < _UNEXPLAINED_AFFINE or not len(problem.held):
+        return known
+    matrix = find_affine_map(problem, known, journal)
+    middle = known.moves.positions.mean(axis=0)
+    mapped = attrs.evolve(known, moves=known.moves.mapped(matrix, middle), placed=None)
+    epochs = Stage("affine", 32, check=8, gain=0.01, moving="positions" in known.kept)
+    mapped = run_stage(problem, mapped, size, epochs, journal)
+    before = held_out_misfit(problem, here)
+    after = held_out_misfit(problem, problem.at_level(mapped, size))
+    keep = after < _BETTER * before
+    journal.say(
+        f"affine map of the positions ({describe_map(matrix)}): held-out misfit {before:.4g} without, "
+        f"{after:.4g} "
+        f"with, {'kept' if keep else 'not kept'}"
+    )
+    return attrs.evolve(mapped, kept=known.kept | {"affine"}) if keep else known
+
+
+def _described(part: str, known: Knowledge) -> str:
+    if part == "intensity":
+        assert known.intensity is not None
+        return f"intensity of the frames varies by {100 * known.intensity.std():.1f} %"
+    moved = math.sqrt(np.square(known.moves.moves).sum(axis=1).mean())
+    return f"positions moved by {moved:.2f} px (root mean square)"
+
+
+def _polished(problem: Problem, known: Knowledge, journal: Journal) -> tuple[Knowledge, Estimate, Estimate]:
+    """What is known, the estimate that never saw the held-out frames, and the last one."""
+    ops, frames = problem.ops, problem.frames(problem.N)
+    last = math.inf
+
+    def between(step: int, estimate: Estimate, misfit: float) -> bool:
+        nonlocal last
+        goes_on = journal.tell("polish", step, _POLISH_STEPS, misfit, estimate)
+        if step % _POLISH_CHECK == _POLISH_CHECK - 1 and len(problem.held):
+            score = held_out_misfit(problem, estimate)
+            goes_on = goes_on and score < (1 - _POLISH_GAIN) * last
+            last = score
+        return goes_on
+
+    plan = Polish(_POLISH_STEPS, "poisson" if problem.counts else "amplitude", probe=problem.frees("probe"))
+    journal.part(0.95)
+    unseen = polish(ops, problem.at_level(known, problem.N), frames, problem.fitted, plan, between)
+    if not len(problem.held) or journal.cancelled:
+        return known, unseen, unseen
+    journal.part(1.0)
+    end = polish(ops, unseen, frames, problem.order, attrs.evolve(plan, steps=_LAST_STEPS))
+    return known, unseen, end
+
+
+_POLISH_STEPS = 60
+
+
+def _finished(
+    problem: Problem, known: Knowledge, unseen: Estimate, end: Estimate, journal: Journal
+) -> Solution:
+    ops, N = problem.ops, problem.N
+    frames = problem.frames(N)
+    if known.background:
+        journal.say(f"a background of {known.background:.3g} counts in every pixel was found")
+    sums = sweep(ops, end, frames, problem.order, pixels=True, noise=True)
+    assert sums.pixels is not None
+    energy = max(float(sums.measured_counts.sum()), 1e-300)
+    held = sweep(ops, unseen, frames, problem.held, noise=True)
+    held_energy = float(held.measured_counts.sum())
+    undefined = math.nan
+    counts = problem.counts
+    noise = sums.noise if counts else np.full(problem.n, sums.misfit.mean())
+    probe, shares = orthogonal_modes(ops.numpy(ops.ifft2(end.spectrum)))
+    image, coverage, canvas, factor = _cut_image(problem, end)
+    residual = math.sqrt(sums.misfit.sum() / energy)
+    pixel = np.divide(
+        sums.pixels.residual,
+        sums.pixels.expected,
+        out=np.full((N, N), np.nan),
+        where=(sums.pixels.frames > 0) & (sums.pixels.expected > 0),
+    )
+    background = problem.scan.background
+    told = np.zeros(()) if background is None else background
+    found = fft.fftshift(known.bad_pixels)
+    journal.finish(residual)
+    return Solution(
+        object=image,
+        coverage=coverage,
+        canvas=canvas,
+        probe=np.asarray((probe if len(probe) > 1 else probe[0]) / factor, np.complex64),
+        mode_shares=shares,
+        positions=end.positions,
+        positions_start=problem.scan.positions,
+        background=np.asarray(told + known.background, np.float64),
+        bad_pixels=_all_bad(problem.scan.bad_pixels, found),
+        found_bad_pixels=int(found.sum()),
+        frame_intensity=known.intensity,
+        residual=residual,
+        expected_residual=math.sqrt(sums.noise.sum() / energy) if counts else undefined,
+        held_out_residual=math.sqrt(held.misfit.sum() / held_energy) if held_energy else undefined,
+        held_out_expected=math.sqrt(held.noise.sum() / held_energy) if held_energy and counts else undefined,
+        frame_misfit=sums.misfit / np.maximum(noise, 1e-12),
+        pixel_misfit=fft.fftshift(pixel),
+        kept=known.kept,
+        sentences=tuple(journal.sentences),
+        history=tuple(journal.rows),
+        seconds=journal.seconds,
+        engine=ops.name,
+        cancelled=journal.cancelled,
+        out_of_time=journal.out_of_time,
+    )
+
+
+def _all_bad(told: NDArray[np.bool_] | None, found: NDArray[np.bool_]) -> NDArray[np.bool_] | None:
+    if told is None:
+        return found if found.any() else None
+    return told | found
+
+
+def _cut_image(
+    problem: Problem, end: Estimate
+) -> tuple[NDArray[np.complex64], NDArray[np.float32], Canvas, float]:
+    """The image on the canvas of its positions, its coverage, and what it was multiplied with.
+
+    Where the scan's probe has about the energy that the light must have, the image keeps its scale: its
+    modulus then is a transmission. Elsewhere the mean transmission is 1.
+    """
+    ops = problem.ops
+    light = light_on_canvas(ops, end, problem.order)
+    canvas = canvas_for(end.positions, problem.N)
+    image = ops.numpy(end.object)
+    offset = np.asarray(canvas.origin) - np.asarray(end.origin)
+    rows, columns = (slice(max(o, 0), max(o, 0) + n) for o, n in zip(offset, canvas.shape, strict=True))
+    cut, share = image[rows, columns], light[rows, columns] / light.max()
+    shown = share > _FAINT
+    now = float(np.square(np.abs(ops.numpy(end.spectrum))).sum())
+    told = float(np.square(np.abs(problem.scan.probe.astype(np.complex128))).sum())
+    factor = math.sqrt(now / told) if 0.7 * now < told < 10 * now else 1.0
+    canvas = Canvas(canvas.origin, (int(cut.shape[0]), int(cut.shape[1])))
+    return (
+        np.where(shown, cut * factor, 0.0).astype(np.complex64),
+        np.where(shown, share, 0.0).astype(np.float32),
+        canvas,
+        factor,
+    )
