@@ -273,7 +273,7 @@ class PtychoPINN_Lightning(lightning.LightningModule):
         self.log_dict(names, on_epoch=True, batch_size=share.groups)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """What `pinn_torch.checkpoints.find_best_checkpoint` compares: the monitored metric's value."""
+        """What `pinn_torch.api.best_checkpoint` compares: the monitored metric's value."""
         name = monitored(self.execution, self, self.trainer.datamodule.validates)
         value = self.trainer.callback_metrics.get(name)
         if value is not None:
