@@ -135,9 +135,12 @@ class PtychoPINN_Lightning(lightning.LightningModule):
             )
 
     @property
-    def loss_name(self) -> str:
+    def train_loss_name(self) -> str:
         """The name under which the loss of the training is logged."""
         return self.objective.loss_name("train")
+
+    loss_name = train_loss_name
+    """As ptychodus calls it."""
 
     @property
     def val_loss_name(self) -> str:
@@ -262,7 +265,7 @@ class PtychoPINN_Lightning(lightning.LightningModule):
             )
         self.log_dict({f"train_{k}": v for k, v in means.items()}, on_step=True, on_epoch=False)
         # The mean over the epoch, which schedulers, checkpoints and early stopping follow.
-        self.log(self.loss_name, means["loss"], on_step=False, on_epoch=True, batch_size=share.groups)
+        self.log(self.train_loss_name, means["loss"], on_step=False, on_epoch=True, batch_size=share.groups)
         return terms["loss"] if share.weight == 1 else terms["loss"] * share.weight
 
     def validation_step(self, batch: Batch, index: int) -> None:
