@@ -154,17 +154,9 @@ def _learn(
     data = ScanDataModule(scan, config, execution, validation=validation, seed=seed, team=team)
     probe = torch.from_numpy(probe_modes(scan.probe))
     if module is None:
-        module = PtychoPINN_Lightning(
-            config.model,
-            probe,
-            data.stack.intensity_scale,
-            execution=execution,
-            objective=Objective.of(config),
-            probe_trainable=config.probe_trainable,
-            intensity_scale_trainable=config.intensity_scale_trainable,
-        )
+        module = PtychoPINN_Lightning.of(config, execution, probe, data.stack.intensity_scale)
     else:
-        module.execution, module.objective = execution, Objective.of(config)
+        module.execution, module.objective, module.config = execution, Objective.of(config), config
         module.adopt(probe, data.stack.intensity_scale)
     history = History(max_seconds, team)
     module.progress = history.agreed
