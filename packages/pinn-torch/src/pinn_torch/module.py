@@ -361,19 +361,25 @@ class PtychoPINN_Lightning(lightning.LightningModule):
                 threshold=1e-4,
                 threshold_mode="abs",  # not a share of the loss: a likelihood may be negative
             )
-            return {
-                "optimizer": optimizer,
-                "lr_scheduler": {"scheduler": plateau, "monitor": follows, "interval": "epoch"},
-            }
+            course = {"scheduler": plateau, "monitor": follows, "interval": "epoch"}
+            return [optimizer], [course, *self._warm_up_beside(optimizer)]
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: self._factor(step))
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        return [optimizer], [{"scheduler": schedule, "interval": "step"}]
+
+    def _warm_up_beside(self, optimizer: torch.optim.Optimizer) -> list[dict[str, Any]]:
+        """The warm-up as a factor on a rate that another schedule changes by itself."""
+        steps = self.execution.warmup_steps
+        if not steps:
+            return []
+        rising = torch.optim.lr_scheduler.LinearLR(optimizer, 1 / steps, total_iters=steps - 1)
+        return [{"scheduler": rising, "interval": "step"}]
 
     def _factor(self, step: int) -> float:
         if self.schedule is not None:
             return self.schedule.factor(self._done(step))
-        if self.execution.scheduler == "Default":
-            return 1.0
-        return learning_rate_factor(self.execution.scheduler, step, self._done(step))
+        e = self.execution
+        done = 0.0 if e.scheduler == "Default" else self._done(step)
+        return learning_rate_factor(e.scheduler, step, done, e.warmup_steps)
 
     def _done(self, step: int) -> float:
         if not step:
