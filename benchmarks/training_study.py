@@ -54,7 +54,7 @@ ROWS: dict[str, tuple[dict, tuple[int, ...]]] = {
     "learning rate 1e-2": ({"learning_rate": 1e-2}, POINT),
     "batch 4": ({"batch_size": 4, "learning_rate": 2e-3}, POINT),
     "batch 64": ({"batch_size": 64, "learning_rate": 8e-3}, POINT),
-    "constant learning rate": ({"scheduler": "Default"}, POINT),
+    "constant learning rate": ({"scheduler": "Default", "warmup_steps": 0}, POINT),
     "Glorot start of the corrections": ({"rewrite": "glorot"}, POINT),
     "half the filters": ({"n_filters_scale": 1}, POINT),
     "twice the filters": ({"n_filters_scale": 4}, POINT),
@@ -80,6 +80,7 @@ RECOMMENDED = {
     "batch_size": 16,
     "predicted_neighbors": 3,
     "scheduler": "MultiStage",
+    "warmup_steps": 30,
     "precision": "bf16-mixed",
     "neighbor_count": 6,
 }
@@ -196,6 +197,7 @@ def _run(train_file: Path, test_file: Path, overrides: dict, seconds: float, see
             # A step of 1e-12 leaves the weights where they start.
             learning_rate=1e-12 if r.get("untrained") else r["learning_rate"],
             scheduler=r["scheduler"],
+            warmup_steps=r["warmup_steps"],
             precision=r["precision"],
             logger_backend="none",
             enable_checkpointing=False,

@@ -123,6 +123,7 @@ executions = st.builds(
     prefetch_factor=st.none() | counts,
     learning_rate=positive,
     scheduler=st.sampled_from(["Default", "Exponential", "MultiStage", "Adaptive"]),
+    warmup_steps=st.integers(0, 100),
     checkpoint_save_top_k=st.integers(-1, 5),
     logger_backend=st.sampled_from(["mlflow", "csv", "tensorboard", "none", None]),
     inference_batch_size=optional_counts,

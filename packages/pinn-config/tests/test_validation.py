@@ -97,6 +97,7 @@ def test_every_wrong_field_is_named_once_and_all_at_once(config, data) -> None:
     [
         ({"num_workers": -1}, "num_workers must be >= 0, not -1"),
         ({"learning_rate": 0}, "learning_rate must be > 0, not 0"),
+        ({"warmup_steps": -1}, "warmup_steps must be >= 0, not -1"),
         ({"learning_rate": float("inf")}, "learning_rate must be > 0 and finite, not inf"),
         ({"inference_batch_size": 0}, "inference_batch_size must be > 0, not 0"),
         ({"accum_steps": 0}, "accum_steps must be > 0, not 0"),
@@ -172,6 +173,7 @@ def test_the_execution_defaults() -> None:
         None,
     )
     assert (config.learning_rate, config.scheduler, config.inference_batch_size) == (1e-3, "Default", None)
+    assert config.warmup_steps == 0
     assert (config.enable_progress_bar, config.enable_checkpointing, config.early_stop_patience) == (
         False,
         True,

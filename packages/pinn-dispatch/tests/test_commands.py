@@ -12,7 +12,7 @@ import sys
 
 import numpy as np
 import pytest
-from pinn_config import TrainingConfig
+from pinn_config import PyTorchExecutionConfig, TrainingConfig
 from pinn_config.files import load_run
 from pinn_data.npz import read_scan
 from pinn_data.product import read_product
@@ -99,6 +99,22 @@ def test_train_leaves_what_it_says(pinn, backend, scan_file, tmp_path):
         .read_text()
         .startswith("step,epoch,seconds,train_loss,val_loss\n0,0,0.0,1.0,\n")
     )
+
+
+@pytest.mark.parametrize(
+    ("flags", "steps", "said"),
+    [
+        ((), 30, "learning rate 0.004 (MultiStage, warm-up 30 steps)"),
+        (("--warmup-steps", 7), 7, "learning rate 0.004 (MultiStage, warm-up 7 steps)"),
+        (("--warmup-steps", 0), 0, "learning rate 0.004 (MultiStage)"),
+    ],
+)
+def test_the_recipe_has_a_warm_up_and_says_so(pinn, backend, scan_file, tmp_path, flags, steps, said):
+    """The configs have none; `pinn train` and `pinn demo` print and record theirs."""
+    assert PyTorchExecutionConfig().warmup_steps == 0
+    code, out, _ = pinn("train", "--data", scan_file, "--output", tmp_path / "run", *flags)
+    assert code == 0 and said in out and backend.CALLS[-1]["execution"].warmup_steps == steps
+    assert load_run(tmp_path / "run" / "config.yaml", TrainingConfig)[1].warmup_steps == steps
 
 
 def test_train_again_from_the_written_configuration(pinn, backend, trained, tmp_path):
@@ -239,6 +255,9 @@ def test_demo_leaves_what_it_says(pinn, backend, tmp_path):
     assert {"R", "seconds_training", "seconds_demo", "frc50_phase", "frc17_phase"} <= set(metrics)
     assert all(str(tmp_path / "demo" / name) in out for name in ("demo.png", "wts.h5.zip", "metrics.json"))
     assert "SSIM" in out and "seconds" in out
+    executed = backend.CALLS[0]["execution"]
+    assert (executed.scheduler, executed.warmup_steps, executed.learning_rate) == ("MultiStage", 30, 4e-3)
+    assert load_run(tmp_path / "demo" / "config.yaml", TrainingConfig)[1].warmup_steps == 30
     learned, unseen = (call["scan"] for call in backend.CALLS)
     assert len(learned) == 144 and learned.N == 64
     assert not np.array_equal(learned.object[:64, :64], unseen.object[:64, :64])

@@ -87,6 +87,7 @@ _TRAINING: dict[type, dict[str, tuple[Settings, Settings]]] = {
         "accum_steps": ({}, {"execution": {"accum_steps": 2}}),
         "learning_rate": ({}, {"execution": {"learning_rate": 2e-3}}),
         "scheduler": ({}, {"execution": {"scheduler": "Exponential"}}),
+        "warmup_steps": ({}, {"execution": {"warmup_steps": 8}}),
         "checkpoint_mode": (
             {**_STOPPED, "execution": {"early_stop_patience": 1}},
             {"execution": {"checkpoint_mode": "max"}},

@@ -178,13 +178,22 @@ def test_provenance_says_what_was_trained_on(eager, tmp_path):
     json.dumps(provenance)
 
 
-@pytest.mark.parametrize("scheduler", ["Default", "Exponential", "MultiStage"])
-def test_schedules_step_in_a_training(eager, tmp_path, scheduler):
+@pytest.mark.parametrize("warmup", [0, 3])
+@pytest.mark.parametrize("scheduler", ["Default", "Exponential", "MultiStage", "Adaptive"])
+def test_schedules_step_in_a_training(eager, tmp_path, scheduler, warmup):
+    """Four steps; without a warm-up the first one is taken at `learning_rate`."""
     result = small_training(
-        tmp_path, small_scan(), batch_size=3, learning_rate=2e-3, execution={"scheduler": scheduler}
+        tmp_path,
+        small_scan(),
+        batch_size=3,
+        learning_rate=2e-3,
+        execution={"scheduler": scheduler, "warmup_steps": warmup},
     )
     rates = [row["learning_rate"] for row in result.history]
-    assert rates == pytest.approx([2e-3 * learning_rate_factor(scheduler, i, i / 4) for i in range(4)])
+    assert rates[0] == 2e-3 / (warmup or 1)
+    assert rates == pytest.approx(
+        [2e-3 * learning_rate_factor(scheduler, i, i / 4, warmup) for i in range(4)]
+    )
 
 
 def test_adaptive_halves_the_rate_in_a_training_that_stands_still(eager, tmp_path):

@@ -112,6 +112,19 @@ def _value_in(payload, name):
     raise AssertionError(name)
 
 
+def _drawn_execution(data, subset):
+    """(arguments of a factory, what level 2 then says): no config, one that counts whole, or one of which
+    some fields are named, as a command line does."""
+    given_ = {name: _EXECUTION[name][1] for name in data.draw(subset, "execution") & set(_EXECUTION)}
+    counts = data.draw(st.sampled_from(["not at all", "whole", "as named"]), "an execution config counts")
+    if counts == "not at all":
+        return {}, {}
+    made = PyTorchExecutionConfig(**given_)
+    if counts == "whole":
+        return {"execution_config": made}, vars(made)
+    return {"execution_config": made, "execution_given": set(given_)}, given_
+
+
 @settings(deadline=None, max_examples=80)
 @given(data=st.data())
 def test_the_highest_level_that_gives_a_setting_wins_and_the_record_says_so(
@@ -119,15 +132,10 @@ def test_the_highest_level_that_gives_a_setting_wins_and_the_record_says_so(
 ):
     subset = st.sets(st.sampled_from(sorted(_VALUES)))
     overrides = {name: _VALUES[name][0] for name in data.draw(subset, "overrides")}
-    execution = {name: _EXECUTION[name][1] for name in data.draw(subset, "execution") & set(_EXECUTION)}
+    arguments, execution = _drawn_execution(data, subset)
     cli = {name: _VALUES[name][2] for name in data.draw(subset, "cli") | {"n_groups"}}
     payload = create_training_payload(
-        scan_file,
-        scan_file.parent / "out",
-        overrides,
-        PyTorchExecutionConfig(**execution),
-        cli_defaults=cli,
-        execution_given=set(execution),
+        scan_file, scan_file.parent / "out", overrides, cli_defaults=cli, **arguments
     )
     record = payload.overrides_applied
     assert set(record) == set(TRAINING_SETTINGS)
@@ -340,25 +348,32 @@ def test_no_pattern_is_read_before_the_configuration_is_bridged(tmp_path):
     assert legacy.get("output_prefix") == str(tmp_path / "marked")
 
 
-def test_fields_of_an_execution_config_count_as_set_if_they_differ_or_those_that_are_named():
-    assert execution_level(None) == {} == execution_level(PyTorchExecutionConfig())
+def test_an_execution_config_counts_whole_or_in_the_fields_that_are_named():
+    assert execution_level(None) == {}
     config = PyTorchExecutionConfig(num_workers=2, learning_rate=1e-3)
-    assert execution_level(config) == {"num_workers": 2}
+    assert execution_level(config) == vars(config)
     assert execution_level(config, ["learning_rate"]) == {"learning_rate": 1e-3}
     assert execution_level(config, []) == {}
     with pytest.raises(ConfigError, match="execution_given names 'lr', but PyTorchExecutionConfig has no"):
         execution_level(config, ["lr"])
 
 
-def test_a_flag_typed_with_its_default_beats_the_command_lines_default(scan_file, tmp_path):
-    made = PyTorchExecutionConfig(accelerator="cpu")
-    arguments = {"overrides": {"n_groups": 4}, "cli_defaults": {"accelerator": "auto"}}
-    plain = create_training_payload(scan_file, tmp_path, execution_config=made, **arguments)
-    assert plain.overrides_applied["accelerator"] == Applied("auto", Level.CLI)
-    typed = create_training_payload(
-        scan_file, tmp_path, execution_config=made, execution_given={"accelerator"}, **arguments
-    )
+@pytest.mark.parametrize("run", ["training", "reconstruction"])
+def test_a_flag_typed_with_its_default_beats_the_command_lines_default(scan_file, tmp_path, model_path, run):
+    make = create_training_payload if run == "training" else create_inference_payload
+    paths = (scan_file, tmp_path) if run == "training" else (model_path, scan_file, tmp_path)
+    arguments = {
+        "overrides": {"n_groups": 4},
+        "execution_config": PyTorchExecutionConfig(accelerator="cpu", learning_rate=1e-3),
+        "cli_defaults": {"accelerator": "auto", "learning_rate": 5e-3},
+    }
+    whole = make(*paths, **arguments)
+    assert whole.overrides_applied["accelerator"] == Applied("cpu", Level.EXECUTION)
+    assert whole.overrides_applied["learning_rate"] == Applied(1e-3, Level.EXECUTION)
+    assert whole.execution_config == arguments["execution_config"]
+    typed = make(*paths, execution_given={"accelerator"}, **arguments)
     assert typed.overrides_applied["accelerator"] == Applied("cpu", Level.EXECUTION)
+    assert typed.overrides_applied["learning_rate"] == Applied(5e-3, Level.CLI)
 
 
 def test_the_record_has_the_values_that_the_configs_hold(scan_file, tmp_path):
@@ -379,7 +394,8 @@ def test_the_choices_are_logged_once(tmp_path, caplog):
         )
     (record,) = caplog.records
     text = record.getMessage()
-    assert "explicit overrides: n_groups=4, " in text and "execution config: learning_rate=0.0005;" in text
+    assert "explicit overrides: n_groups=4, " in text
+    assert "execution config: accelerator='cpu', " in text and ", learning_rate=0.0005, " in text
     assert "n_groups=4, nepochs=50, " in text  # asked for, though it is the default
     assert text.endswith("the file itself: N=128") and "canonical" not in text
 
@@ -400,24 +416,28 @@ def test_a_reconstruction_takes_the_network_and_the_making_of_groups_from_the_ar
         assert legacy.cfg["model_path"] == str(path) and legacy.cfg["gridsize"] == 2
 
 
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=40)
 @given(data=st.data())
 def test_the_levels_of_a_reconstruction(scan_file, model_path, data):
-    names = {"neighbor_count": 9, "n_groups": 3, "debug": True, "num_workers": 2, "inference_batch_size": 3}
-    overrides = {name: names[name] for name in data.draw(st.sets(st.sampled_from(sorted(names))))}
-    cli = {"inference_batch_size": 8, "num_workers": 1, "neighbor_count": 5, "gridsize": 1}
-    execution = PyTorchExecutionConfig(num_workers=data.draw(st.sampled_from([0, 4])))
+    values = {name: _VALUES[name] for name in _VALUES if name in (*_EXECUTION, "n_groups", "neighbor_count")}
+    subset = st.sets(st.sampled_from(sorted(values)))
+    overrides = {name: values[name][0] for name in data.draw(subset, "overrides")}
+    arguments, execution = _drawn_execution(data, subset)
+    cli = {name: values[name][2] for name in data.draw(subset, "cli")}
     payload = create_inference_payload(
-        model_path, scan_file, scan_file.parent, overrides, execution, cli_defaults=cli
+        model_path, scan_file, scan_file.parent, overrides, cli_defaults=cli | {"gridsize": 1}, **arguments
     )
     record = payload.overrides_applied
-    for name in overrides:
-        assert record[name] == Applied(names[name], Level.OVERRIDE)
-    if "num_workers" not in overrides:
-        expected = Applied(4, Level.EXECUTION) if execution.num_workers else Applied(1, Level.CLI)
-        assert record["num_workers"] == expected
-    if "neighbor_count" not in overrides:
-        assert record["neighbor_count"] == Applied(7, Level.FILE)
+    assert set(record) == set(INFERENCE_SETTINGS)
+    levels = (
+        (Level.OVERRIDE, overrides),
+        (Level.EXECUTION, execution),
+        (Level.FILE, {"neighbor_count": 7, "gridsize": 2}),
+        (Level.CLI, cli),
+        (Level.CANONICAL, canonical_defaults(InferenceConfig, PyTorchExecutionConfig)),
+    )
+    for name in (*values, "gridsize"):
+        assert record[name] == next(Applied(level[name], rank) for rank, level in levels if name in level)
     holders = (payload.tf_inference_config, payload.tf_inference_config.model, payload.execution_config)
     for name, applied in record.items():
         held = [getattr(holder, name) for holder in holders if hasattr(holder, name)]

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
 import sys
 import types
+from pathlib import Path
 
 import pytest
+from torch_scans import small_scan
 
 
-def _run(code: str) -> str:
+def _run(code: str | list[str]) -> str:
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, env=environment, timeout=300
+        [sys.executable, *(["-c", code] if isinstance(code, str) else code)],
+        capture_output=True,
+        text=True,
+        env=environment,
+        timeout=300,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -48,20 +55,65 @@ print('torch' in sys.modules)
     assert _run(code).strip() == "False"
 
 
-@pytest.mark.parametrize("call", ["train(None, None)", "reconstruct(None, None)"])
-def test_without_torch_the_message_says_what_to_install(call):
-    code = f"""
-import sys
-sys.modules['torch'] = None
-from pinn_torch.workflows import reconstruct, train
-try:
-    {call}
-except RuntimeError as error:
-    print(type(error).__name__, isinstance(error.__cause__, ImportError), error)
-"""
-    name, cause, text = _run(code).strip().split(" ", 2)
-    assert (name, cause) == ("TorchMissingError", "True")
-    assert text.startswith("PyTorch backend selected, but") and "`pip install torch>=2.2`" in text
+# Modules of `ptycho_torch` that need PyTorch to be imported at all, and what of the others needs none.
+_NEEDS_TORCH = {"ptycho_torch.api.base_api", "ptycho_torch.lightning_utils", "ptycho_torch.model"}
+_NEEDS_NONE = {
+    "components.Reconstruction",
+    "components.TrainingResult",
+    "components.load_data",
+    "components.save_outputs",
+    "config_bridge.to_inference_config",
+    "config_bridge.to_model_config",
+    "config_bridge.to_training_config",
+    "config_factory.InferencePayload",
+    "config_factory.TrainingPayload",
+    "config_factory.create_inference_payload",
+    "config_factory.create_training_payload",
+    "config_params.DataConfig",
+    "config_params.DatagenConfig",
+    "config_params.InferenceConfig",
+    "config_params.ModelConfig",
+    "config_params.TrainingConfig",
+    "inference.build_parser",
+    "shared.build_execution_config_from_args",
+    "shared.resolve_accelerator",
+    "shared.validate_paths",
+    "train.build_parser",
+}
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize(
+    ("unusable", "cause", "said"),
+    [
+        ("hidden", "ModuleNotFoundError", "cannot be imported (import of torch halted"),
+        ("broken", "OSError", "cannot be imported (libcudart.so.12: cannot open"),
+        ("emptied", "AttributeError", "cannot be imported (module 'torch' has no attribute"),
+        ("old", "NoneType", "2.1.2 is too old"),
+    ],
+)
+def test_every_way_in_without_a_usable_torch_says_what_to_install(tmp_path, trained, unusable, cause, said):
+    from pinn_data.npz import write_scan
+
+    scan = write_scan(tmp_path / "scan.npz", small_scan())
+    program = Path(__file__).with_name("without_torch.py")
+    found = json.loads(
+        _run([str(program), unusable, str(scan), str(trained("unrolled", 1)), str(tmp_path / "out")])
+    )
+    public = set(found.pop("public"))
+    failed = {way: outcome for way, outcome in found.items() if outcome != "works"}
+    modules = {way for way in found if way.startswith("ptycho_torch.")}
+    called = found.keys() - modules
+    # Every public name has been called, or is known to need no PyTorch.
+    assert public == called | _NEEDS_NONE
+    assert failed.keys() == called | _NEEDS_TORCH | {f"{name} again" for name in _NEEDS_TORCH}
+    for way, (kind, by, sentence) in failed.items():
+        assert "PyTorch backend selected, but PyTorch " in sentence, way
+        assert said in sentence and sentence.endswith("with `pip install torch>=2.2`"), way
+        if way.endswith(".main"):
+            assert sentence.startswith("1: "), "a failure is exit code 1"
+        else:
+            assert (kind, by) == ("TorchMissingError", cause), way
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from pinn_data.labels import ObjectLabels
 from pinn_data.probe import probe_modes
 from pinn_torch import losses
 from pinn_torch.archive import load_model
+from pinn_torch.checkpoints import monitored
 from pinn_torch.datamodule import PatternStack
 from pinn_torch.errors import TorchRunError
 from pinn_torch.module import BACKGROUND, PtychoPINN_Lightning
@@ -143,7 +144,11 @@ def test_the_gradient_is_that_of_the_loss_and_reaches_the_network(settings, weig
 )
 def test_the_loss_has_the_name_of_its_kind(settings, name):
     module = _module(Objective(**settings))
-    assert (module.loss_name, module.val_loss_name) == (name, name.replace("train", "val"))
+    assert (module.train_loss_name, module.val_loss_name) == (name, name.replace("train", "val"))
+    assert module.loss_name == name
+    # What val_loss stands for, with a validation and without one.
+    assert monitored(module.execution, module, validates=True) == module.val_loss_name
+    assert monitored(module.execution, module, validates=False) == module.train_loss_name
 
 
 _CHANGES = [

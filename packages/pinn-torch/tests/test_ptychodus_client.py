@@ -21,13 +21,13 @@ from pinn_data.results import Reconstruction
 from pinn_data.scan import Canvas, to_ptychodus
 from pinn_data.testing import complex_probes
 from pinn_torch.api import inference
+from pinn_torch.api.best_checkpoint import find_best_checkpoint
 from pinn_torch.api.configs import ConfigManager
 from pinn_torch.api.data import PtychoDataLoader, unnormalised_probe_scale, without_ramp
 from pinn_torch.api.inference import InferenceEngine, _about_the_origin
 from pinn_torch.api.model import PtychoModel
 from pinn_torch.api.module import ConfiguredModule
 from pinn_torch.api.plain_errors import plain_errors
-from pinn_torch.checkpoints import find_best_checkpoint
 from pinn_torch.datamodule import PatternStack
 from pinn_torch.errors import ModelArchiveError
 from pinn_torch.module import normalised_probe

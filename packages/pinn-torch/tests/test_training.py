@@ -94,11 +94,30 @@ def test_accumulated_batches_equal_one_large_batch(tmp_path, groups):
     assert float(difference.abs().max()) < 2e-4 and float(difference.norm() / len(difference) ** 0.5) < 1e-6
 
 
-def test_workers_train_the_same_network(tmp_path):
+def test_workers_train_the_same_network(tmp_path, caplog):
     here = small_training(tmp_path / "a", small_scan())
     there = small_training(tmp_path / "b", small_scan(), execution={"num_workers": 2})
+    # What the one warning promises.
+    (said,) = [r.getMessage() for r in caplog.records if r.levelname == "WARNING"]
+    assert said.startswith(
+        "num_workers=2 with deterministic=True: the workers draw nothing, so the same seed"
+    )
+    assert "but not on another device" in said and "max_seconds" in said
     first, second = _state(here.archive), _state(there.archive)
     assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+@pytest.mark.parametrize(
+    "execution",
+    [
+        {"num_workers": 0},
+        {"num_workers": 2, "deterministic": False},
+        {"num_workers": 2, "deterministic": "warn"},
+    ],
+)
+def test_workers_are_warned_of_where_a_run_is_said_to_be_deterministic_alone(tmp_path, caplog, execution):
+    small_training(tmp_path, small_scan(), execution=execution)
+    assert "num_workers" not in caplog.text
 
 
 @pytest.mark.parametrize("scale", [1.0, 1e-3, 1e4])

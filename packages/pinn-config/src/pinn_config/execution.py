@@ -56,6 +56,9 @@ class PyTorchExecutionConfig:
     scheduler: Literal["Default", "Exponential", "MultiStage", "Adaptive"] = setting(
         "Default", "how the learning rate changes; Default: not"
     )
+    warmup_steps: int = setting(
+        0, "first optimiser steps, in which the learning rate rises to its value; 0: none"
+    )
 
     enable_progress_bar: bool = setting(False, "show progress")
     enable_checkpointing: bool = setting(True, "save checkpoints during training")

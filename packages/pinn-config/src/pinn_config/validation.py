@@ -72,6 +72,7 @@ _BOUNDS: Mapping[str, tuple[bool, int]] = {
     "num_workers": (False, 0),
     "prefetch_factor": (False, 1),
     "learning_rate": (True, 0),
+    "warmup_steps": (False, 0),
     "checkpoint_save_top_k": (False, -1),
     "early_stop_patience": (True, 0),
     "inference_batch_size": (True, 0),

@@ -315,7 +315,10 @@ class _Training:
 
     def _learning_rate(self) -> float:
         return self.rate * learning_rate_factor(
-            self.execution.scheduler, self.step, self.history.done(self.step)
+            self.execution.scheduler,
+            self.step,
+            self.history.done(self.step),
+            self.execution.warmup_steps,
         )
 
     def _refuse_what_is_not_finite(self, loss: float) -> None:

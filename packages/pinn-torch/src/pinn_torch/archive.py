@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import platform
 from pathlib import Path
 from typing import Any
@@ -14,11 +13,10 @@ import torch
 from pinn_archive.contents import Archive, ModelPayload
 from pinn_archive.writer import write_archive
 from pinn_config.configs import TrainingConfig
-from pinn_config.objective import Objective
 
 from pinn_torch import __version__
 from pinn_torch.archive_backend import BACKEND, opened
-from pinn_torch.archived_configs import archived_configs
+from pinn_torch.archived_configs import archived_configs, plain, plain_configs
 from pinn_torch.errors import ModelArchiveError
 from pinn_torch.module import PtychoPINN_Lightning
 from pinn_torch.network import read_weights, write_weights
@@ -74,8 +72,7 @@ def save_model(
             _AUTOENCODER: ModelPayload(weights),
         },
         params={
-            "config": _plain(dataclasses.asdict(config)),
-            "execution": _plain(dataclasses.asdict(module.execution)),
+            **plain_configs(config, module.execution),
             "training_intensity_scale": float(module.training_intensity_scale),
             "log_intensity_scale": float(module.log_intensity_scale.detach()),
         },
@@ -86,17 +83,9 @@ def save_model(
             **framework_versions(),
             "numpy": np.__version__,
             "python": platform.python_version(),
-            **_plain(provenance),
+            **plain(provenance),
         },
     )
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {k: _plain(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(v) for v in value]
-    return str(value) if isinstance(value, Path) else value
 
 
 def load_model(path: Path) -> TrainedModel:
@@ -127,14 +116,8 @@ def _trained_model(archive: Archive, path: Path) -> TrainedModel:
         raise ModelArchiveError(
             f"{path} lacks {missing}: open an archive that this version wrote, or train again"
         ) from missing
-    module = PtychoPINN_Lightning(
-        config.model,
-        torch.from_numpy(np.array(probe, np.complex64)),
-        trained_scale,
-        execution=execution,
-        objective=Objective.of(config),
-        probe_trainable=config.probe_trainable,
-        intensity_scale_trainable=config.intensity_scale_trainable,
+    module = PtychoPINN_Lightning.of(
+        config, execution, torch.from_numpy(np.array(probe, np.complex64)), trained_scale
     )
     read_weights(module.network, archive.models[_NETWORK].weights)
     with torch.no_grad():

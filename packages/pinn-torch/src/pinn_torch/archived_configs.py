@@ -1,9 +1,11 @@
-"""The configurations in a model archive, read without its network; importing this loads no framework."""
+"""The configurations in a model archive and in a checkpoint; importing this loads no framework."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from pinn_archive.contents import Archive
 from pinn_config.configs import TrainingConfig
@@ -14,7 +16,24 @@ from pinn_config.files import from_mapping
 from pinn_torch.archive_backend import opened
 from pinn_torch.errors import ModelArchiveError
 
-__all__ = ["archived_configs", "read_archived_configs"]
+__all__ = ["archived_configs", "plain", "plain_configs", "read_archived_configs", "stored_configs"]
+
+
+def plain_configs(config: TrainingConfig, execution: PyTorchExecutionConfig) -> dict[str, Any]:
+    """Both as numbers, text and containers of them; `stored_configs` is the inverse."""
+    return {
+        "config": plain(dataclasses.asdict(config)),
+        "execution": plain(dataclasses.asdict(execution)),
+    }
+
+
+def plain(value: Any) -> Any:
+    """`value` with text in the place of paths, and lists in that of tuples."""
+    if isinstance(value, dict):
+        return {k: plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(v) for v in value]
+    return str(value) if isinstance(value, Path) else value
 
 
 def read_archived_configs(path: Path) -> tuple[TrainingConfig, PyTorchExecutionConfig]:
@@ -31,7 +50,14 @@ def read_archived_configs(path: Path) -> tuple[TrainingConfig, PyTorchExecutionC
 
 
 def archived_configs(archive: Archive, path: Path) -> tuple[TrainingConfig, PyTorchExecutionConfig]:
-    """The configurations in an archive that was read from `path`.
+    """The configurations in an archive that was read from `path`; see `stored_configs`."""
+    return stored_configs(archive.params, path, archive.provenance.get("pinn-torch", archive.backend))
+
+
+def stored_configs(
+    stored: Mapping[str, Any], path: Path, version: str
+) -> tuple[TrainingConfig, PyTorchExecutionConfig]:
+    """The configurations that `version` stored in the file at `path`.
 
     Fields that a later version added are refused, as are values of another type; fields it lacks have their
     defaults.
@@ -39,17 +65,16 @@ def archived_configs(archive: Archive, path: Path) -> tuple[TrainingConfig, PyTo
     Raises ModelArchiveError.
     """
     try:
-        stored, execution = archive.params["config"], archive.params.get("execution", {})
-        for name, value in (("config", stored), ("model", stored["model"]), ("execution", execution)):
+        config, execution = stored["config"], stored.get("execution", {})
+        for name, value in (("config", config), ("model", config["model"]), ("execution", execution)):
             if not isinstance(value, Mapping):
                 raise TypeError(f"{name} is a {type(value).__name__}")
         return (
-            from_mapping(stored, TrainingConfig, "config"),
+            from_mapping(config, TrainingConfig, "config"),
             from_mapping(execution, PyTorchExecutionConfig, "execution"),
         )
     except (KeyError, TypeError, ConfigError) as error:
         raise ModelArchiveError(
             f"the configuration in {path} is not one that this version knows ({error}): "
-            "open it with the version that wrote it "
-            f"({archive.provenance.get('pinn-torch', archive.backend)})"
+            f"open it with the version that wrote it ({version})"
         ) from error

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import logging
-import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,7 +20,6 @@ __all__ = [
     "ResumePoint",
     "WholeFiles",
     "best_checkpoints",
-    "find_best_checkpoint",
     "fit_options",
     "monitored",
 ]
@@ -53,24 +51,6 @@ def best_checkpoints(execution: PyTorchExecutionConfig, metric: str, folder: Pat
         # An epoch that a kill made to be done again is the same epoch.
         enable_version_counter=False,
     )
-
-
-def find_best_checkpoint(run_dir: Path) -> Path | None:
-    """The checkpoint with the best value of the metric that its training followed, under
-    ``run_dir/checkpoints``; None where there is none.
-
-    Where nothing better tells, such as in checkpoints of other programs, the newest is taken.
-    """
-    found: list[tuple[float, float, Path]] = []
-    for path in Path(run_dir).glob(f"{FOLDER}/*.ckpt"):
-        if path.name == "resume.ckpt":
-            continue
-        # As text: PyTorch 2.2 maps no Path.
-        stored = torch.load(str(path), map_location="cpu", weights_only=True, mmap=True)
-        tells = stored.get("pinn_torch_monitored", {"value": math.inf, "mode": "min"})
-        value = tells["value"] if tells["mode"] == "min" else -tells["value"]
-        found.append((value, -path.stat().st_mtime, path))
-    return min(found)[2] if found else None
 
 
 class WholeFiles(TorchCheckpointIO):

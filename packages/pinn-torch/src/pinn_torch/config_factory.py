@@ -138,8 +138,9 @@ def create_training_payload(
 
     overrides : setting to value, in any of the names of `pinn_torch.setting_names`; beats everything else.
         ``n_groups`` must be here or in `cli_defaults`
-    execution_config : beats everything but `overrides`, in the fields that somebody set
-    execution_given : names of those fields; None: those that differ from their defaults
+    execution_config : beats everything but `overrides`, in all of its fields
+    execution_given : names of the fields that count, where not all do: those that were typed on a command
+        line
     cli_defaults : what a command line takes where no flag was typed
 
     ``N`` comes from the file; ``nphotons`` too where its metadata tell.

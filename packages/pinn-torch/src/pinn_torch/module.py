@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import lightning
 import torch
 from pinn_config.architecture import BACKGROUND, network
-from pinn_config.configs import ModelConfig
+from pinn_config.configs import ModelConfig, TrainingConfig
 from pinn_config.execution import PyTorchExecutionConfig
 from pinn_config.learning_rate import learning_rate_factor
 from pinn_config.objective import Objective
 from torch import Tensor, nn
 
 from pinn_torch.batch_statistics import SharedStatistics, share_statistics
+from pinn_torch.checkpoint_settings import SETTINGS, read_checkpoint, settings_in, settings_of
 from pinn_torch.checkpoints import monitored
-from pinn_torch.errors import NotFiniteError, TorchRunError
+from pinn_torch.errors import ModelArchiveError, NotFiniteError, TorchRunError
 from pinn_torch.losses import (
     amplitude_deviation,
     amplitude_error,
@@ -108,8 +110,65 @@ class PtychoPINN_Lightning(lightning.LightningModule):
         self.channels = model.gridsize**2
         # How far the training is at a step, 0 to 1; None goes by the steps alone.
         self.progress: Callable[[int], float] | None = None
+        # What the training is, where one is configured; the file of a checkpoint says it.
+        self.config: TrainingConfig | None = None
         # In place of the execution's scheduler, where a client brought its own (`pinn_torch.api`).
         self.schedule: Schedule | None = None
+
+    @classmethod
+    def of(
+        cls, config: TrainingConfig, execution: PyTorchExecutionConfig, probe: Tensor, intensity_scale: float
+    ) -> PtychoPINN_Lightning:
+        """The untrained module of a training."""
+        module = cls.__new__(cls)
+        PtychoPINN_Lightning.__init__(  # that of a subclass may take other things
+            module,
+            config.model,
+            probe,
+            intensity_scale,
+            execution=execution,
+            objective=Objective.of(config),
+            probe_trainable=config.probe_trainable,
+            intensity_scale_trainable=config.intensity_scale_trainable,
+        )
+        module.config = config
+        return module
+
+    @classmethod
+    def load_from_checkpoint(  # type: ignore[override]
+        cls, checkpoint_path: Path | str, map_location: Any = None, *, weights_only: bool = True
+    ) -> PtychoPINN_Lightning:
+        """The module of a checkpoint that any training of this package left, in evaluation mode.
+
+        The file alone is enough. It is read as data, so no code in it runs: there is no other way than
+        `weights_only`.
+
+        map_location : its device; None: the CPU
+
+        Raises
+        ------
+        FileNotFoundError, ModelArchiveError (a ValueError)
+            No checkpoint, or none that says what its module is made of.
+        """
+        checkpoint = read_checkpoint(Path(checkpoint_path), weights_only)
+        config, execution, scale = settings_in(checkpoint, Path(checkpoint_path))
+        probe = torch.view_as_complex(checkpoint["state_dict"]["probe_parts"].contiguous())
+        module = cls.of(config, execution, probe, scale)
+        module.take_weights(checkpoint["state_dict"], checkpoint_path)
+        return module.to(map_location or "cpu").eval()
+
+    def take_weights(self, weights: dict[str, Tensor], path: Path | str) -> None:
+        """Put the weights of the checkpoint at `path` in the place of those that are here.
+
+        Raises ModelArchiveError (a ValueError) for those of another network.
+        """
+        try:
+            self.load_state_dict(weights, strict=True)
+        except RuntimeError as error:
+            raise ModelArchiveError(
+                f"the weights in {path} are not those of the network that the settings describe "
+                f"({str(error).splitlines()[-1].strip()}): open it with the settings that it was trained with"
+            ) from error
 
     def adopt(self, probe: Tensor, intensity_scale: float) -> None:
         """Take the probe (mode, N, N) and the intensity scale of the scan that is about to be learned.
@@ -135,9 +194,12 @@ class PtychoPINN_Lightning(lightning.LightningModule):
             )
 
     @property
-    def loss_name(self) -> str:
+    def train_loss_name(self) -> str:
         """The name under which the loss of the training is logged."""
         return self.objective.loss_name("train")
+
+    loss_name = train_loss_name
+    """As ptychodus calls it."""
 
     @property
     def val_loss_name(self) -> str:
@@ -262,7 +324,7 @@ class PtychoPINN_Lightning(lightning.LightningModule):
             )
         self.log_dict({f"train_{k}": v for k, v in means.items()}, on_step=True, on_epoch=False)
         # The mean over the epoch, which schedulers, checkpoints and early stopping follow.
-        self.log(self.loss_name, means["loss"], on_step=False, on_epoch=True, batch_size=share.groups)
+        self.log(self.train_loss_name, means["loss"], on_step=False, on_epoch=True, batch_size=share.groups)
         return terms["loss"] if share.weight == 1 else terms["loss"] * share.weight
 
     def validation_step(self, batch: Batch, index: int) -> None:
@@ -273,7 +335,9 @@ class PtychoPINN_Lightning(lightning.LightningModule):
         self.log_dict(names, on_epoch=True, batch_size=share.groups)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """What `pinn_torch.checkpoints.find_best_checkpoint` compares: the monitored metric's value."""
+        """What the module is made of, and what `pinn_torch.api.best_checkpoint` compares: the monitored
+        metric's value."""
+        checkpoint[SETTINGS] = settings_of(self)
         name = monitored(self.execution, self, self.trainer.datamodule.validates)
         value = self.trainer.callback_metrics.get(name)
         if value is not None:
@@ -297,19 +361,25 @@ class PtychoPINN_Lightning(lightning.LightningModule):
                 threshold=1e-4,
                 threshold_mode="abs",  # not a share of the loss: a likelihood may be negative
             )
-            return {
-                "optimizer": optimizer,
-                "lr_scheduler": {"scheduler": plateau, "monitor": follows, "interval": "epoch"},
-            }
+            course = {"scheduler": plateau, "monitor": follows, "interval": "epoch"}
+            return [optimizer], [course, *self._warm_up_beside(optimizer)]
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: self._factor(step))
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        return [optimizer], [{"scheduler": schedule, "interval": "step"}]
+
+    def _warm_up_beside(self, optimizer: torch.optim.Optimizer) -> list[dict[str, Any]]:
+        """The warm-up as a factor on a rate that another schedule changes by itself."""
+        steps = self.execution.warmup_steps
+        if not steps:
+            return []
+        rising = torch.optim.lr_scheduler.LinearLR(optimizer, 1 / steps, total_iters=steps - 1)
+        return [{"scheduler": rising, "interval": "step"}]
 
     def _factor(self, step: int) -> float:
         if self.schedule is not None:
             return self.schedule.factor(self._done(step))
-        if self.execution.scheduler == "Default":
-            return 1.0
-        return learning_rate_factor(self.execution.scheduler, step, self._done(step))
+        e = self.execution
+        done = 0.0 if e.scheduler == "Default" else self._done(step)
+        return learning_rate_factor(e.scheduler, step, done, e.warmup_steps)
 
     def _done(self, step: int) -> float:
         if not step:

@@ -4,9 +4,8 @@ Precedence").
 From the highest to the lowest level:
 
 1. *explicit overrides*: what the caller named, a flag that was typed or a line in a YAML file included
-2. *execution config*: the fields of a `PyTorchExecutionConfig` that somebody set. A dataclass does not
-   remember which those are, so a field counts as set if it differs from its default; or, where the caller
-   names them (`execution_given`, as the command line does with the flags that were typed), if it is named
+2. *execution config*: a `PyTorchExecutionConfig` that a program hands over, whole. A command line makes one
+   too, but knows which flags were typed: where `execution_given` names fields, those alone count
 3. *CLI defaults*: what the command line takes for a flag that was not typed
 4. *PyTorch config defaults*: `DataConfig`, `ModelConfig` and `TrainingConfig` of
    `pinn_torch.config_params`, as `pinn_torch.config_bridge` translates them. They describe the network
@@ -70,13 +69,13 @@ def canonical_defaults(*kinds: type) -> Settings:
 def execution_level(
     execution: PyTorchExecutionConfig | None, given: Collection[str] | None = None
 ) -> Settings:
-    """What level 2 says: the fields of `execution` that somebody set.
+    """What level 2 says: every field of `execution`, those at their defaults included.
 
-    given : the fields that were set; None: those that differ from their defaults
+    given : the fields that count, where not all of them do (those that were typed on a command line)
 
     Raises ConfigError for a name in `given` that is no execution setting.
     """
-    known = {item.name for item in fields(PyTorchExecutionConfig)}
+    known = [item.name for item in fields(PyTorchExecutionConfig)]
     unknown = [name for name in given or () if name not in known]
     if unknown:
         raise ConfigError(
@@ -85,10 +84,7 @@ def execution_level(
         )
     if execution is None:
         return {}
-    values = {item.name: getattr(execution, item.name) for item in fields(execution)}
-    if given is None:
-        given = [item.name for item in fields(execution) if values[item.name] != item.default]
-    return {name: value for name, value in values.items() if name in given}
+    return {name: getattr(execution, name) for name in (known if given is None else given)}
 
 
 def resolve(levels: Mapping[Level, Mapping[str, Any]]) -> dict[str, Applied]:

@@ -20,7 +20,8 @@ class History(lightning.Callback):
     """Rows of ``step, epoch, seconds, train_loss, train_deviance, learning_rate, val_loss`` through the
     training.
 
-    A training row is the mean over the steps since the row before; `val_loss` is in the rows that end an
+    A training row is the mean over the steps since the row before, and has the learning rate of the last of
+    them; `val_loss` is in the rows that end an
     epoch with a validation, else None. Also tells how far the training is: the larger of its shares of steps
     and of seconds.
     """
@@ -34,6 +35,7 @@ class History(lightning.Callback):
         self._row_step, self._row_seconds = 0, 0.0
         self._steps = 1
         self._epoch = 0
+        self._rate: float | None = None  # of the last step
         self._before = 0.0  # seconds of the run that this one resumes
 
     def done(self, step: int) -> float:
@@ -52,6 +54,9 @@ class History(lightning.Callback):
     def on_train_start(self, trainer: Any, module: Any) -> None:
         self.started = time.perf_counter() - self._before
         self._steps = max(1, int(trainer.estimated_stepping_batches))
+
+    def on_before_optimizer_step(self, trainer: Any, module: Any, optimizer: Any) -> None:
+        self._rate = optimizer.param_groups[0]["lr"]
 
     def on_train_batch_end(self, trainer: Any, module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         for key in ("loss", "deviance", "predicted_deviance"):
@@ -78,7 +83,7 @@ class History(lightning.Callback):
                 "seconds": round(self.seconds, 3),
             }
             row |= {f"train_{k}": v / self._count for k, v in self._sums.items()}
-            row["learning_rate"] = trainer.optimizers[0].param_groups[0]["lr"]
+            row["learning_rate"] = self._rate
             row["val_loss"] = None
             self.rows.append(row)
         self._sums, self._count = {}, 0
@@ -102,13 +107,13 @@ class History(lightning.Callback):
             "rows": self.rows,
             "seconds": self.seconds,
             "epoch": self._epoch,
-            "open": (dict(self._sums), self._count, self._row_step, self._row_seconds),
+            "open": (dict(self._sums), self._count, self._row_step, self._row_seconds, self._rate),
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.rows = list(state_dict["rows"])
         self._before, self._epoch = state_dict["seconds"], state_dict["epoch"]
-        self._sums, self._count, self._row_step, self._row_seconds = state_dict["open"]
+        self._sums, self._count, self._row_step, self._row_seconds, self._rate = state_dict["open"]
 
 
 class Telling(lightning.Callback):

@@ -20,8 +20,8 @@ def require_torch() -> ModuleType:
     Raises
     ------
     TorchMissingError (a RuntimeError)
-        PyTorch is not installed, or older than 2.2; the message says what to install. Or a TensorFlow that
-        was loaded before would make PyTorch abort the process.
+        PyTorch is not installed, broken, or older than 2.2; the message says what to install. Or a TensorFlow
+        that was loaded before would make PyTorch abort the process.
     """
     _refuse_to_be_aborted()
     # Threads of libgomp spin at barriers before they sleep, by default so long that one other busy process on
@@ -29,14 +29,17 @@ def require_torch() -> ModuleType:
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     try:
         import torch
-    except (ImportError, OSError) as error:  # OSError: a shared library of it is missing
+
+        version_given = torch.__version__
+    # OSError: a shared library of it is missing; AttributeError: its folder is there without its files.
+    except (ImportError, OSError, AttributeError) as error:
         raise TorchMissingError(
             "PyTorch backend selected, but PyTorch cannot be imported "
             f"({error}): install it with `pip install torch>=2.2`"
         ) from error
-    if _numbers(torch.__version__) < MINIMUM_TORCH:
+    if _numbers(version_given) < MINIMUM_TORCH:
         raise TorchMissingError(
-            f"PyTorch backend selected, but PyTorch {torch.__version__} is too old: install a "
+            f"PyTorch backend selected, but PyTorch {version_given} is too old: install a "
             "newer one with `pip install torch>=2.2`"
         )
     return torch

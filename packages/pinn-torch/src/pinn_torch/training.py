@@ -18,6 +18,7 @@ from lightning.pytorch.callbacks import EarlyStopping
 from pinn_config.configs import TrainingConfig
 from pinn_config.execution import PyTorchExecutionConfig
 from pinn_config.objective import Objective
+from pinn_config.processes import is_first_process
 from pinn_config.validation import validate
 from pinn_data.fingerprint import fingerprint
 from pinn_data.npz import Scan
@@ -53,6 +54,8 @@ from pinn_torch.team import Team
 from pinn_torch.workflows import TrainingResult
 
 __all__ = ["run_training"]
+
+_LOG = logging.getLogger(__name__)
 
 
 def run_training(
@@ -95,6 +98,7 @@ def run_training(
     if config.n_subsample is not None:
         draw = seed if config.subsample_seed is None else config.subsample_seed
         scan = scan.select(scan.subsample(config.n_subsample, draw))
+    _tell_what_workers_leave_reproducible(execution)
     device = device_of(execution.accelerator)
     processes = processes_for(execution, device)
     execution = dataclasses.replace(execution, precision=resolved_precision(device, execution.precision))
@@ -116,6 +120,17 @@ def run_training(
         config, execution, seed=seed, backend=BACKEND, package="pinn_torch", frameworks=framework_versions()
     )
     return attrs.evolve(result, provenance=record)
+
+
+def _tell_what_workers_leave_reproducible(execution: PyTorchExecutionConfig) -> None:
+    """As cli_flag_rationale.md asks; a batch is a list of frame numbers, which the main process draws."""
+    if execution.num_workers > 0 and execution.deterministic is True and is_first_process():
+        _LOG.warning(
+            "num_workers=%d with deterministic=True: the workers draw nothing, so the same seed gives the "
+            "same weights with any number of them on the same machine and software, but not on another "
+            "device, platform or version, nor where max_seconds ends the training",
+            execution.num_workers,
+        )
 
 
 def _train(
@@ -154,17 +169,9 @@ def _learn(
     data = ScanDataModule(scan, config, execution, validation=validation, seed=seed, team=team)
     probe = torch.from_numpy(probe_modes(scan.probe))
     if module is None:
-        module = PtychoPINN_Lightning(
-            config.model,
-            probe,
-            data.stack.intensity_scale,
-            execution=execution,
-            objective=Objective.of(config),
-            probe_trainable=config.probe_trainable,
-            intensity_scale_trainable=config.intensity_scale_trainable,
-        )
+        module = PtychoPINN_Lightning.of(config, execution, probe, data.stack.intensity_scale)
     else:
-        module.execution, module.objective = execution, Objective.of(config)
+        module.execution, module.objective, module.config = execution, Objective.of(config), config
         module.adopt(probe, data.stack.intensity_scale)
     history = History(max_seconds, team)
     module.progress = history.agreed

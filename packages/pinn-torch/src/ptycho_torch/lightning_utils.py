@@ -1,5 +1,5 @@
-"""Compat name of `pinn_torch.checkpoints.find_best_checkpoint`."""
+"""Compat name of `pinn_torch.api.best_checkpoint`."""
 
-from pinn_torch.checkpoints import find_best_checkpoint
+from pinn_torch.api.best_checkpoint import find_best_checkpoint
 
 __all__ = ["find_best_checkpoint"]

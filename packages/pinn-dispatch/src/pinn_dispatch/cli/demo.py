@@ -13,7 +13,7 @@ from pinn_dispatch.cli.infer import measures, pattern_pair
 from pinn_dispatch.cli.output import output_folder, write_json
 from pinn_dispatch.cli.report import Report
 from pinn_dispatch.cli.settings import RECIPE, add_flags, training_settings
-from pinn_dispatch.cli.train import save_training
+from pinn_dispatch.cli.train import course, save_training
 from pinn_dispatch.demo_scans import SIDE
 from pinn_dispatch.errors import UsageError
 
@@ -92,7 +92,10 @@ def run(args: argparse.Namespace) -> None:
             unseen_file = write_scan(folder / "scan_unseen.npz", unseen, unit="counts")
         config = settings.for_scan(N, len(learned))
         config.train_data_file, config.output_dir = learned_file, folder
-        report.note(f"2/4  learning {len(learned)} patterns of one object, {args.max_seconds:g} s at most")
+        report.note(
+            f"2/4  learning {len(learned)} patterns of one object, {args.max_seconds:g} s at most, "
+            f"{course(settings.execution)}"
+        )
         training = train(learned, config, settings.execution, seed=args.seed, max_seconds=args.max_seconds)
         report.note(f"3/4  reconstructing {len(unseen)} patterns of another object")
         inference = InferenceConfig(

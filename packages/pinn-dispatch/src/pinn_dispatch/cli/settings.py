@@ -46,6 +46,7 @@ RECIPE: Mapping[str, Any] = {
         "precision": "auto",
         "learning_rate": 4e-3,
         "scheduler": "MultiStage",
+        "warmup_steps": 30,  # the rate is high, and Adam's first steps are full steps
         "enable_progress_bar": True,
     },
 }

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from pinn_dispatch.backend import TrainingResult
 
-__all__ = ["LOSS_COLUMNS", "add", "run", "save_training"]
+__all__ = ["LOSS_COLUMNS", "add", "course", "run", "save_training"]
 
 LOSS_COLUMNS = ("step", "epoch", "seconds", "train_loss", "val_loss")
 
@@ -68,6 +68,7 @@ def add(commands: Any) -> argparse.ArgumentParser:
         (
             "learning_rate",
             "scheduler",
+            "warmup_steps",
             "gradient_clip_val",
             "accum_steps",
             "accelerator",
@@ -112,7 +113,8 @@ def run(args: argparse.Namespace) -> None:
             )
         report.note(
             f"learning {len(scan)} patterns of {scan.N} x {scan.N}: {config.model.architecture}, gridsize "
-            f"{config.model.gridsize}, {config.nepochs} epochs, {config.backend}"
+            f"{config.model.gridsize}, {config.nepochs} epochs, {config.backend}, "
+            f"{course(settings.execution)}"
         )
         result = train(
             scan,
@@ -134,6 +136,12 @@ def run(args: argparse.Namespace) -> None:
             "next": f"pinn infer --model {result.archive} --data SCAN.npz --output DIR",
         }
     )
+
+
+def course(execution: PyTorchExecutionConfig) -> str:
+    """The learning rate over a training in words, its warm-up included."""
+    warmup = f", warm-up {execution.warmup_steps} steps" if execution.warmup_steps else ""
+    return f"learning rate {execution.learning_rate:g} ({execution.scheduler}{warmup})"
 
 
 def save_training(

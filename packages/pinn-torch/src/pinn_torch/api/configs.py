@@ -18,6 +18,7 @@ from pinn_torch.config_bridge import (
     to_training_config,
 )
 from pinn_torch.config_params import DataConfig, DatagenConfig, InferenceConfig, ModelConfig, TrainingConfig
+from pinn_torch.pytorch_view import data_config, inference_config, model_config, training_config
 from pinn_torch.schedule import Schedule
 
 __all__ = ["ConfigManager"]
@@ -47,6 +48,17 @@ class ConfigManager:
         self.training_config = _as(TrainingConfig, training_config)
         self.inference_config = _as(InferenceConfig, inference_config)
         self.datagen_config = _as(DatagenConfig, datagen_config)
+
+    @classmethod
+    def of(cls, config: canonical.TrainingConfig, execution: PyTorchExecutionConfig) -> ConfigManager:
+        """The configurations that say what a training was which no client configured.
+
+        All of the network; of what was learned and how, what these configurations have words for.
+        """
+        values = {**vars(execution), **vars(config), **vars(config.model)}
+        return cls(
+            data_config(values), model_config(values), training_config(values), inference_config(values)
+        )
 
     @classmethod
     def from_loaded_model(cls, ptycho_model: Any) -> ConfigManager:

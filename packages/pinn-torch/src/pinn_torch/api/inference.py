@@ -56,7 +56,7 @@ class InferenceEngine:
                 module,
                 training,
                 training.probe_trainable,
-                math.exp(float(module.log_intensity_scale)) / module.training_intensity_scale,
+                math.exp(float(module.log_intensity_scale.detach())) / module.training_intensity_scale,
                 configs.provenance(),
             )
             result = run_reconstruction(

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from pinn_torch.api.configs import ConfigManager
-from pinn_torch.api.module import ConfiguredModule, configs_of, read_checkpoint
+from pinn_torch.api.module import ConfiguredModule, configs_of
 from pinn_torch.api.plain_errors import plain_errors
+from pinn_torch.checkpoint_settings import read_checkpoint
 
 __all__ = ["PtychoModel"]
 
@@ -51,5 +52,5 @@ class PtychoModel:
             There is no such file, or it is not a checkpoint of ours.
         """
         with plain_errors():
-            found = configs_of(read_checkpoint(Path(path)))
+            found = configs_of(read_checkpoint(Path(path)), Path(path))
         return found.data_config, found.model_config, found.training_config, found.inference_config

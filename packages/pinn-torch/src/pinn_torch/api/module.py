@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pinn_config.configs import TrainingConfig
+from pinn_config.execution import PyTorchExecutionConfig
 from pinn_config.objective import Objective
 from torch import Tensor
 
 from pinn_torch.api.configs import ConfigManager
-from pinn_torch.errors import ModelArchiveError
+from pinn_torch.checkpoint_settings import SETTINGS, read_checkpoint, settings_in
 from pinn_torch.module import PtychoPINN_Lightning, probe_disk
 
 __all__ = ["ConfiguredModule"]
@@ -29,6 +31,8 @@ class ConfiguredModule(PtychoPINN_Lightning):
     ConfigError (a ValueError)
         Settings that cannot be honoured, all of them at once.
     """
+
+    configs: ConfigManager
 
     def __init__(
         self,
@@ -63,8 +67,10 @@ class ConfiguredModule(PtychoPINN_Lightning):
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        self.training_intensity_scale = float(checkpoint[_KEY]["training_intensity_scale"])
-        self.model.probe_scale = float(checkpoint[_KEY]["probe_scale"])
+        # The settings of a training that no client configured say the one in another place.
+        said = checkpoint.get(_KEY) or checkpoint[SETTINGS] | checkpoint[SETTINGS]["config"]["model"]
+        self.training_intensity_scale = float(said["training_intensity_scale"])
+        self.model.probe_scale = float(said["probe_scale"])
         shape = checkpoint["state_dict"]["probe_parts"].shape
         if shape != self.probe_parts.shape:  # another number of modes than the disk's one
             self.probe_parts = torch.nn.Parameter(
@@ -73,66 +79,60 @@ class ConfiguredModule(PtychoPINN_Lightning):
             )
 
     @classmethod
-    def load_from_checkpoint(cls, checkpoint_path: Path | str, **configs: Any) -> ConfiguredModule:  # type: ignore[override]
-        """The module of a checkpoint, on the CPU and in evaluation mode.
+    def of(
+        cls, config: TrainingConfig, execution: PyTorchExecutionConfig, probe: Tensor, intensity_scale: float
+    ) -> ConfiguredModule:
+        module = super().of(config, execution, probe, intensity_scale)
+        assert isinstance(module, ConfiguredModule)
+        module.configs = ConfigManager.of(config, execution)
+        return module
 
-        configs : ``model_config``, ``data_config``, ``training_config``, ``inference_config``; those of the
-            checkpoint where they are not given
+    @classmethod
+    def load_from_checkpoint(  # type: ignore[override]
+        cls,
+        checkpoint_path: Path | str,
+        map_location: Any = None,
+        *,
+        weights_only: bool = True,
+        model_config: Any = None,
+        data_config: Any = None,
+        training_config: Any = None,
+        inference_config: Any = None,
+    ) -> ConfiguredModule:
+        """As `PtychoPINN_Lightning.load_from_checkpoint`.
+
+        model_config, data_config, training_config, inference_config : in place of those of the checkpoint
 
         Raises
         ------
         FileNotFoundError, ModelArchiveError (a ValueError)
-            No checkpoint of such a module, or one of another network.
+            No checkpoint, one that does not say what its module is made of, or one of another network.
         """
-        checkpoint = read_checkpoint(Path(checkpoint_path))
-        stored = checkpoint[_KEY]["configs"]
-        names = ("model_config", "data_config", "training_config", "inference_config")
-        given = {name: configs.get(name) for name in names}
-        module = cls(
-            **{k: v if v is not None else stored[k.removesuffix("_config")] for k, v in given.items()}
-        )
+        path = Path(checkpoint_path)
+        checkpoint = read_checkpoint(path, weights_only)
+        given = (model_config, data_config, training_config, inference_config)
+        if _KEY not in checkpoint and given == (None,) * 4:
+            module = super().load_from_checkpoint(path, map_location)
+            assert isinstance(module, ConfiguredModule)
+            return module
+        stored = configs_of(checkpoint, path)
+        own = (stored.model_config, stored.data_config, stored.training_config, stored.inference_config)
+        module = cls(*(theirs if ours is None else ours for ours, theirs in zip(given, own, strict=True)))
         module.on_load_checkpoint(checkpoint)
-        try:
-            module.load_state_dict(checkpoint["state_dict"], strict=True)
-        except RuntimeError as error:
-            raise ModelArchiveError(
-                f"the weights in {checkpoint_path} are not those of the network that the settings describe "
-                f"({str(error).splitlines()[-1].strip()}): open it with the settings that it was trained with"
-            ) from error
-        return module.eval()
+        module.take_weights(checkpoint["state_dict"], path)
+        return module.to(map_location or "cpu").eval()
 
 
-def read_checkpoint(path: Path) -> dict[str, Any]:
-    """The contents of a checkpoint of a `ConfiguredModule`: numbers, text and containers of them only.
+def configs_of(checkpoint: dict[str, Any], path: Path) -> ConfigManager:
+    """The client's configurations in the checkpoint at `path`, or those that say what its training was.
 
-    Raises
-    ------
-    FileNotFoundError
-        There is no such file.
-    ModelArchiveError (a ValueError)
-        It is not such a checkpoint.
+    Raises ModelArchiveError (a ValueError) where it holds neither.
     """
-    if not path.is_file():
-        raise FileNotFoundError(f"there is no checkpoint at {path}: choose a .ckpt file of a training")
-    try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        raise ModelArchiveError(
-            f"{path} cannot be read as a checkpoint ({type(error).__name__}): choose a .ckpt file that "
-            "pinn-torch wrote"
-        ) from error
-    if not isinstance(checkpoint, dict) or _KEY not in checkpoint or "state_dict" not in checkpoint:
-        raise ModelArchiveError(
-            f"{path} is a checkpoint without the settings of its network: choose one that a training through "
-            "ptycho_torch.api wrote, or open wts.h5.zip with pinn_torch.reconstruct"
-        )
-    return checkpoint
-
-
-def configs_of(checkpoint: dict[str, Any]) -> ConfigManager:
-    """The configurations that a checkpoint holds."""
-    stored = checkpoint[_KEY]["configs"]
-    return ConfigManager(stored["data"], stored["model"], stored["training"], stored["inference"])
+    if _KEY in checkpoint:
+        stored = checkpoint[_KEY]["configs"]
+        return ConfigManager(stored["data"], stored["model"], stored["training"], stored["inference"])
+    config, execution, _ = settings_in(checkpoint, path)
+    return ConfigManager.of(config, execution)
 
 
 def _plain_disk(size: int) -> Tensor:

@@ -2,10 +2,6 @@
 
 `args` is what a parser made of a command line, or any object with some of its attributes: what is missing,
 or None, has the command line's default. Importing this loads no framework.
-
-There is no warning where ``deterministic`` meets ``num_workers > 0``, which cli_flag_rationale.md asks for:
-here a batch is a list of frame numbers that the main process draws, so the workers decide nothing, and the
-same seed gives the same weights with any number of them (tested).
 """
 
 from __future__ import annotations
