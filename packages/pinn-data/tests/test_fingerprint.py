@@ -23,6 +23,7 @@ def _of(scan=None, *, seed=0, validation=None, extra="", model=None, execution=N
     "change",
     [
         {"output_dir": Path("elsewhere"), "train_data_file": Path("a.npz"), "test_data_file": Path("b.npz")},
+        {"positions_provided": False},
         {"execution": {"enable_progress_bar": True, "num_workers": 2, "logger_backend": "none"}},
         {"execution": {"devices": 2, "strategy": "ddp", "inference_batch_size": 3}},
     ],

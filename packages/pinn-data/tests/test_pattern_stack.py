@@ -10,7 +10,7 @@ import pytest
 from pinn_config.configs import ModelConfig, TrainingConfig
 from pinn_data.diffraction import normalisation
 from pinn_data.errors import DataRangeError, LabelError
-from pinn_data.pattern_stack import PatternStack, labels_for, report_photons
+from pinn_data.pattern_stack import PatternStack, labels_for, report_overruled
 from pinn_data.scan import split_subpixel
 from pinn_data.testing import noise_free, small_scan
 
@@ -87,13 +87,21 @@ def test_counts_are_measured_and_other_patterns_take_the_photons_that_are_given(
     ("nphotons", "warns"), [(1e9, False), (1e5, False), (1.9e5, False), (2.2e5, True), (4e4, True)]
 )
 def test_a_number_of_photons_that_the_counts_belie_is_reported(caplog, nphotons, warns):
+    config = TrainingConfig(ModelConfig(N=64), nphotons=nphotons)
     with caplog.at_level(logging.INFO):
-        report_photons(small_scan(), nphotons)
+        report_overruled(small_scan(), config)
     assert [r.levelname for r in caplog.records] == ["WARNING"] * warns
     caplog.clear()
     with caplog.at_level(logging.INFO):
-        report_photons(noise_free(small_scan()), nphotons)
+        report_overruled(noise_free(small_scan()), config)
     assert [r.levelname for r in caplog.records] == ["INFO"]
+
+
+def test_positions_that_are_denied_are_told_in_one_line(caplog):
+    report_overruled(small_scan(), TrainingConfig(ModelConfig(N=64), positions_provided=False))
+    (record,) = caplog.records
+    assert record.levelname == "WARNING" and "\n" not in record.getMessage()
+    assert record.getMessage().startswith("positions_provided=False has no effect: ")
 
 
 def test_labels_come_where_the_objective_needs_them():

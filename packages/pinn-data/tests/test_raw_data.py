@@ -155,6 +155,9 @@ def test_files_come_back(tmp_path):
     train, test = RawData.from_files(tmp_path / "a.npz", tmp_path / "a.npz")
     assert train.scan.equals(test.scan) and train.scan.unit == "amplitude"
     np.testing.assert_array_equal(train.scan.counts(), scan.diffraction)
+    with np.load(data.to_file(tmp_path / "b.npz", unit="counts")) as file:
+        assert file["diffraction_unit"] == "counts"
+        np.testing.assert_array_equal(file["diff3d"], scan.diffraction)
 
 
 def test_everything_that_stands_for_a_scan(tmp_path):

@@ -143,7 +143,6 @@ _REFUSED: dict[type, dict[str, tuple[Settings, str]]] = {
             _OF_TORCH,
         ),
     },
-    TrainingConfig: {"positions_provided": ({"positions_provided": False}, "positions_provided=False")},
     PyTorchExecutionConfig: {
         "accelerator": ({"execution": {"accelerator": "tpu"}}, "accelerator='tpu'"),
         "devices": ({"execution": {"devices": 2}}, "devices=2"),
@@ -165,6 +164,7 @@ _WITHOUT_INFLUENCE: dict[type, dict[str, str]] = {
     ModelConfig: {},
     TrainingConfig: {
         "model": "its fields have a table of their own",
+        "positions_provided": "a legacy flag: a scan always has positions (test below)",
         "train_data_file": _A_PATH,
         "test_data_file": _A_PATH,
         "output_dir": _A_PATH,
@@ -272,9 +272,12 @@ def test_a_training_with_another_value_learns_something_else(eager, known, base,
     assert not _same(_once(known, base), _once(known, _merged(base, change)))
 
 
-def test_the_same_settings_learn_the_same(eager, known):
-    """Or every change would seem to count."""
-    assert _same(_learned({}), _once(known, {}))
+def test_the_same_settings_learn_the_same(eager, known, caplog):
+    """Or every change would seem to count. A legacy flag that denies the positions is told and changes
+    nothing."""
+    again = _learned({"positions_provided": False})
+    assert caplog.text.count("positions_provided=False has no effect") == 1
+    assert _same(again, _once(known, {}))
 
 
 def _image(archive, settings: Settings):

@@ -353,32 +353,54 @@ def test_both_models_share_the_weights_of_their_module():
 _WITHOUT_THE_PACKAGE = """
 import sys
 import numpy as np, tensorflow as tf
-arrays = np.load(sys.argv[2])
-serve = tf.saved_model.load(sys.argv[1]).signatures["serving_default"]
-_, names = serve.structured_input_signature
-assert {n: tuple(s.shape) for n, s in names.items()} == {
-    "input": (None, 64, 64, 4), "input_positions": (None, 1, 2, 4)}, names
-outputs = serve(**{name: tf.constant(arrays[name]) for name in names})
+with np.load(sys.argv[1]) as file:
+    inputs = {name: tf.constant(file[name]) for name in file}
+for folder in sys.argv[2:]:
+    serve = tf.saved_model.load(folder).signatures["serving_default"]
+    _, names = serve.structured_input_signature
+    assert {n: tuple(s.shape) for n, s in names.items()} == {
+        "input": (None, 64, 64, 4), "input_positions": (None, 1, 2, 4)}, names
+    np.savez(folder + ".npz", **serve(**inputs))
 assert not [m for m in sys.modules if m.startswith(("pinn_", "ptycho", "torch"))]
-np.savez(sys.argv[3], **outputs)
 """
 
 
 @pytest.mark.processes
 def test_a_saved_model_runs_where_this_package_is_not(tmp_path):
-    model = models_of(_module(2, "refined"))["autoencoder"]
+    """Whoever saves it, by Keras' name or by TensorFlow's: the same names of inputs and outputs."""
+    models = models_of(_module(2))
     inputs = [x.astype(np.float32) for x in _inputs(2, 4)]
-    model.export_saved_model(tmp_path / "saved")
     np.savez(tmp_path / "in.npz", **dict(zip(("input", "input_positions"), inputs, strict=True)))
-    paths = [tmp_path / "saved", tmp_path / "in.npz", tmp_path / "out.npz"]
+    folders = dict(zip((tmp_path / "exported", tmp_path / "saved"), models.values(), strict=True))
+    models["diffraction_to_obj"].export(tmp_path / "exported")
+    tf.saved_model.save(models["autoencoder"], str(tmp_path / "saved"))
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
     subprocess.run(
-        [sys.executable, "-c", _WITHOUT_THE_PACKAGE, *map(str, paths)],
+        [sys.executable, "-c", _WITHOUT_THE_PACKAGE, str(tmp_path / "in.npz"), *map(str, folders)],
         check=True,
         env=environment,
         cwd=tmp_path,
     )
-    with np.load(paths[2]) as outputs:
-        assert set(outputs) == {"trimmed_obj", "pred_amp", "pred_intensity"}
-        for key, ours in zip(model.output_names, tf.nest.flatten(_predict(model, inputs)), strict=True):
-            np.testing.assert_allclose(outputs[key], ours, atol=1e-3 * np.abs(ours).max())
+    for folder, model in folders.items():
+        with np.load(f"{folder}.npz") as outputs:
+            assert set(outputs) == set(model.output_names)
+            for key, ours in zip(model.output_names, tf.nest.flatten(_predict(model, inputs)), strict=True):
+                np.testing.assert_allclose(outputs[key], ours, atol=1e-3 * np.abs(ours).max())
+
+
+def test_an_export_takes_what_keras_takes(tmp_path, capsys):
+    model, folder = models_of(_module(1))["diffraction_to_obj"], tmp_path / "one"
+    one = [keras.InputSpec(shape=(1, 64, 64, 1)), tf.TensorSpec((1, 1, 2, 1))]
+    model.export(folder, verbose=True, input_signature=[one])
+    assert str(folder) in capsys.readouterr().out
+    opened = tf.saved_model.load(str(folder))
+    with pytest.raises(TypeError):
+        opened.serve(*(tf.constant(x, tf.float32) for x in _inputs(2, 1)))
+    inputs = [tf.constant(x, tf.float32) for x in _inputs(1, 1)]
+    np.testing.assert_allclose(opened.serve(*inputs)["trimmed_obj"], model(inputs), atol=1e-4)
+    with pytest.raises(TensorFlowRunError, match="an input_signature of 1 inputs was given, but two"):
+        model.export(folder, input_signature=one[:1])
+    with pytest.raises(TensorFlowRunError, match=r"the options \['is_static'\] were given"):
+        model.export(folder, is_static=True)
+    with pytest.raises(ValueError, match="format=paper"):
+        model.export(folder, format="paper", verbose=False)

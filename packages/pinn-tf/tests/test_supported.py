@@ -5,7 +5,6 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import pytest
-from pinn_config.configs import ModelConfig, TrainingConfig
 from pinn_tf import devices, supported
 from pinn_tf.errors import TensorFlowRunError
 from pinn_tf.supported import refuse_unsupported
@@ -29,11 +28,6 @@ def test_what_one_process_cannot_honour_is_refused(settings):
     assert "\n" not in str(caught.value)
 
 
-def test_positions_are_always_needed():
-    with pytest.raises(TensorFlowRunError, match="positions_provided=False"):
-        refuse_unsupported(TrainingConfig(ModelConfig(), positions_provided=False))
-
-
 def test_one_of_several_processes_is_told_so(monkeypatch):
     for name, value in (("RANK", "0"), ("WORLD_SIZE", "2"), ("LOCAL_RANK", "0"), ("LOCAL_WORLD_SIZE", "2")):
         monkeypatch.setenv(name, value)
@@ -53,7 +47,6 @@ def test_on_gpus_all_of_them_and_warnings_cannot_be_had(monkeypatch):
 
 def test_what_has_an_effect_or_asks_for_nothing_is_let_through():
     refuse_unsupported(
-        TrainingConfig(ModelConfig()),
-        quiet(devices="auto", deterministic="warn", num_workers=2, prefetch_factor=3, compile=True),
-        quiet(deterministic=False, precision="16-mixed", accelerator="auto"),
+        quiet(devices="auto", deterministic="warn", num_workers=2, prefetch_factor=3, compile=True)
     )
+    refuse_unsupported(quiet(deterministic=False, precision="16-mixed", accelerator="auto"))

@@ -134,7 +134,6 @@ _RECONSTRUCTION: dict[type, dict[str, tuple[Settings, Settings]]] = {
 # Field: another value that is refused, with the words of the sentence.
 _REFUSED: dict[type, dict[str, tuple[Settings, str]]] = {
     ModelConfig: {"N": ({"model": {"N": 128}}, "patterns are 64 x 64, but the network is for N=128")},
-    TrainingConfig: {"positions_provided": ({"positions_provided": False}, "positions_provided=False")},
 }
 
 _A_PATH = "a place, not a number; the callers that read and write there have tests of their own"
@@ -147,6 +146,7 @@ _WITHOUT_INFLUENCE: dict[type, dict[str, str]] = {
     ModelConfig: {},
     TrainingConfig: {
         "model": "its fields have a table of their own",
+        "positions_provided": "a legacy flag: a scan always has positions (test below)",
         "train_data_file": _A_PATH,
         "test_data_file": _A_PATH,
         "output_dir": _A_PATH,
@@ -249,9 +249,11 @@ def test_a_training_with_another_value_learns_something_else(learned, base, chan
     assert not _same(learned(base), learned(_merged(base, change)))
 
 
-def test_the_same_settings_learn_the_same(tmp_path, learned):
-    """Or every change would seem to count."""
-    again = load_model(small_training(tmp_path, _scan(None)).archive)
+def test_the_same_settings_learn_the_same(tmp_path, learned, caplog):
+    """Or every change would seem to count. A legacy flag that denies the positions is told and changes
+    nothing."""
+    again = load_model(small_training(tmp_path, _scan(None), positions_provided=False).archive)
+    assert caplog.text.count("positions_provided=False has no effect") == 1
     state = {name: value.numpy() for name, value in again.module.state_dict().items()}
     assert _same(state | {"steps": np.array(again.provenance["steps"])}, learned({}))
 

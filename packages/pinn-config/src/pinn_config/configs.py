@@ -108,7 +108,7 @@ class TrainingConfig:
     scan_pattern: Literal["Isotropic", "Rectangular"] = setting(
         "Isotropic", "distances are pixels, or scan steps of each axis"
     )
-    positions_provided: bool = setting(True, "the data say where each pattern was measured")
+    positions_provided: bool = setting(True, "legacy flag without effect: a scan always has positions")
     probe_trainable: bool = setting(False, "the probe is optimised too")
     intensity_scale_trainable: bool = setting(True, "the intensity scale is optimised too")
     output_dir: Path = setting(Path("training_outputs"), "folder for the archive, logs and checkpoints")

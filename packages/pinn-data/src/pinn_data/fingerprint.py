@@ -47,7 +47,9 @@ def fingerprint(
     """
     defaults = {item.name: item.default for item in dataclasses.fields(PyTorchExecutionConfig)}
     execution = dataclasses.replace(execution, **{name: defaults[name] for name in _WITHOUT_INFLUENCE})
-    config = dataclasses.replace(config, output_dir=Path(), train_data_file=None, test_data_file=None)
+    config = dataclasses.replace(
+        config, output_dir=Path(), train_data_file=None, test_data_file=None, positions_provided=True
+    )
     digest = hashlib.sha256(f"{seed}\n{to_yaml(config, execution)}{extra}".encode())
     for data in (scan, validation):
         if data is None:

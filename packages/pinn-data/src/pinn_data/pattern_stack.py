@@ -15,7 +15,7 @@ from pinn_data.labels import ObjectLabels
 from pinn_data.npz import Scan
 from pinn_data.scan import split_subpixel
 
-__all__ = ["PatternStack", "labels_for", "report_photons"]
+__all__ = ["PatternStack", "labels_for", "report_overruled"]
 
 _LOG = logging.getLogger(__name__)
 
@@ -96,8 +96,15 @@ def labels_for(scan: Scan, config: TrainingConfig) -> ObjectLabels | None:
     return ObjectLabels(scan, why, config.model.gaussian_smoothing_sigma)
 
 
-def report_photons(scan: Scan, configured: float) -> None:
-    """Says which number of photons the likelihood takes, where the file and the configuration differ."""
+def report_overruled(scan: Scan, config: TrainingConfig) -> None:
+    """Says where a training goes by its scan and not by its configuration: which number of photons the
+    likelihood takes where they differ, and that there are positions where it says that there are none."""
+    configured = config.nphotons
+    if not config.positions_provided:
+        _LOG.warning(
+            "positions_provided=False has no effect: a scan always has positions, and its groups are made "
+            "from them"
+        )
     if not scan.holds_counts:
         _LOG.info(
             "the patterns hold no counts, so a mean pattern is taken for nphotons=%g photons", configured

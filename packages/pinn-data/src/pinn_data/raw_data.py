@@ -134,8 +134,10 @@ class RawData:
         """Training and test scan."""
         return cls.from_file(train_path), cls.from_file(test_path)
 
-    def to_file(self, path: str | os.PathLike[str]) -> Path:
-        """Write the scan as NPZ with amplitudes under ``diff3d``, see :func:`pinn_data.npz.write_scan`.
+    def to_file(self, path: str | os.PathLike[str], *, unit: str = "amplitude") -> Path:
+        """Write the scan as NPZ with its patterns under ``diff3d``, see :func:`pinn_data.npz.write_scan`.
+
+        unit : what others take ``diff3d`` for, who do not read the label, is amplitude
 
         Raises PinnDataError where `Y` is set: the file format has no place for it.
         """
@@ -144,7 +146,7 @@ class RawData:
                 "the NPZ format has no place for the truth patches Y: set Y to None, and keep the whole "
                 "object as objectGuess"
             )
-        return write_scan(path, self.scan)
+        return write_scan(path, self.scan, unit=unit)
 
     xcoords = property(lambda self: self.scan.positions[:, 1])
     ycoords = property(lambda self: self.scan.positions[:, 0])

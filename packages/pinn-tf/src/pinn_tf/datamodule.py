@@ -11,7 +11,7 @@ from pinn_config.configs import TrainingConfig
 from pinn_config.execution import PyTorchExecutionConfig
 from pinn_data.group_rows import canvas_size, shuffled, training_rows
 from pinn_data.npz import Scan
-from pinn_data.pattern_stack import PatternStack, labels_for, report_photons
+from pinn_data.pattern_stack import PatternStack, labels_for, report_overruled
 from pinn_data.prefetch import prefetched
 
 __all__ = ["GroupBatches", "Share"]
@@ -63,7 +63,7 @@ class GroupBatches:
     ) -> None:
         self.config, self.execution, self.seed = config, execution, seed
         self.stack = self._stack(scan)
-        report_photons(scan, config.nphotons)
+        report_overruled(scan, config)
         self._positions = scan.positions
         self._first = self._rows(scan.positions, seed, "training")
         self.canvas = canvas_size(self.stack.centres, self._first, self.stack.N)

@@ -191,30 +191,75 @@ class GroupModel(keras.Model):
         with plain_errors(), on_device(self.device):
             return super().predict(inputs, batch_size, *args, **options)
 
-    def export_saved_model(self, path: str | Path) -> None:
-        """Write a TensorFlow SavedModel that runs without this package, for inference: its signature
-        ``serving_default`` has the names of the inputs and outputs."""
-        N, C = self.N, self.channels
-        names = _OUTPUTS if self.diffraction else _OUTPUTS[:1]
+    def export(
+        self,
+        filepath: str | Path,
+        format: str = "tf_saved_model",
+        verbose: bool | None = None,
+        input_signature: Any = None,
+        **options: Any,
+    ) -> None:
+        """Write the model for inference. As a SavedModel it runs without this package: its signature
+        ``serving_default`` and its function ``serve`` have the names of the inputs and outputs, as with
+        ``tf.saved_model.save(model, filepath)``.
 
-        @tf.function(
-            input_signature=[
-                tf.TensorSpec((None, N, N, C), tf.float32, name="input"),
-                tf.TensorSpec((None, 1, 2, C), tf.float32, name="input_positions"),
-            ]
-        )
-        def serve(input: tf.Tensor, input_positions: tf.Tensor) -> dict[str, tf.Tensor]:
-            values = self([input, input_positions])
-            return dict(zip(names, values if self.diffraction else [values], strict=True))
+        format : of `keras.Model.export`; what follows is for the default, the others take Keras' options
+        verbose : whether to print where it was written; default not
+        input_signature : specifications of both inputs, for other shapes than any number of groups
 
+        Raises TensorFlowRunError (a ValueError) for a signature that does not fit, or options that a
+        SavedModel does not have.
+        """
+        if format != "tf_saved_model":
+            given = {"verbose": verbose, "input_signature": input_signature}
+            options |= {name: value for name, value in given.items() if value is not None}
+            return super().export(filepath, format, **options)
+        if options:
+            raise TensorFlowRunError(
+                f"the options {sorted(options)} were given, but a SavedModel of this model has none: leave "
+                "them out"
+            )
         exported = tf.Module()
         exported.weights = [variable.value for variable in self.variables]
+        exported.serve = self._serving(input_signature)
         tf.saved_model.save(
             exported,
-            str(path),
-            signatures={"serving_default": serve},
+            str(filepath),
+            signatures={"serving_default": exported.serve},
             options=tf.saved_model.SaveOptions(experimental_custom_gradients=False),
         )
+        if verbose:
+            print(f"Saved the model at {filepath}")
+
+    @property
+    def _default_save_signature(self) -> Any:
+        # Where `tf.saved_model.save` looks for the signature of what it was given.
+        return self._serving()
+
+    def _serving(self, input_signature: Any = None) -> Any:
+        """The model as a function of TensorFlow from inputs to outputs by name.
+
+        input_signature : specifications of both inputs; default any number of groups
+        """
+        N, C = self.N, self.channels
+        shapes = [(None, N, N, C), (None, 1, 2, C)]
+        if input_signature is not None:
+            shapes = [spec.shape for spec in keras.tree.flatten(input_signature)]
+            if len(shapes) != 2:
+                raise TensorFlowRunError(
+                    f"an input_signature of {len(shapes)} inputs was given, but two are needed: "
+                    "[input, input_positions]"
+                )
+        specs = [
+            tf.TensorSpec(shape, tf.float32, name=name) for name, shape in zip(_INPUTS, shapes, strict=True)
+        ]
+
+        @tf.function(input_signature=specs, autograph=False)
+        def serve(input: tf.Tensor, input_positions: tf.Tensor) -> dict[str, tf.Tensor]:
+            values = self([input, input_positions])
+            return dict(zip(_OUTPUTS, values if self.diffraction else [values], strict=False))
+
+        return serve
 
     def get_config(self) -> dict[str, Any]:
         return {"name": self.name, "module": self.module.get_config(), "diffraction": self.diffraction}

@@ -75,7 +75,7 @@ def run_reconstruction(
     execution = execution or HISTORICAL_EXECUTION
     config = config or InferenceConfig(model=trained.config.model)
     validate(config)
-    refuse_unsupported(config, execution)
+    refuse_unsupported(execution)
     if scan.N != trained.config.model.N:
         raise TensorFlowRunError(
             f"the patterns are {scan.N} x {scan.N}, but the model was trained for "

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import tensorflow as tf
-from pinn_config.configs import TrainingConfig
 from pinn_config.execution import PyTorchExecutionConfig
 from pinn_config.processes import launched_process
 
@@ -17,7 +14,7 @@ __all__ = ["refuse_unsupported"]
 _BACKEND = "the backend 'tensorflow'"
 
 
-def refuse_unsupported(*configs: Any) -> None:
+def refuse_unsupported(execution: PyTorchExecutionConfig) -> None:
     """Returns if every setting has an effect.
 
     Raises
@@ -26,17 +23,6 @@ def refuse_unsupported(*configs: Any) -> None:
         Naming the setting that has none, or an accelerator that is not there; this process is one of several
         that were started together.
     """
-    for config in configs:
-        if isinstance(config, TrainingConfig) and not config.positions_provided:
-            raise TensorFlowRunError(
-                "positions_provided=False was given, but groups and image are made from positions, which a "
-                "scan always has: leave it at true (the flag is one of former simulation scripts)"
-            )
-        if isinstance(config, PyTorchExecutionConfig):
-            _refuse_execution(config)
-
-
-def _refuse_execution(execution: PyTorchExecutionConfig) -> None:
     device = device_of(execution.accelerator)
     launched = launched_process()
     if launched is not None:

@@ -134,7 +134,7 @@ def learn(
     if folder is None:
         execution = dataclasses.replace(execution, enable_checkpointing=False, logger_backend="none")
     validate(config)
-    refuse_unsupported(config, config.model, execution)
+    refuse_unsupported(execution)
     _refuse_other_sizes(scan, config, validation)
     if max_seconds is not None and not max_seconds > 0:
         raise TensorFlowRunError(

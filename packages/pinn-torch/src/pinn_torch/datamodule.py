@@ -13,7 +13,7 @@ from pinn_config.execution import PyTorchExecutionConfig
 from pinn_data import pattern_stack
 from pinn_data.group_rows import canvas_size, training_rows
 from pinn_data.npz import Scan
-from pinn_data.pattern_stack import labels_for, report_photons
+from pinn_data.pattern_stack import labels_for, report_overruled
 from torch.utils.data import DataLoader, Dataset
 
 from pinn_torch.module import Batch
@@ -81,7 +81,7 @@ class ScanDataModule(lightning.LightningDataModule):
         # Lightning asks for the data of a resumed training before it counts up the epoch that was finished.
         self.first_epoch = 0
         self.stack = self._stack(scan)
-        report_photons(scan, config.nphotons)
+        report_overruled(scan, config)
         self.validation_stack = self._stack(validation) if validation is not None else None
         self._positions = scan.positions
         self._first = self._rows(scan.positions, seed, "training")

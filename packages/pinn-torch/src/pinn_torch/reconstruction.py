@@ -42,7 +42,6 @@ from pinn_torch.physics import fourier_shift
 from pinn_torch.smoothing import smoothed
 from pinn_torch.stitching import Mosaic, agreeing_phases, counted
 from pinn_torch.strategies import processes_for
-from pinn_torch.supported import refuse_unsupported
 from pinn_torch.team import Team
 from pinn_torch.workflows import Reconstruction
 
@@ -76,7 +75,6 @@ def run_reconstruction(
     execution = execution or PyTorchExecutionConfig()
     config = config or InferenceConfig(model=trained.config.model)
     validate(config)
-    refuse_unsupported(config, execution)
     if scan.N != trained.config.model.N:
         raise TorchRunError(
             f"the patterns are {scan.N} x {scan.N}, but the model was trained for "

@@ -49,7 +49,6 @@ from pinn_torch.loggers import experiment_logger
 from pinn_torch.module import PtychoPINN_Lightning
 from pinn_torch.progress import History, Telling
 from pinn_torch.strategies import Meeting, precision_options, processes_for, strategy_for
-from pinn_torch.supported import refuse_unsupported
 from pinn_torch.team import Team
 from pinn_torch.workflows import TrainingResult
 
@@ -79,7 +78,6 @@ def run_training(
     """
     execution = execution or PyTorchExecutionConfig()
     validate(config)
-    refuse_unsupported(config, config.model, execution)
     if scan.N != config.model.N:
         raise TorchRunError(
             f"the patterns are {scan.N} x {scan.N}, but the network is for N={config.model.N}: set "

@@ -57,7 +57,10 @@ def add(commands: Any) -> argparse.ArgumentParser:
         "--photons", type=float, default=5e5, metavar="X", help="mean counts of a pattern (default: 5e5)"
     )
     scan.add_argument(
-        "--unit", choices=("counts", "amplitude"), default="counts", help="what is stored (default: counts)"
+        "--unit",
+        choices=("amplitude", "counts"),
+        default="amplitude",
+        help="what is stored under diff3d (default: amplitude, the square root of the counts)",
     )
     scan.add_argument("--seed", type=int, default=0, metavar="N", help="of positions and noise (default: 0)")
     return parser
