@@ -66,9 +66,9 @@ def test_what_holds_a_marker_is_a_bad_pixel_and_nothing_else_is(tmp_path, marker
     stack[each] = value
     expected = each | (each.mean(axis=0) >= 0.9)
     path = saved(tmp_path, stack)
-    summary = summarise_scan(path)
+    summary = summarise_scan(path, frames_axis=0)
     for above in (None, 0):
-        scan = read_scan(path, in_file_above=above)
+        scan = read_scan(path, in_file_above=above, frames_axis=0)
         found = np.zeros((N, N), bool) if scan.bad_pixels is None else scan.bad_pixels
         np.testing.assert_array_equal(np.broadcast_to(found, stack.shape), expected)
         assert found.ndim == (3 if (expected != expected[:1]).any() else 2)
@@ -112,14 +112,14 @@ def test_frames_that_hold_nothing_go_and_the_others_keep_their_numbers(tmp_path,
     with np.load(path) as file:
         x = file["xcoords"]
     for above in (None, 0):
-        scan = read_scan(path, in_file_above=above)
+        scan = read_scan(path, in_file_above=above, frames_axis=0)
         np.testing.assert_array_equal(scan.diffraction[:], counts(len(lit), dtype)[lit])
         np.testing.assert_array_equal(scan.positions[:, 1], x[lit])
         assert scan.bad_pixels is None
         every = np.arange(len(lit)) if numbered or not lit.all() else np.zeros(len(lit))
         np.testing.assert_array_equal(scan.scan_index, (7 if numbered else 1) * every[lit])
         assert lit.all() or f"{(~lit).sum()} of {len(lit)} frames hold nothing" in str(scan.metadata)
-    summary = summarise_scan(path)
+    summary = summarise_scan(path, frames_axis=0)
     assert (summary.frames, summary.empty) == (lit.sum(), (~lit).sum())
     assert summary.photons.mean() == scan.nphotons
 

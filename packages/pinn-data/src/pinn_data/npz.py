@@ -48,7 +48,14 @@ from pinn_data.errors import (
     naming,
 )
 from pinn_data.geometry import Geometry
-from pinn_data.measured_pixels import as_background, as_bad_pixels, check_fit, emptied, of_frames
+from pinn_data.measured_pixels import (
+    as_background,
+    as_bad_pixels,
+    check_fit,
+    check_mask_shape,
+    emptied,
+    of_frames,
+)
 from pinn_data.npz_archive import NpzReader, NpzWriter
 from pinn_data.npz_header import is_present, read_metadata, read_text
 from pinn_data.npz_patterns import read_patterns
@@ -325,8 +332,8 @@ def read_scan(
         stack = read_patterns(file, len(positions), frames_axis, in_file_above)
         parts: dict[str, Any] = {}
         if is_present(file, "bad_pixels"):
+            check_mask_shape(file.entry("bad_pixels").shape, stack.shape)
             parts["bad_pixels"] = as_bad_pixels(file.read("bad_pixels"))
-            check_fit(parts["bad_pixels"], None, stack.shape)
         found = measured_part(stack, parts.get("bad_pixels"))
         stack, parts["bad_pixels"] = found.stack, found.bad_pixels
         probe = file.read("probeGuess")

@@ -13,7 +13,7 @@ from scipy.spatial import KDTree
 
 from pinn_data import diffraction as units
 from pinn_data.errors import ShapeError, naming
-from pinn_data.measured_pixels import as_background, as_bad_pixels, check_fit
+from pinn_data.measured_pixels import as_background, as_bad_pixels, check_fit, check_mask_shape
 from pinn_data.npz import checked_object, checked_probe, read_pair
 from pinn_data.npz_archive import NpzReader
 from pinn_data.npz_header import is_present, read_metadata, read_text
@@ -131,7 +131,10 @@ def summarise_scan(path: str | os.PathLike[str], *, frames_axis: int | None = No
                 f"the probe (probeGuess) has shape {probe.shape}, but the patterns are {N} x {N}: give a "
                 "probe of that size"
             )
-        bad = as_bad_pixels(file.read("bad_pixels")) if is_present(file, "bad_pixels") else None
+        bad = None
+        if is_present(file, "bad_pixels"):
+            check_mask_shape(file.entry("bad_pixels").shape, (frames, N, N))
+            bad = as_bad_pixels(file.read("bad_pixels"))
         background = as_background(file.read("background")) if is_present(file, "background") else None
         check_fit(bad, background, (frames, N, N))
         sums, found = _summed(file, (frames, N, N), frames_axis, _powers(file, label), bad)
