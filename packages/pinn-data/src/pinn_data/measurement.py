@@ -140,7 +140,9 @@ def measured_scan(
         frames.windowed(window, measurement.chosen, advance), _mask_of_patterns(framing, window, mask)
     )
     patterns, bad = found.stack, found.bad_pixels
-    said.extend(found.said or (["no mask and no marker: every pixel counts"] if bad is None else []))
+    said.extend(found.said)
+    if bad is None and frames.mask is None and not found.said:
+        said.append("no mask and no marker: every pixel counts")
     unit = _unit(measurement, framing, patterns, brought)
     said.append(f"patterns taken as {unit}" + ("" if framing.unit else f" ({patterns.dtype})"))
     holes = None if bad is None else _holes(bad, window)
@@ -248,7 +250,8 @@ def _mask_in_file(frames: FrameStack, framing: Framing, said: list[str]) -> NDAr
         f"give {'no ' if framing.invert_mask else ''}--invert-mask if it marks good pixels, or --mask none "
         "to leave it out",
     )
-    said.append(f"{int(mask.sum())} pixel(s) of the mask in the file not measured")
+    count = int(mask.sum())
+    said.append(f"{count or 'no'} pixel(s) of the mask in the file not measured")
     return mask if mask.any() else None
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from pinn_data.diffraction import check_stack_shape, detect_unit
+from pinn_data.geometry import Geometry
 from pinn_data.measured_pixels import as_bad_pixels, check_fit
 from pinn_data.npz import Scan
 from pinn_data.product import Product
@@ -54,11 +55,9 @@ def scan_of_product(
         positions=product.positions_px(),
         probe=modes[0] if len(modes) == 1 else modes,
         object=product.object[0],
-        metadata={
-            "pixel_size_m": float(np.mean(product.object_pixel_m)),
-            "detector_distance_m": product.detector_distance_m,
-            "photon_energy_eV": product.photon_energy_eV,
-        },
+        metadata=Geometry(
+            product.object_pixel_m, product.photon_energy_eV, product.detector_distance_m
+        ).metadata(),
         bad_pixels=found.bad_pixels,
         background=background,
     )

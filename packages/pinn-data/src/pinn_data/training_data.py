@@ -101,7 +101,7 @@ def read_training_npz(path: str | os.PathLike[str], *, unit: str | None = None) 
     said = [
         *(found.get("said", ()) if isinstance(found, dict) else ()),
         "positions of ptychodus, which mean the middle of a patch, moved by half a pixel",
-        f"{count} pixel(s) of the mask in the file not measured",
+        f"{count or 'no'} pixel(s) of the mask in the file not measured",
         f"patterns taken as {scan.unit} ({scan.diffraction.dtype})",
     ]
     moved = attrs.evolve(

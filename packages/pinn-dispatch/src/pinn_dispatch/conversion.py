@@ -15,6 +15,7 @@ from pinn_data.detector_masks import masked_scan, read_mask
 from pinn_data.errors import DataFormatError, DataKeyError, naming
 from pinn_data.far_field import FarField, photon_energy_eV
 from pinn_data.frame_stack import open_frames, split_entry
+from pinn_data.geometry import Geometry
 from pinn_data.hdf5 import find_dataset, is_hdf5, opened, read_numbers
 from pinn_data.measurement import Framing, Measurement, ProbeChoice, measured_scan
 from pinn_data.npy_file import is_npy, mapped_npy
@@ -175,8 +176,8 @@ def _masked(scan: Scan, request: Request) -> Scan:
 
 def _reconstruction(request: Request) -> tuple[Reconstruction, list[str]]:
     found = read_reconstruction(request.source)
-    known = dict(found.metadata) | request.metadata(found.probe.shape[-1])
-    nominal = [f"{key} = {value:g}" for key, value in NOMINAL.items() if key not in known]
+    known = Geometry.of({**found.metadata, **request.metadata(found.probe.shape[-1])})
+    nominal = [f"{key} = {value:g}" for key, value in NOMINAL.items() if getattr(known, key) is None]
     said = f"nominal, because neither the file nor a flag tells: {', '.join(nominal)}"
     return found, [said] if nominal else []
 
@@ -242,7 +243,9 @@ def _given_probe(request: Request) -> NDArray[Any] | None:
         array = np.array(mapped_npy(path))
     else:
         raise DataFormatError(f"{path} holds no probe that can be read: give an NPY, NPZ or HDF5 file")
-    return array[0] if array.ndim == 4 else array  # (OPR, modes, H, W) of a product
+    while array.ndim > 3:  # (OPR, modes, H, W) of a product, (1, OPR, modes, H, W) of tike
+        array = array[0]
+    return array
 
 
 def _starts_with(path: Path, signature: bytes) -> bool:

@@ -348,6 +348,7 @@ def _summary(path: Path, found: Any, unit: str | None) -> dict[str, object]:
         else f"{bad.mean(axis=0).sum():.4g} of {found.N**2} a pattern",
         "positions": f"y {y0:.1f} to {y1:.1f}, x {x0:.1f} to {x1:.1f} pixels",
     }
-    if "pixel_size_m" in found.metadata:
-        rows["object pixel"] = f"{found.metadata['pixel_size_m'] * 1e9:.4g} nm"
+    pixel_size = found.geometry.pixel_size_m
+    if pixel_size is not None:
+        rows["object pixel"] = " x ".join(f"{side * 1e9:.4g}" for side in dict.fromkeys(pixel_size)) + " nm"
     return rows

@@ -127,7 +127,7 @@ def run(args: argparse.Namespace) -> None:
             "architecture": architecture_of(archive),
             **measures(result, scan),
         }
-        found = Reconstruction.of(result, about)
+        found = Reconstruction.of(result, about).measured_in(scan.geometry)
         npz, product = write_reconstruction(folder, found, scan)
         measured, predicted = pattern_pair(result, scan)
         picture = reconstruction_figure(
