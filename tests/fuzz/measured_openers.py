@@ -89,7 +89,9 @@ OPENERS: Mapping[str, Mapping[str, Opener]] = {
         # From here on, one a case.
         "pinn convert": _convert(),
         "pinn convert --size --defocus": _convert(framing=Framing(N=12), guess_probe=True, defocus_m=1e-5),
-        "pinn convert --object-pixel": _convert(object_pixel_m=1e-7, masked="keep", guess_probe=True),
+        "pinn convert --object-pixel": _convert(
+            object_pixel_m=1e-7, framing=Framing(file_mask=False), guess_probe=True
+        ),
         "pinn convert --distance ... --probe": _convert(geometry=_GEOMETRY, probe="{}"),
         "frames": _frames,
         "pinn info": sound_description,
@@ -98,7 +100,7 @@ OPENERS: Mapping[str, Mapping[str, Opener]] = {
         "read_training_data": _measurement(read_training_data),
         "pinn convert": _convert(),
         # From here on, one a case.
-        "pinn convert --masked zero": _convert(masked="zero"),
+        "pinn convert --mask": _convert(mask="{}"),
         "frames": _frames,
         "pinn info": sound_description,
     },
@@ -106,9 +108,7 @@ OPENERS: Mapping[str, Mapping[str, Opener]] = {
         "pinn convert": _convert(),
         "pinn info": sound_description,
         # From here on, one a case.
-        "read_training_npz(masked='zero')": lambda path: sound_scan(
-            read_training_npz(path, masked="zero")[0]
-        ),
+        "read_training_npz": lambda path: sound_scan(read_training_npz(path)[0]),
         "read_any_product": lambda path: sound_product(read_any_product(path)),
         "frames": _frames,
     },
@@ -117,11 +117,10 @@ OPENERS: Mapping[str, Mapping[str, Opener]] = {
         "pinn convert --positions": _convert(**_RAW),
         # From here on, one a case.
         "frames, last": lambda path: _frames(path, frames_axis=2),
-        "pinn convert --size": _convert(
-            **_RAW, framing=Framing(N=12, zero_frequency="centre"), masked="zero"
-        ),
+        "pinn convert --size": _convert(**_RAW, framing=Framing(N=12, zero_frequency="centre")),
         "pinn convert --probe": _convert(Path("frames.npy"), **{**_RAW, "guess_probe": False, "probe": "{}"}),
         "pinn convert --patterns": _convert(Path("product.h5"), patterns="{}"),
+        "pinn convert --mask": _convert(Path("frames.npy"), **_RAW, mask="{}"),
         "pinn info": sound_description,
     },
     "table": {

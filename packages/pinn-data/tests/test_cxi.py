@@ -25,6 +25,12 @@ def steps(positions):
     return positions - positions.min(axis=0)
 
 
+def every_bad_pixel(scan):
+    """(n, N, N) bool."""
+    bad = np.zeros(scan.diffraction.shape, bool)
+    return bad if scan.bad_pixels is None else bad | scan.bad_pixels
+
+
 def read(path, **options):
     return measured_scan(read_cxi(path, **options), probe=GUESS)[0]
 
@@ -78,7 +84,7 @@ def test_what_recorded_positions_mean(change, expected):
 
 
 @settings(max_examples=8)  # each writes two files
-@given(scan=scans(unit="counts"))
+@given(scan=scans(unit="counts").filter(lambda scan: scan.diffraction.any(axis=(1, 2)).all()))
 def test_a_scan_goes_into_a_cxi_file_and_comes_back(tmp_path, scan):
     far = FarField(1.3, 1e-10, 55e-6)
     path = write_cxi(tmp_path / "scan.cxi", scan, far)
@@ -86,8 +92,13 @@ def test_a_scan_goes_into_a_cxi_file_and_comes_back(tmp_path, scan):
     back = measured_scan(
         measured, Framing(zero_frequency="centre"), object_pixel_m=far.object_pixel_m(scan.N)
     )
-    assert np.array_equal(back[0].diffraction, scan.diffraction)
+    bad = every_bad_pixel(scan)
+    bad = bad | (bad.mean(axis=0) >= 0.9)  # of nearly all frames: of all
+    assert np.array_equal(every_bad_pixel(back[0]), bad)
+    assert np.array_equal(back[0].diffraction, np.where(bad, 0, scan.diffraction))
     assert np.array_equal(back[0].probe, scan.probe)
+    background = np.where(bad.all(axis=0), 0, 0 if scan.background is None else scan.background)
+    assert np.array_equal(0 * background if back[0].background is None else back[0].background, background)
     np.testing.assert_allclose(steps(back[0].positions), steps(scan.positions), atol=1e-6)
     assert measured.geometry.distance_m == far.distance_m
     again = read_cxi(write_cxi(tmp_path / "again.cxi", back[0], far))  # origin_m keeps the metres
@@ -112,30 +123,56 @@ def test_a_cxi_file_needs_a_geometry(cxi):
     ) == pytest.approx(1e-8)
 
 
-def test_masked_pixels_become_0_and_it_is_said(cxi):
+def test_masked_pixels_are_bad_and_it_is_said(cxi):
     mask = np.zeros((16, 16), np.uint32)
     mask[8, 7], mask[2, 3] = 1, 0x1000  # the second bit is of a good pixel
     measured = read_cxi(cxi(mask=mask))
     scan, said = measured_scan(measured, probe=GUESS)
     expected = made.counts()
     expected[:, 8, 7] = 0
-    assert np.array_equal(scan.diffraction, expected) and "1 masked pixel(s) set to 0" in said
+    assert np.array_equal(scan.diffraction, expected)
+    assert np.argwhere(scan.bad_pixels).tolist() == [[8, 7]]
+    assert "1 pixel(s) of the mask in the file not measured" in said
     assert scan.metadata["conversion"]["said"] == said
     assert not any("no mask" in s for s in said)
-    kept, said = measured_scan(measured, Framing(masked="keep"), GUESS)
-    assert np.array_equal(kept.diffraction, made.counts()) and any("keep" in s for s in said)
+    kept, said = measured_scan(measured, Framing(file_mask=False), GUESS)
+    assert np.array_equal(kept.diffraction, made.counts()) and kept.bad_pixels is None
+    assert any("left out, as asked" in s for s in said)
     with pytest.raises(errors.DataRangeError, match=r"255 of 256 pixels, .* --invert-mask"):
         measured_scan(measured, Framing(invert_mask=True), GUESS)
 
 
-def test_masked_pixels_may_be_negative(cxi):
-    frames = made.counts().astype(np.int32)
-    frames[:, 4, 5] = -1
-    mask = np.zeros((16, 16), np.uint32)
-    mask[4, 5] = 1
-    assert read(cxi(data=frames, mask=mask)).diffraction[:, 4, 5].max() == 0
-    with pytest.raises(errors.DataRangeError, match="pattern 0 holds the negative value -1"):
-        read(cxi(data=frames))
+@pytest.mark.parametrize("marker", [-1, -7.25, np.nan, 9.0])
+def test_what_lies_under_the_mask_of_the_file_is_never_read(cxi, marker):
+    """The probe that is guessed, the centre, the unit and the patterns are those without it."""
+    frames = made.counts(shape=(15, 20)).astype(float)
+    mask = np.zeros((15, 20), np.uint32)
+    mask[4, 5] = mask[7, 10] = mask[:, 12] = 1
+    found = []
+    for value in (0.0, marker):
+        frames[:, mask == 1] = value
+        found.append(measured_scan(read_cxi(cxi(data=frames, mask=mask)), Framing(N=12), GUESS))
+    assert found[0][0].equals(found[1][0]) and found[0][0].unit == "counts"
+
+
+def test_a_mask_a_frame_excludes_what_is_bad_in_any(cxi):
+    mask = np.zeros((6, 16, 16), np.uint8)
+    mask[2, 3, 4] = mask[5, 6, 7] = 1
+    assert np.argwhere(read(cxi(mask=mask)).bad_pixels).tolist() == [[3, 4], [6, 7]]
+
+
+def test_numbers_with_fractions_are_intensities_by_definition(cxi):
+    assert read(cxi(data=made.counts() + 0.25)).unit == "intensity"
+
+
+def test_dark_frames_are_the_background(cxi):
+    path = cxi()
+    dark = np.random.default_rng(0).poisson(3.0, (5, 16, 16))
+    with h5py.File(path, "r+") as file:
+        file["entry_1/instrument_1/detector_1/data_dark"] = dark
+    scan = read(path)
+    np.testing.assert_allclose(scan.background, dark.mean(axis=0))
+    assert np.array_equal(scan.diffraction, made.counts())
 
 
 @pytest.mark.parametrize(
@@ -219,7 +256,7 @@ BAD = {
         errors.ShapeError,
         r"mask has shape \(4, 4\)",
     ),
-    "a mask a frame": ({"mask": np.zeros((6, 16, 16), "u4")}, errors.ShapeError, "one mask for all frames"),
+    "a mask in a row": ({"mask": np.zeros(256, "u4")}, errors.ShapeError, "but one mask, "),
     "a tilted detector": (
         {"basis": [[0, 1.0], [-1.0, 0], [-1.0, 0]]},
         errors.DataRangeError,

@@ -75,10 +75,10 @@ def test_nothing_under_bad_pixels_of_a_file_is_read(tmp_path, scan, junk, labell
             bad_pixels=scan.bad_pixels,
             **({"diffraction_unit": scan.unit} if labelled else {}),
         )
-        summaries.append(summarise_scan(tmp_path / f"{name}.npz"))
-    clean = read_scan(tmp_path / "clean.npz")
+        summaries.append(summarise_scan(tmp_path / f"{name}.npz", frames_axis=0))
+    clean = read_scan(tmp_path / "clean.npz", frames_axis=0)
     for above in (None, 0):
-        dirty = read_scan(tmp_path / "dirty.npz", in_file_above=above)
+        dirty = read_scan(tmp_path / "dirty.npz", in_file_above=above, frames_axis=0)
         assert dirty.equals(clean)
         assert everything_of(dirty) == everything_of(clean)
     for part in ("unit", "holds_counts", "largest", "frames"):

@@ -42,13 +42,15 @@ def test_a_window_moves_pixels_and_changes_none(shape, N, data):
     frame = np.arange(1, 1 + shape[0] * shape[1]).reshape(shape)
     window = DetectorWindow(shape, centre, N)
     out = np.full((1, N, N), -1)
-    window.cut(frame[None], None, out)
+    window.cut(frame[None], out)
     for r in range(N):
         for c in range(N):
             y, x = r - N // 2 + centre[0], c - N // 2 + centre[1]
             inside = 0 <= y < shape[0] and 0 <= x < shape[1]
             assert out[0, r, c] == (frame[y, x] if inside else 0)
     assert window.padded_px == (out == 0).sum()
+    bad = window.cut_mask(frame % 3 == 0)
+    assert np.array_equal(np.zeros((N, N)) if bad is None else bad, (out[0] == 0) | (out[0] % 3 == 0))
 
 
 @given(
@@ -61,12 +63,65 @@ def test_the_beam_is_where_the_light_is_however_bright(y, x, light, size):
     assert beam_centre(mean) == pytest.approx((y + (size[0] - 1) / 2, x + (size[1] - 1) / 2))
 
 
-@pytest.mark.parametrize("odd", [np.inf, np.nan])
-def test_frames_that_are_not_finite_do_not_tell_the_beam(npy, odd):
-    frames = made.counts(shape=(15, 20)).astype(float)
-    frames[2, 3, 4] = odd
-    with pytest.raises(errors.DataRangeError, match="NaN or infinity"):
-        measured_scan(measurement(npy, frames), Framing(N=12), GUESS)
+@pytest.mark.parametrize(
+    ("dtype", "marker"),
+    [
+        (float, np.nan),
+        (float, np.inf),
+        (np.uint16, 65535),
+        (np.int32, -1),
+        (np.int32, 65535),
+        (np.uint32, 2**32 - 1),
+    ],
+)
+@pytest.mark.parametrize("place", [(1, 18), (7, 9)])
+def test_markers_pull_no_centre_and_become_bad_pixels(npy, dtype, marker, place):
+    """Both where they are cut off and where they are not: the scan is that of a file which masks them."""
+    frames = made.counts(shape=(15, 20)).astype(dtype)
+    frames[:, *place] = 0
+    clean, _ = measured_scan(measurement(npy, frames), Framing(N=12), GUESS)
+    frames[:, *place] = marker
+    scan, said = measured_scan(measurement(npy, frames), Framing(N=12), GUESS)
+    assert np.array_equal(scan.diffraction, clean.diffraction)
+    assert (scan.bad_pixels is not None) == any("they hold" in s for s in said) == (place == (7, 9))
+
+
+def test_frames_that_hold_nothing_go_and_the_others_keep_their_numbers(npy):
+    frames = made.counts()
+    frames[[1, 4]] = 0
+    scan, said = measured_scan(measurement(npy, frames), probe=GUESS)
+    assert scan.scan_index.tolist() == [0, 2, 3, 5]
+    assert np.array_equal(scan.positions, made.positions()[scan.scan_index])
+    assert np.array_equal(scan.diffraction, frames[scan.scan_index])
+    assert any("2 of 6 frames hold nothing" in s for s in said)
+
+
+@pytest.mark.parametrize("gap", [slice(7, 10), slice(11, 12)])
+def test_a_gap_is_no_near_field_and_makes_no_hole_in_a_guessed_probe(npy, gap):
+    far = FarField(made.DISTANCE, made.WAVELENGTH, made.PIXEL)
+    N = 64
+    y, x = np.mgrid[:N, :N] - N // 2
+    spot = 2e3 * np.exp(-((y / 9) ** 2) - (x / 7) ** 2)
+    frames = np.random.default_rng(0).poisson(spot, (20, N, N)).astype(np.int32)
+    whole = frames.mean(axis=0)
+    frames[:, N // 2 - 10 + gap.start : N // 2 - 10 + gap.stop] = -1
+    scan, said = measured_scan(measurement(npy, frames, geometry=far), probe=GUESS)
+    assert not any("near-field" in s for s in said)
+    guessed = np.abs(far_field(scan.probe)) ** 2
+    assert np.abs(guessed - whole).max() < 0.15 * whole.max()
+
+
+def test_a_given_mask_is_of_the_detector_or_of_the_patterns(npy):
+    frames = made.counts(shape=(15, 20))
+    detector, patterns = np.zeros((15, 20), bool), np.zeros((12, 12), bool)
+    detector[3, 5] = patterns[2, 4] = True
+    for mask, where in ((detector, [3 - 1, 5 - 2]), (patterns, [2, 4])):
+        framing = Framing(N=12, centre=(7, 8), mask=mask)
+        scan, _ = measured_scan(measurement(npy, frames), framing, GUESS)
+        assert np.argwhere(scan.bad_pixels).tolist() == [where]
+        assert scan.diffraction[:, *where].max() == 0
+    with pytest.raises(errors.ShapeError, match=r"mask has shape \(5, 5\), but the frames .* are 15 x 20"):
+        measured_scan(measurement(npy, frames), Framing(N=12, mask=np.eye(5, dtype=bool)), GUESS)
 
 
 @given(*[st.sampled_from([5e-324, 1e-300, 1e-150, 1.0, 1e150, 1e308])] * 3)
@@ -121,7 +176,8 @@ def test_frames_of_the_wrong_shape_are_never_cut_silently(npy):
 def test_padding_is_said_and_keeps_every_count(npy):
     scan, said = measured_scan(measurement(npy, made.counts(N=15)), Framing(N=32, centre=(7, 7)), GUESS)
     assert scan.diffraction.sum() == made.counts(N=15).sum()
-    assert any(f"{32 * 32 - 225} pixels of them padded with 0" in s for s in said)
+    assert any(f"{32 * 32 - 225} pixels of them padded" in s for s in said)
+    assert scan.bad_pixels.sum() == 32 * 32 - 225  # nobody measured there
 
 
 def test_a_zero_frequency_in_the_corner_is_found_and_moved(npy):
@@ -227,12 +283,12 @@ def test_a_stack_is_the_same_in_any_file(tmp_path, monkeypatch, kind, axis, orde
     stack = open_frames(stored(tmp_path, kind, array), None, axis)
     whole = DetectorWindow((16, 16), (8, 8), 16)
     seen = []
-    out = stack.windowed(whole, None, None, seen.append)
+    out = stack.windowed(whole, None, seen.append)
     assert stack.shape == frames.shape and sum(seen) == 7 and out.dtype.isnative
     assert np.array_equal(out, frames)
     np.testing.assert_allclose(stack.mean(None, seen.append), frames.mean(axis=0), rtol=1e-6)
     chosen = np.array([1, 2, 6])
-    assert np.array_equal(stack.windowed(whole, None, chosen, seen.append), frames[chosen])
+    assert np.array_equal(stack.windowed(whole, chosen, seen.append), frames[chosen])
 
 
 def test_a_stack_is_never_in_memory_twice(tmp_path):
@@ -243,7 +299,7 @@ def test_a_stack_is_never_in_memory_twice(tmp_path):
     with h5py.File(path, "w") as file:
         file.create_dataset("patterns", data=frames, chunks=(1, 128, 128))
     tracemalloc.start()
-    open_frames(path).windowed(DetectorWindow((128, 128), (64, 64), 128), None, None, lambda n: None)
+    open_frames(path).windowed(DetectorWindow((128, 128), (64, 64), 128), None, lambda n: None)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < frames.nbytes + 3 * 2**22

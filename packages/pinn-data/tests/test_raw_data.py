@@ -49,7 +49,15 @@ def test_attributes_are_those_of_the_scan(scan):
     assert data.objectGuess is scan.object and data.scan_index is scan.scan_index
     assert len(data) == len(scan) and data.metadata == dict(scan.metadata)
     given_ = (data.xcoords, data.ycoords, data.xcoords_start, data.ycoords_start, data.diff3d)
-    again = RawData(*given_, data.probeGuess, data.scan_index, data.objectGuess, metadata=data.metadata)
+    again = RawData(
+        *given_,
+        data.probeGuess,
+        data.scan_index,
+        data.objectGuess,
+        metadata=data.metadata,
+        bad_pixels=data.bad_pixels,
+        background=data.background,
+    )
     assert again.scan.equals(scan)
 
 

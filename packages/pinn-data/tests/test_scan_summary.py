@@ -87,7 +87,7 @@ def test_spoiled_patterns_are_refused_as_by_the_reader(tmp_path, monkeypatch):
     monkeypatch.setattr("pinn_data.npz_archive._BLOCK_BYTES", 700)
     stack = np.ones((9, 16, 16), np.float32)
     stack[7, 3, 4] = np.nan
-    for unit, value in {"counts": 0.5, "amplitude": np.nan, "intensity": -1.0}.items():
+    for unit, value in {"counts": 0.5, "amplitude": -0.25, "intensity": -1.5}.items():
         stack[7, 3, 4] = value
         path = _file(tmp_path / "s.npz", stack, diffraction_unit=np.array(unit))
         with pytest.raises((DataRangeError, UnitError)) as theirs:

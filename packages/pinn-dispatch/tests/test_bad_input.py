@@ -18,9 +18,7 @@ EDITS = {
         diff3d=e["diff3d"][:, 1:, 1:], probeGuess=e["probeGuess"][1:, 1:]
     ),
     "a probe of another size": lambda e: e.update(probeGuess=e["probeGuess"][2:, 2:]),
-    "NaN": lambda e: _set(e, np.nan),
-    "infinity": lambda e: _set(e, np.inf),
-    "negative counts": lambda e: _set(e, -3.0),
+    "a subtracted dark": lambda e: _set(e, -0.25),
     "a NaN position": lambda e: e["ycoords"].__setitem__(2, np.nan),
     "more patterns than positions": lambda e: e.update(xcoords=e["xcoords"][:-1], ycoords=e["ycoords"][:-1]),
     "x and y of different lengths": lambda e: e.update(xcoords=e["xcoords"][:-1]),

@@ -158,6 +158,21 @@ def test_the_patterns_of_a_large_scan_stay_in_the_file(pinn, backend, scan_file,
         assert isinstance(given.diffraction, StoredPatterns)
 
 
+def test_a_mask_reaches_what_is_learned_validated_and_reconstructed(pinn, backend, scan, scan_file, tmp_path):
+    bad = np.zeros((scan.N, scan.N), bool)
+    bad[2, 5:7] = True
+    np.save(tmp_path / "good.npy", ~bad)
+    flags = ["--data", scan_file, "--mask", tmp_path / "good.npy", "--invert-mask"]
+    run = tmp_path / "run"
+    assert pinn("train", *flags, "--validation", scan_file, "--output", run)[0] == 0
+    assert pinn("infer", "--model", run, *flags, "--output", tmp_path / "image")[0] == 0
+    for given in (backend.CALLS[0]["scan"], backend.CALLS[0]["validation"], backend.CALLS[1]["scan"]):
+        assert np.array_equal(given.bad_pixels, bad)
+    assert "mask" in json.loads((tmp_path / "image" / "metrics.json").read_text())
+    code, _, err = pinn("train", "--data", scan_file, "--invert-mask", "--output", run)
+    assert code == 2 and "give --mask FILE too" in err
+
+
 def test_infer_leaves_what_it_says(pinn, backend, scan, scan_file, trained, tmp_path):
     image = tmp_path / "image"
     code, out, _ = pinn(

@@ -103,6 +103,42 @@ def test_raw_counts_with_their_geometry(pinn, measured, tmp_path):
     assert back.metadata["pixel_size_m"] == pytest.approx(2e-8)
 
 
+def test_masks_are_added_inverted_and_left_out(pinn, measured, scan_file, tmp_path):
+    bad = np.zeros((16, 16), bool)
+    bad[3, 5] = True
+    (tmp_path / "bad.json").write_text("[[3, 5]]")
+    np.save(tmp_path / "good.npy", ~bad)
+    with h5py.File(tmp_path / "frames.h5", "w") as file:
+        file["patterns"], file["bad_pixels"] = measured.diffraction, np.eye(16) > 0
+    (tmp_path / "xy.csv").write_text("x_px,y_px\n" + "".join(f"{x},{y}\n" for y, x in measured.positions))
+    raw = [tmp_path / "frames.h5", "--positions", tmp_path / "xy.csv", "--guess-probe"]
+    good = ["--mask", tmp_path / "good.npy", "--invert-mask"]
+    for source, flags, expected in (
+        (raw, [], np.eye(16) > 0),
+        (raw, ["--mask", tmp_path / "bad.json"], bad | (np.eye(16) > 0)),
+        (raw, good, bad | (np.eye(16) > 0)),
+        (raw, ["--mask", "none"], None),
+        ([scan_file], good, bad),
+    ):
+        code, _, err = pinn("convert", *source, *flags, "--output", tmp_path / "a.npz")
+        assert code == 0, err
+        found = read_scan(tmp_path / "a.npz").bad_pixels
+        assert (found is None) == (expected is None) and np.array_equal(found, expected)
+
+
+@pytest.mark.parametrize("probe_axes", [3, 4, 5])
+def test_a_probe_as_others_store_it(pinn, measured, tmp_path, probe_axes):
+    """(modes, N, N), (OPR, modes, N, N) of ptychodus, (1, 1, modes, N, N) of tike."""
+    one = measured.probe
+    modes = np.stack([one, 0.3 * np.roll(one, 3, 0), 0.2 * np.roll(one, 2, 1)])
+    np.save(tmp_path / "probe.npy", modes.reshape((1,) * (probe_axes - 3) + modes.shape))
+    np.save(tmp_path / "frames.npy", measured.diffraction)
+    (tmp_path / "xy.csv").write_text("x_px,y_px\n" + "".join(f"{x},{y}\n" for y, x in measured.positions))
+    flags = ["--positions", tmp_path / "xy.csv", "--probe", tmp_path / "probe.npy"]
+    assert pinn("convert", tmp_path / "frames.npy", *flags, "--output", tmp_path / "a.npz")[0] == 0
+    assert np.array_equal(read_scan(tmp_path / "a.npz").probe, modes)
+
+
 @pytest.mark.parametrize("unit", ["counts", "intensity", "amplitude"])
 def test_a_scan_in_another_unit_and_axis_order_holds_the_same_counts(pinn, scan, tmp_path, unit):
     source = tmp_path / "odd.npz"
@@ -202,6 +238,8 @@ def files(cxi, scan_file, reconstruction, scan, tmp_path):
     }
 
 
+_RAW = ["--positions", "{xy}", "--positions-columns", "y,x", "--positions-unit", "px", "--guess-probe"]
+
 BAD = {
     "nothing there": ("none", [], "is not there: check the path"),
     "a folder": ("folder", [], "is a folder"),
@@ -224,6 +262,10 @@ BAD = {
         "1 positions for 49 frames",
     ),
     "an idle flag": ("scan", ["--size", "32"], "--size says nothing about a scan"),
+    "a mask that is none": ("raw", ["--mask", "{text}", *_RAW], "no mask that is known"),
+    "a mask of too many": ("scan", ["--mask", "{raw}"], "pixels, more than half: give --invert-mask"),
+    "no mask to invert": ("scan", ["--invert-mask"], "--invert-mask is about the mask in a file"),
+    "neither mask": ("cxi", ["--mask", "none", "--invert-mask"], "so there is none to invert"),
     "an idle motion": ("scan", ["--probe-motion"], "--probe-motion says nothing about a scan"),
     "no patterns": ("product", ["--size", "32"], "--size is about patterns, .* give --patterns"),
     "an idle defocus": ("cxi", ["--defocus", "1um"], "--defocus is of a guessed probe"),

@@ -8,15 +8,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pinn_data.errors import DataFormatError
+from pinn_data.geometry import Geometry
 from pinn_data.npz import write_scan
 from pinn_data.product import read_product
 from pinn_data.scan import Canvas
+from pinn_data.testing import small_scan
 from pinn_dispatch.errors import ReconstructionFileError, ReconstructionFileNotFoundError
 from pinn_dispatch.reconstruction import (
     Reconstruction,
+    product_of,
     read_image,
     read_metadata,
     read_reconstruction,
+    reconstruction_of,
     write_reconstruction,
 )
 
@@ -78,6 +82,26 @@ def test_the_product_takes_its_geometry_from_the_scan(tmp_path, scan):
     assert "nominal" not in product.comments
     untold = read_product(write_reconstruction(tmp_path, found, attrs.evolve(scan, metadata={}))[1])
     assert "nominal" in untold.comments and "pixel_size_m" in untold.comments
+
+
+@given(
+    found=reconstructions(),
+    pixel=st.sampled_from([2e-8, 7.3e-9]),
+    energy=st.sampled_from([8800.0, 530.0]),
+)
+def test_the_geometry_survives_from_the_scan_to_the_product(tmp_path, found, pixel, energy):
+    """scan -> reconstruction NPZ -> product -> reconstruction: pinn convert in both directions."""
+    geometry = Geometry((pixel, pixel), energy, 1.9)
+    scan = attrs.evolve(small_scan(16), metadata=geometry.metadata())
+    npz, product = write_reconstruction(tmp_path, found, scan)
+    again = read_reconstruction(npz)
+    assert again.geometry == geometry
+    assert read_image(npz).pixel_size_m == (pixel, pixel)
+    for made in (product_of(again, {}), read_product(product)):
+        assert (made.object_pixel_m, made.photon_energy_eV) == ((pixel, pixel), energy)
+        assert "nominal" not in made.comments
+        assert reconstruction_of(made).geometry == geometry
+    assert again.measured_in(Geometry((1.0, 2.0), 3.0, 4.0)).geometry == geometry  # its own goes first
 
 
 def test_the_object_of_a_scan_is_an_image_at_the_origin(scan, tmp_path):

@@ -8,7 +8,8 @@ entry, below ``/entry_1``                   meaning
 ``…/x_pixel_size``, ``…/y_pixel_size``      metres; one alone stands for both
 ``…/basis_vectors``                         (3, 2): columns are the steps along rows (first) and columns
 ``…/corner_position``                       (3,) metres, where the frames begin
-``…/mask``                                  (H, W), 0 where a pixel is good
+``…/mask``, or NeXus' ``…/pixel_mask``       ([n,] H, W) bits (:mod:`pinn_data.detector_masks`)
+``…/data_dark``                             ([n,] H, W), counts without light: their mean is the background
 ``instrument_1/source_1/energy``            joules; else ``wavelength``, metres
 ``instrument_1/source_1/illumination``      ([modes,] H, W) complex, optional: a probe
 ``sample_1/geometry_1/translation``         (n, 3) metres (x, y, z): where the *sample* was moved
@@ -35,6 +36,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pinn_config.quoting import one_line
 
+from pinn_data.detector_masks import find_mask
 from pinn_data.errors import DataKeyError, DataRangeError, ShapeError
 from pinn_data.far_field import FarField, photon_energy_eV, wavelength_m
 from pinn_data.frame_stack import hdf5_frames
@@ -53,7 +55,6 @@ _TRANSLATION = (
     f"{_DETECTOR}/translation",
 )
 _J_per_eV = 1.602176634e-19
-_GOOD_BITS = 0x1000  # CXI 1.3: the pixel has signal; 1.5: an artefact was corrected. Both are good pixels
 _SQUARE_ON = 0.05  # sine of the angle up to which a detector faces the beam
 
 
@@ -99,18 +100,17 @@ def read_cxi(
         geometry = _geometry(file, given, geometry_needed, said)
         basis = _basis(file, geometry, said)
         recorded = _translations(file, basis)
-        mask = _mask(file)
+        mask = find_mask(file)
         probe = _probe(file)
         beam = _beam(file, basis, geometry)
-        if find_dataset(file, f"{_DETECTOR}/data_dark") is not None:
-            said.append("dark frames in the file (data_dark) are not subtracted")
+        background = _background(file, frames.frame_shape, said)
     if mask is not None and mask.shape != frames.frame_shape:
         raise ShapeError(
             f"{source}: the mask has shape {mask.shape}, but the frames are {frames.frame_shape[0]} x "
             f"{frames.frame_shape[1]}: one mask of that size is needed"
         )
     return Measurement(
-        attrs.evolve(frames, mask=mask),
+        attrs.evolve(frames, mask=mask, background=background),
         recorded,
         stage or StageConvention("m", "sample"),
         geometry,
@@ -118,6 +118,7 @@ def read_cxi(
         beam,
         tuple(said),
         far_field_is_given=given.is_complete,
+        holds_intensities=True,
     )
 
 
@@ -249,17 +250,19 @@ def _translations(file: h5py.File, basis: NDArray[np.float64]) -> NDArray[np.flo
     return vectors @ basis[: vectors.shape[1]]
 
 
-def _mask(file: h5py.File) -> NDArray[np.bool_] | None:
-    found = find_dataset(file, f"{_DETECTOR}/mask", "/entry_1/data_1/mask", "/entry_1/image_1/mask")
+def _background(file: h5py.File, shape: tuple[int, int], said: list[str]) -> NDArray[np.float64] | None:
+    """(H, W): the mean of the dark frames."""
+    found = find_dataset(file, f"{_DETECTOR}/data_dark")
     if found is None:
         return None
-    if len(found.shape) != 2:
+    if found.shape[-2:] != shape or len(found.shape) not in (2, 3):
         raise ShapeError(
-            f"'{label(found)}' has shape {found.shape}, but one mask for all frames, (rows, columns), is "
-            "needed: combine them"
+            f"'{label(found)}' has shape {found.shape}, but dark frames of {shape[0]} x {shape[1]} are "
+            "needed: store them so, or leave them out"
         )
-    values = read_numbers(found)
-    return (values.astype(np.int64) & ~_GOOD_BITS) != 0 if values.dtype.kind in "iu" else values != 0
+    dark = read_numbers(found, "iuf").astype(np.float64)
+    said.append("the mean of the dark frames (data_dark) is the background")
+    return dark if dark.ndim == 2 else dark.mean(axis=0)
 
 
 def _probe(file: h5py.File) -> NDArray[Any] | None:

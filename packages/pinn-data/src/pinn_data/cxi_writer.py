@@ -51,8 +51,10 @@ def write_cxi(path: str | os.PathLike[str], scan: Scan, geometry: FarField) -> P
     """Write a scan as CXI, whole or not at all, and return the path.
 
     Patterns as counts or intensities in their own dtype (amplitudes squared), the translations those of the
-    sample in metres with basis vectors beside them, the probe as ``source_1/illumination``. Reading it back
-    gives the same patterns and differences of positions.
+    sample in metres with basis vectors beside them, the probe as ``source_1/illumination``, the background as
+    ``data_dark``. Bad pixels of all frames are the mask; those of single frames hold a marker
+    (:mod:`pinn_data.unmeasured`), as detectors write it. Reading it back gives the same patterns, bad pixels,
+    background and differences of positions.
 
     Raises DataWriteError, and what `check_values` raises.
     """
@@ -75,6 +77,11 @@ def write_cxi(path: str | os.PathLike[str], scan: Scan, geometry: FarField) -> P
         )  # fmt: skip
         for block, patterns in _intensities(scan, squared):
             data[block] = patterns
+        bad = scan.bad_pixels
+        if bad is not None:
+            detector["mask"] = (bad if bad.ndim == 2 else bad.all(axis=0)).astype(np.uint32)
+        if scan.background is not None:
+            detector["data_dark"] = np.broadcast_to(scan.background, stack.shape[1:])
         source = entry.create_group("instrument_1/source_1")
         source["energy"] = _hc_J_m / geometry.wavelength_m
         source["wavelength"] = geometry.wavelength_m
@@ -92,4 +99,13 @@ def write_cxi(path: str | os.PathLike[str], scan: Scan, geometry: FarField) -> P
 def _intensities(scan: Scan, squared: bool) -> Iterator[tuple[slice, NDArray[Any]]]:
     for block in frame_blocks(scan.diffraction):
         patterns = scan.diffraction[block]
-        yield block, convert_block(patterns, "amplitude", "intensity") if squared else patterns
+        if squared:
+            patterns = convert_block(patterns, "amplitude", "intensity")
+        if scan.bad_pixels is not None and scan.bad_pixels.ndim == 3:
+            patterns = np.where(scan.bad_pixels[block], _marker(patterns.dtype), patterns)
+        yield block, patterns
+
+
+def _marker(dtype: np.dtype[Any]) -> Any:
+    """What says in a stack of this dtype that a pixel was not measured."""
+    return dtype.type(np.nan if dtype.kind == "f" else np.iinfo(dtype).max)

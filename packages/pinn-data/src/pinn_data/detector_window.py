@@ -1,4 +1,4 @@
-"""Which square of the detector becomes a pattern: cropped or padded, centred on the beam, masked."""
+"""Which square of the detector becomes a pattern: cropped or padded, centred on the beam."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def beam_centre(mean: NDArray[Any]) -> tuple[float, float]:
     total = float(mean.sum())
     if not math.isfinite(total):
         raise DataRangeError(
-            "the patterns hold NaN or infinity, so they do not tell where the beam is: set such pixels to 0"
+            "the patterns hold NaN or infinity, so they do not tell where the beam is: give --centre"
         )
     if not total > 0:
         raise DataRangeError(
@@ -47,7 +47,8 @@ def is_corner_centred(mean: NDArray[Any]) -> bool:
 
 @attrs.frozen
 class DetectorWindow:
-    """N x N pixels of a detector whose pixel `centre` becomes ``[N/2, N/2]``; pixels outside it become 0.
+    """N x N pixels of a detector whose pixel `centre` becomes ``[N/2, N/2]``; pixels outside it were not
+    measured, and become 0.
 
     shape : (H, W) of the detector
     centre : (y, x), whole pixels, of the zero frequency
@@ -95,13 +96,18 @@ class DetectorWindow:
             spans.append((slice(start, stop), slice(start - first, stop - first)))
         return spans
 
-    def cut(self, frames: NDArray[Any], mask: NDArray[np.bool_] | None, out: NDArray[Any]) -> None:
-        """Fill `out` (n, N, N) from frames (n, H, W), where `mask` (H, W) is set with zeros."""
-        if mask is not None:
-            frames = np.where(mask, frames.dtype.type(0), frames)
+    def cut_mask(self, mask: NDArray[np.bool_] | None) -> NDArray[np.bool_] | None:
+        """(N, N): pixels of the window that `mask` (H, W) marks, or that lie outside the detector; None for
+        none."""
+        bad = np.ones((1, self.N, self.N), bool)
+        self.cut(np.zeros((1, *self.shape), bool) if mask is None else mask[None], bad, outside=True)
+        return bad[0] if bad.any() else None
+
+    def cut(self, frames: NDArray[Any], out: NDArray[Any], *, outside: Any = 0) -> None:
+        """Fill `out` (n, N, N) from frames (n, H, W), with `outside` where there is no detector."""
         if self.corner_centred:
             frames = np.fft.fftshift(frames, axes=(-2, -1))
         (rows, to_rows), (columns, to_columns) = self._spans
         if self.padded_px:
-            out[...] = 0
+            out[...] = outside
         out[..., to_rows, to_columns] = frames[..., rows, columns]

@@ -37,6 +37,7 @@ _WHOLE_IN_FLOAT32 = 2**24  # float32 holds every whole number up to here
 # comes back by rounding as long as k * 2**-23 < 1/2.
 _COUNTS_IN_FLOAT32_AMPLITUDE = 2**22
 _SNAP = 2.0**-22
+_LEAST_LIGHT, _MOST_LIGHT = 0.1, 1.5  # that a sample lets through, where nobody says what was measured
 
 
 def check_unit(unit: str) -> Unit:
@@ -104,21 +105,32 @@ def holds_counts(stack: Stack, unit: str) -> bool:
     return all(bool((np.abs(s - np.rint(s)) <= _SNAP * np.rint(s)).all()) for s in squares)
 
 
-def detect_unit(stack: Stack, label: str | None = None) -> Unit:
+def detect_unit(stack: Stack, label: str | None = None, probe: NDArray[Any] | None = None) -> Unit:
     """What a stack holds: its `label` where it has one, else the rule of the format.
 
-    Rule without a label: an integer dtype, or floats that are all whole numbers, are counts; everything else
-    is amplitude.  A label wins over the rule, but ``counts`` must be whole numbers.
+    Rule without a label: an integer dtype, or floats that are all whole numbers, are counts.  Everything else
+    is amplitude, unless the light of a probe ([modes,] N, N) in sqrt(counts) says that the numbers themselves
+    are the light (:func:`unit_of_fractions`).  A label wins over the rule, but ``counts`` must be whole.
 
     Raises UnitError for an unknown label, and for counts with fractions.
     """
-    return unit_of(lambda: is_whole(stack), label)
+
+    def fractions() -> Unit:
+        if probe is None or holds_counts(stack, "amplitude"):
+            return "amplitude"
+        energies = (measured_nphotons(stack, unit) for unit in ("intensity", "amplitude"))
+        return unit_of_fractions(*energies, probe)
+
+    return unit_of(lambda: is_whole(stack), label, fractions)
 
 
-def unit_of(whole: Callable[[], bool], label: str | None = None) -> Unit:
-    """The unit by the rule of :func:`detect_unit`; `whole` tells whether every number is a whole one."""
+def unit_of(
+    whole: Callable[[], bool], label: str | None = None, fractions: Callable[[], Unit] = lambda: "amplitude"
+) -> Unit:
+    """The unit by the rule of :func:`detect_unit`; `whole` tells whether every number is a whole one, and
+    `fractions` what others are."""
     if label is None:
-        return "counts" if whole() else "amplitude"
+        return "counts" if whole() else fractions()
     unit = check_unit(label)
     if unit == "counts" and not whole():
         raise UnitError(
@@ -128,9 +140,28 @@ def unit_of(whole: Callable[[], bool], label: str | None = None) -> Unit:
     return unit
 
 
-def reason_for_unit(dtype: np.dtype[Any], label: str | None) -> str:
+def unit_of_fractions(mean: float, mean_squares: float, probe: NDArray[Any]) -> Unit:
+    """Whether numbers that are not whole are amplitudes or intensities, told by the light of the probe.
+
+    mean, mean_squares : means over the frames of the sum of a pattern, and of its squares
+
+    A sample lets a part of the light through, never much more than all. Intensities are found where that
+    holds of the sum, and not even within a factor of ten of the squares; else the numbers are amplitudes, as
+    the format says.
+    """
+    light = float(np.sum(np.square(np.abs(np.asarray(probe, np.complex128)))))
+    if not (math.isfinite(light) and light > 0):
+        return "amplitude"
+    as_intensity, as_amplitude = mean / light, mean_squares / light
+    fits = _LEAST_LIGHT <= as_intensity <= _MOST_LIGHT
+    return "intensity" if fits and not 0.1 * _LEAST_LIGHT <= as_amplitude <= 10 * _MOST_LIGHT else "amplitude"
+
+
+def reason_for_unit(dtype: np.dtype[Any], label: str | None, unit: str | None = None) -> str:
     """Why a stack was taken for what :func:`detect_unit` found, in words."""
-    return f"no label, {dtype} values" if label is None else "as labelled"
+    if label is not None:
+        return "as labelled"
+    return f"no label, {dtype} values" + (", whose sum is the probe's light" if unit == "intensity" else "")
 
 
 def check_values(stack: Stack, first_frame: int = 0) -> None:
@@ -154,7 +185,7 @@ def check_values(stack: Stack, first_frame: int = 0) -> None:
             what = f"the negative value {low:g}" if low < 0 and np.isfinite(low) else "NaN or infinity"
             raise DataRangeError(
                 f"diffraction pattern {first_frame + frame} holds {what}, but every pixel must be a finite "
-                "number not below 0: set masked pixels to 0 or drop the frame"
+                "number not below 0: mark the pixel in bad_pixels or drop the frame"
             )
 
 

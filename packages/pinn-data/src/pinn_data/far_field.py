@@ -15,6 +15,8 @@ from scipy.spatial import KDTree
 
 from pinn_data.diffraction import Unit, convert_block
 from pinn_data.errors import DataRangeError
+from pinn_data.inpainting import inpainted
+from pinn_data.measured_pixels import of_frames
 
 __all__ = ["FarField", "near_field_signs", "photon_energy_eV", "wavelength_m"]
 
@@ -94,11 +96,17 @@ class FarField:
         return pixel
 
 
-def near_field_signs(patterns: NDArray[Any], unit: Unit, positions: NDArray[np.float64]) -> list[str]:
+def near_field_signs(
+    patterns: NDArray[Any],
+    unit: Unit,
+    positions: NDArray[np.float64],
+    bad_pixels: NDArray[np.bool_] | None = None,
+) -> list[str]:
     """What speaks against the far-field model for these patterns, a phrase each; nothing, as a rule.
 
     patterns : (n, N, N) in `unit`; a few of them are looked at
     positions : (n, 2), object pixels of the far-field geometry
+    bad_pixels : (N, N) or (n, N, N), filled from around: the edge of a gap is structure, too
 
     A pattern is the square of a Fourier transform, so its own transform is the autocorrelation of the exit
     wave, which must end before the lag N/2: else the light covers more than half of the field of view, and
@@ -109,6 +117,8 @@ def near_field_signs(patterns: NDArray[Any], unit: Unit, positions: NDArray[np.f
     n, N, _ = patterns.shape
     chosen = np.unique(np.linspace(0, n - 1, min(n, _FEWEST_FRAMES)).astype(int))
     frames = convert_block(patterns[chosen], unit, "intensity").astype(np.float64)
+    for place, frame in enumerate(chosen if bad_pixels is not None else ()):
+        frames[place] = inpainted(frames[place], of_frames(bad_pixels, frame))
     power = np.square(np.abs(np.fft.fft2(frames))).mean(axis=0)
     lag = np.abs(np.fft.fftfreq(N))
     lag = np.maximum(lag[:, None], lag[None, :])

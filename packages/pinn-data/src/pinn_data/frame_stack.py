@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pinn_config.quoting import one_line
 
+from pinn_data.detector_masks import find_mask
 from pinn_data.detector_window import DetectorWindow
 from pinn_data.errors import (
     DataFileNotFoundError,
@@ -31,6 +32,7 @@ from pinn_data.errors import (
 from pinn_data.hdf5 import find_dataset, is_hdf5, opened
 from pinn_data.npy_file import mapped_npy
 from pinn_data.npz_archive import NpzReader
+from pinn_data.unmeasured import is_marker, stuck_markers
 
 __all__ = ["FrameStack", "hdf5_frames", "open_frames", "split_entry"]
 
@@ -50,7 +52,8 @@ class FrameStack:
     source : the file, and the entry in it, for messages
     shape : (n, H, W)
     dtype : of the numbers, in native byte order
-    mask : (H, W), True where the file says that a pixel is not to be trusted; None where it says nothing
+    mask : (H, W), True where the file says that a pixel was not measured; None where it says nothing
+    background : () or (H, W), counts besides the diffraction, where the file says it
     indexes : (n,) the scan point of each frame, where the file says it
     """
 
@@ -60,6 +63,7 @@ class FrameStack:
     _blocks: Callable[[], Iterator[NDArray[Any]]]
     mask: NDArray[np.bool_] | None = None
     indexes: NDArray[np.int64] | None = None
+    background: NDArray[np.float64] | None = None
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -77,11 +81,15 @@ class FrameStack:
             start += len(block)
 
     def mean(self, mask: NDArray[np.bool_] | None, advance: Advance) -> NDArray[np.float64]:
-        """Mean frame (H, W) with 0 where `mask` is set; negative numbers count as 0."""
+        """Mean frame (H, W) with 0 where `mask` is set; markers of pixels that were not measured
+        (:mod:`pinn_data.unmeasured`) count as 0."""
         total = np.zeros(self.frame_shape)
         for _, block in self.blocks():
-            total += np.maximum(block, 0).sum(axis=0, dtype=np.float64)
+            marked = is_marker(block)
+            good = block if marked is None else np.where(marked, block.dtype.type(0), block)
+            total += good.sum(axis=0, dtype=np.float64)
             advance(len(block))
+        total[np.isin(total, [value * len(self) for value in stuck_markers(self.dtype)])] = 0
         if mask is not None:
             total[mask] = 0
         return total / len(self)
@@ -89,7 +97,6 @@ class FrameStack:
     def windowed(
         self,
         window: DetectorWindow,
-        mask: NDArray[np.bool_] | None,
         chosen: NDArray[np.int64] | None,
         advance: Advance,
     ) -> NDArray[Any]:
@@ -112,11 +119,11 @@ class FrameStack:
         for start, block in self.blocks():
             to = target[start : start + len(block)]
             if to[0] >= 0 and (np.diff(to) == 1).all():  # in order, as a rule: no copy
-                window.cut(block, mask, out[to[0] : to[0] + len(to)])
+                window.cut(block, out[to[0] : to[0] + len(to)])
             else:
                 for frame, place in zip(block, to, strict=True):
                     if place >= 0:
-                        window.cut(frame[None], mask, out[place : place + 1])
+                        window.cut(frame[None], out[place : place + 1])
             advance(len(block))
         return out
 
@@ -159,7 +166,7 @@ def open_frames(path: Path, entry: str | None = None, frames_axis: int = 0) -> F
 
 def hdf5_frames(path: Path, names: tuple[str, ...], frames_axis: int = 0) -> FrameStack:
     """The frames in the first of these datasets that the HDF5 file has; its ``bad_pixels`` and ``indexes``
-    beside a dataset ``patterns``, as ptychodus writes them, are taken along.
+    beside a dataset ``patterns``, as ptychodus writes them, are taken along; so is a mask of CXI or NeXus.
 
     Raises what `open_frames` raises.
     """
@@ -173,6 +180,10 @@ def hdf5_frames(path: Path, names: tuple[str, ...], frames_axis: int = 0) -> Fra
             if found is not None:
                 _check_beside(path, key, found.shape, found.dtype, shape)
                 extra[key] = np.asarray(found[()])
+        if "bad_pixels" not in extra:
+            mask = find_mask(file)
+            if mask is not None and mask.shape == shape[1:]:
+                extra["bad_pixels"] = mask
     per_block = max(1, _BLOCK_PIXELS // (shape[1] * shape[2]))
     if chunks is not None:  # whole chunks, lest each is inflated several times
         per_block = math.ceil(per_block / chunks[frames_axis]) * chunks[frames_axis]

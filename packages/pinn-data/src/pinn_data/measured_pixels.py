@@ -12,11 +12,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from pinn_config.quoting import one_line
 
 from pinn_data.errors import DataRangeError, ShapeError
 from pinn_data.stored_patterns import StoredPatterns
 
-__all__ = ["as_background", "as_bad_pixels", "check_fit", "clear", "emptied", "of_frames"]
+__all__ = ["as_background", "as_bad_pixels", "check_fit", "check_mask_shape", "clear", "emptied", "of_frames"]
 
 _BLOCK_PIXELS = 2**20
 
@@ -31,8 +32,8 @@ def as_bad_pixels(value: ArrayLike | None) -> NDArray[np.bool_] | None:
     array = np.asarray(value)
     if array.dtype.kind not in "biuf" or (array.dtype.kind == "f" and np.isnan(array).any()):
         raise DataRangeError(
-            f"bad_pixels has dtype {array.dtype}, or NaN in it, but True (or 1) for each pixel that was not "
-            "measured is needed: store it as bool"
+            f"bad_pixels has dtype {one_line(array.dtype)}, or NaN in it, but True (or 1) for each pixel "
+            "that was not measured is needed: store it as bool"
         )
     if array.ndim not in (2, 3):
         raise ShapeError(
@@ -68,11 +69,8 @@ def check_fit(
 ) -> None:
     """Returns if both fit patterns of this shape (n, N, N), and a pixel is left; raises ShapeError,
     DataRangeError."""
-    if bad_pixels is not None and bad_pixels.shape not in (shape, shape[1:]):
-        raise ShapeError(
-            f"bad_pixels has shape {bad_pixels.shape}, but the patterns have {shape}: give one flag a pixel, "
-            f"{shape[1:]} for all frames or {shape}"
-        )
+    if bad_pixels is not None:
+        check_mask_shape(bad_pixels.shape, shape)
     if background is not None and background.shape not in ((), shape[1:]):
         raise ShapeError(
             f"background has shape {background.shape}, but the patterns are {shape[1]} x {shape[2]}: give "
@@ -82,6 +80,15 @@ def check_fit(
         raise DataRangeError(
             "bad_pixels is set everywhere, so nothing was measured: True marks the pixels that were not, "
             "check its sense"
+        )
+
+
+def check_mask_shape(found: tuple[int, ...], shape: tuple[int, ...]) -> None:
+    """Returns if bad pixels of this shape fit patterns of shape (n, N, N); raises ShapeError."""
+    if found not in (tuple(shape), tuple(shape[1:])):
+        raise ShapeError(
+            f"bad_pixels has shape {found}, but the patterns have {tuple(shape)}: give one flag a pixel, "
+            f"{tuple(shape[1:])} for all frames or {tuple(shape)}"
         )
 
 

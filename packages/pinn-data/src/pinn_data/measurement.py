@@ -14,14 +14,17 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
+from pinn_data.detector_masks import check_sense
 from pinn_data.detector_window import DetectorWindow, beam_centre, is_corner_centred
-from pinn_data.diffraction import Unit, check_values, convert_block, detect_unit, frame_blocks
+from pinn_data.diffraction import Unit, convert_block, detect_unit, frame_blocks, is_whole
 from pinn_data.errors import DataKeyError, DataRangeError, PositionError, ShapeError
 from pinn_data.far_field import FarField, near_field_signs, photon_energy_eV
 from pinn_data.frame_stack import Advance, FrameStack
+from pinn_data.inpainting import inpainted
 from pinn_data.npz import Scan
 from pinn_data.probe_guess import probe_from_patterns
 from pinn_data.stage_positions import StageConvention
+from pinn_data.unmeasured import measured_part
 
 __all__ = ["Framing", "Measurement", "ProbeChoice", "measured_scan"]
 
@@ -40,6 +43,8 @@ class Measurement:
     object : (H, W) complex, in the pixels of positions in 'px'
     chosen : rising numbers of the frames that have a position; None for all
     far_field_is_given : whether a person, not the file, says that this is a far field
+    holds_intensities : whether the format says so; numbers with fractions are amplitudes otherwise, unless
+        the probe says that they are not
     """
 
     frames: FrameStack
@@ -52,24 +57,28 @@ class Measurement:
     object: NDArray[Any] | None = None
     chosen: NDArray[np.int64] | None = None
     far_field_is_given: bool = False
+    holds_intensities: bool = False
 
 
-@attrs.frozen
+@attrs.frozen(eq=False)
 class Framing:
     """How frames become patterns.
 
     N : side of the patterns; None where the frames have the right size already
     centre : (y, x) of the zero frequency on the detector, pixels from 0
     zero_frequency : 'centre' or 'corner', where the frames have it; None for the centre, if they look so
-    masked : 'zero' sets pixels that the file masks to 0, 'keep' leaves what is stored there
-    invert_mask : whether the file marks good pixels
+    mask : pixels that were not measured, of the detector (H, W) or of the patterns (N, N), besides those that
+        the file masks
+    file_mask : whether the mask in the file of the frames is taken
+    invert_mask : whether that one marks good pixels
     unit : what the frames are, if they do not tell
     """
 
     N: int | None = None
     centre: tuple[float, float] | None = None
     zero_frequency: Literal["centre", "corner"] | None = None
-    masked: Literal["zero", "keep"] = "zero"
+    mask: NDArray[np.bool_] | None = None
+    file_mask: bool = True
     invert_mask: bool = False
     unit: str | None = None
 
@@ -118,8 +127,8 @@ def measured_scan(
         )
     mask = _mask(frames, framing, said)
     window = _window(measurement, framing, mask, said, advance)
-    brought = measurement.probe if probe.given is None else probe.given
-    if not probe.guess and brought is not None and brought.shape[-2:] != (window.N, window.N):
+    brought = None if probe.guess else measurement.probe if probe.given is None else probe.given
+    if brought is not None and brought.shape[-2:] != (window.N, window.N):
         raise ShapeError(
             f"the probe has shape {brought.shape}, but the patterns of {frames.source} become {window.N} x "
             f"{window.N}: cut them with --size, or give another --probe"
@@ -127,19 +136,27 @@ def measured_scan(
     pixel = _object_pixel(measurement, window.N, object_pixel_m, said)
     said.append(f"positions {measurement.stage.words}")
     positions, origin = _positions(measurement, pixel, window.N)
-    patterns = frames.windowed(window, mask, measurement.chosen, advance)
-    if frames.mask is None:
-        said.append("no mask: every pixel counts")
-    check_values(patterns)
-    unit = detect_unit(patterns, framing.unit)
+    found = measured_part(
+        frames.windowed(window, measurement.chosen, advance), _mask_of_patterns(framing, window, mask)
+    )
+    patterns, bad = found.stack, found.bad_pixels
+    said.extend(found.said)
+    if bad is None and frames.mask is None and not found.said:
+        said.append("no mask and no marker: every pixel counts")
+    unit = _unit(measurement, framing, patterns, brought)
     said.append(f"patterns taken as {unit}" + ("" if framing.unit else f" ({patterns.dtype})"))
-    mean = _mean_intensity(patterns, unit)
+    holes = None if bad is None else _holes(bad, window)
+    mean = _mean_intensity(patterns, unit, bad, holes)
     if framing.zero_frequency is None and is_corner_centred(mean):
         raise DataRangeError(
             f"{frames.source}: the light lies in the corners of the patterns, so their zero frequency seems "
             "to be at [0, 0]: give --zero-frequency corner, or centre if it is not"
         )
-    _refuse_near_field(measurement, patterns, unit, positions, pixel, object_pixel_m, said)
+    numbers = np.arange(count) if measurement.chosen is None else measurement.chosen
+    parts: dict[str, Any] = {}
+    if found.kept is not None:
+        positions, parts["scan_index"] = positions[found.kept], numbers[found.kept]
+    _refuse_near_field(measurement, patterns, holes, unit, positions, pixel, object_pixel_m, said)
     metadata: dict[str, Any] = {"conversion": {"source": frames.source, "said": said}}
     if pixel is not None:
         metadata["pixel_size_m"] = pixel
@@ -156,28 +173,86 @@ def measured_scan(
         probe=_probe(measurement, probe, mean, pixel, said),
         object=measurement.object,
         metadata=metadata,
+        bad_pixels=bad,
+        background=_background(frames, window, bad),
+        **parts,
     )
     return scan, said
 
 
+def _unit(
+    measurement: Measurement, framing: Framing, patterns: NDArray[Any], probe: NDArray[Any] | None
+) -> Unit:
+    if framing.unit is None and measurement.holds_intensities:
+        return "counts" if is_whole(patterns) else "intensity"
+    return detect_unit(patterns, framing.unit, probe)
+
+
+def _background(
+    frames: FrameStack, window: DetectorWindow, bad: NDArray[np.bool_] | None
+) -> NDArray[np.float64] | None:
+    """That of the patterns; where a pixel is bad in every one of them, what the file says is not read."""
+    if frames.background is None or frames.background.ndim == 0:
+        return frames.background
+    cut = np.zeros((1, window.N, window.N))
+    window.cut(frames.background[None], cut)
+    return cut[0] if bad is None else np.where(_never(bad), 0.0, cut[0])
+
+
+def _never(bad: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    return bad if bad.ndim == 2 else bad.all(axis=0)
+
+
+def _holes(bad: NDArray[np.bool_], window: DetectorWindow) -> NDArray[np.bool_]:
+    """Bad pixels that lie on the detector: beyond its edge little light is missed."""
+    outside = window.cut_mask(None)
+    return bad if outside is None else bad & ~outside
+
+
+def _mask_of_patterns(
+    framing: Framing, window: DetectorWindow, mask: NDArray[np.bool_] | None
+) -> NDArray[np.bool_] | None:
+    bad = window.cut_mask(mask)
+    if framing.mask is None or framing.mask.shape == window.shape:
+        return bad
+    return framing.mask if bad is None else bad | framing.mask
+
+
 def _mask(frames: FrameStack, framing: Framing, said: list[str]) -> NDArray[np.bool_] | None:
+    """(H, W): what the file and a person exclude on the detector."""
+    own = _mask_in_file(frames, framing, said)
+    given = framing.mask
+    if given is None:
+        return own
+    said.append(f"{int(given.sum())} pixel(s) of the given mask not measured")
+    if given.shape == frames.frame_shape:
+        return given if own is None else own | given
+    if framing.N is None or given.shape != (framing.N, framing.N):
+        raise ShapeError(
+            f"the mask has shape {given.shape}, but the frames of {frames.source} are {frames.shape[1]} x "
+            f"{frames.shape[2]}: give one of that size, or of the patterns' (--size)"
+        )
+    return own
+
+
+def _mask_in_file(frames: FrameStack, framing: Framing, said: list[str]) -> NDArray[np.bool_] | None:
+    if frames.mask is not None and not framing.file_mask:
+        said.append("the mask in the file is left out, as asked")
+        return None
     if frames.mask is None:
         if framing.invert_mask:
             raise DataKeyError(f"{frames.source} has no mask to invert: leave --invert-mask out")
         return None
     mask = ~frames.mask if framing.invert_mask else frames.mask
+    check_sense(
+        mask,
+        frames.source,
+        f"give {'no ' if framing.invert_mask else ''}--invert-mask if it marks good pixels, or --mask none "
+        "to leave it out",
+    )
     count = int(mask.sum())
-    if framing.masked == "keep":
-        said.append(f"{count} masked pixel(s) keep what is stored there")
-        return None
-    if count > mask.size / 2:
-        raise DataRangeError(
-            f"the mask of {frames.source} excludes {count} of {mask.size} pixels, more than half: give "
-            f"{'no ' if framing.invert_mask else ''}--invert-mask if it marks good pixels, or --masked keep "
-            "to leave it out"
-        )
-    said.append(f"{count} masked pixel(s) set to 0")
-    return mask if count else None
+    said.append(f"{count or 'no'} pixel(s) of the mask in the file not measured")
+    return mask if mask.any() else None
 
 
 def _window(
@@ -217,7 +292,7 @@ def _window(
     if not window.is_whole:
         said.append(
             f"frames of {height} x {width} cut to {N} x {N} around it"
-            + (f", {window.padded_px} pixels of them padded with 0" if window.padded_px else "")
+            + (f", {window.padded_px} pixels of them padded, not measured" if window.padded_px else "")
         )
     return window
 
@@ -263,16 +338,23 @@ def _positions(
     return (on_object - origin) / pixel, origin.tolist()
 
 
-def _mean_intensity(patterns: NDArray[Any], unit: Unit) -> NDArray[np.float64]:
+def _mean_intensity(
+    patterns: NDArray[Any], unit: Unit, bad: NDArray[np.bool_] | None, holes: NDArray[np.bool_] | None
+) -> NDArray[np.float64]:
+    """(N, N): mean over the frames in which a pixel was measured; holes filled from around them."""
     total = np.zeros(patterns.shape[1:])
     for block in frame_blocks(patterns):
         total += convert_block(patterns[block], unit, "intensity").sum(axis=0, dtype=np.float64)
-    return total / len(patterns)
+    if bad is None or holes is None:
+        return total / len(patterns)
+    frames = len(patterns) if bad.ndim == 2 else (~bad).sum(axis=0)
+    return inpainted(total / np.maximum(1, frames), _never(holes))
 
 
 def _refuse_near_field(
     measurement: Measurement,
     patterns: NDArray[Any],
+    holes: NDArray[np.bool_] | None,
     unit: Unit,
     positions: NDArray[np.float64],
     pixel: float | None,
@@ -283,7 +365,7 @@ def _refuse_near_field(
         return
     N = patterns.shape[-1]
     far = measurement.geometry.object_pixel_m(N)
-    signs = near_field_signs(patterns, unit, positions * (pixel / far))
+    signs = near_field_signs(patterns, unit, positions * (pixel / far), holes)
     if not signs:
         return
     why = "; ".join(signs)

@@ -15,7 +15,9 @@ entry                           shape, dtype             meaning
 ``metadata``                    text                     optional: one JSON object
 ==============================  =======================  =====================================================
 
-Without ``diffraction_unit`` the unit follows :func:`pinn_data.diffraction.detect_unit`.  A file that has it
+Markers of pixels that were not measured become ``bad_pixels``, and frames that hold nothing are left out
+(:mod:`pinn_data.unmeasured`); ``scan_index`` then keeps the numbers of the others.  Without
+``diffraction_unit`` the unit follows :func:`pinn_data.diffraction.detect_unit`.  A file that has it
 is of our own making and holds the frames first; elsewhere ``(N, N, n)`` is recognised by the number of
 positions.  Other entries are left alone.  Nothing is ever unpickled.
 """
@@ -25,7 +27,7 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -46,12 +48,20 @@ from pinn_data.errors import (
     naming,
 )
 from pinn_data.geometry import Geometry
-from pinn_data.measured_pixels import as_background, as_bad_pixels, check_fit, clear, emptied, of_frames
+from pinn_data.measured_pixels import (
+    as_background,
+    as_bad_pixels,
+    check_fit,
+    check_mask_shape,
+    emptied,
+    of_frames,
+)
 from pinn_data.npz_archive import NpzReader, NpzWriter
 from pinn_data.npz_header import is_present, read_metadata, read_text
 from pinn_data.npz_patterns import read_patterns
 from pinn_data.scan import validate_positions
 from pinn_data.stored_patterns import StoredPatterns
+from pinn_data.unmeasured import measured_part
 
 _log = logging.getLogger(__name__)
 
@@ -311,7 +321,7 @@ def read_scan(
     only the blocks.
 
     Raises DataFileNotFoundError, DataFormatError (foreign, truncated, pickled), DataKeyError, and what
-    :class:`Scan` and :func:`pinn_data.diffraction.check_values` raise.
+    :class:`Scan` and :func:`pinn_data.unmeasured.measured_part` raise.
     """
     with naming(path), NpzReader(path) as file:
         positions = read_pair(file, "xcoords", "ycoords")
@@ -322,14 +332,12 @@ def read_scan(
         stack = read_patterns(file, len(positions), frames_axis, in_file_above)
         parts: dict[str, Any] = {}
         if is_present(file, "bad_pixels"):
-            parts["bad_pixels"] = bad = as_bad_pixels(file.read("bad_pixels"))
-            check_fit(bad, None, stack.shape)
-            if bad is not None and isinstance(stack, StoredPatterns):
-                stack = stack.emptied(bad)
-            elif bad is not None:
-                clear(stack, bad)
-        units.check_values(stack)
-        known = units.detect_unit(stack, unit if unit is not None else label)
+            check_mask_shape(file.entry("bad_pixels").shape, stack.shape)
+            parts["bad_pixels"] = as_bad_pixels(file.read("bad_pixels"))
+        found = measured_part(stack, parts.get("bad_pixels"))
+        stack, parts["bad_pixels"] = found.stack, found.bad_pixels
+        probe = file.read("probeGuess")
+        known = units.detect_unit(stack, unit if unit is not None else label, probe)
         if is_present(file, "xcoords_start") or is_present(file, "ycoords_start"):
             parts["positions_start"] = read_pair(file, "xcoords_start", "ycoords_start")
         for field, key in (
@@ -339,22 +347,56 @@ def read_scan(
         ):
             if is_present(file, key):
                 parts[field] = file.read(key)
+        metadata = read_metadata(file)
+        if found.said:
+            metadata = noted(metadata, path, found.said)
+        if found.kept is not None:
+            parts.setdefault("scan_index", np.arange(len(positions)))
+            positions, parts = _only(found.kept, positions, parts)
         scan = Scan(
             diffraction=stack,
             unit=known,
             positions=positions,
-            probe=file.read("probeGuess"),
-            metadata=read_metadata(file),
+            probe=probe,
+            metadata=metadata,
             source=Path(path),
             **parts,
         )
-    why = "as asked" if unit is not None else units.reason_for_unit(stack.dtype, label)
+    for sentence in found.said:
+        _log.warning("%s: %s", path, sentence)
+    why = "as asked" if unit is not None else units.reason_for_unit(stack.dtype, label, known)
     _log.info("%s: %d patterns of %d x %d taken as %s (%s)", path, len(scan), scan.N, scan.N, known, why)
     if known == "amplitude" and (stack.dtype.kind in "iu"):
         _log.warning(
             "%s: integers are %s taken for amplitudes; counts are likelier, check the unit", path, why
         )
     return scan
+
+
+def noted(metadata: Mapping[str, Any], source: str | os.PathLike[str], said: Iterable[str]) -> dict[str, Any]:
+    """Metadata that keep what a reader of `source` found and assumed, a sentence each, under
+    ``conversion``: ``{"source": ..., "said": [...]}``, after what was said before."""
+    before = metadata.get("conversion")
+    before = before if isinstance(before, Mapping) else {}
+    earlier = before.get("said")
+    sentences = [*(earlier if isinstance(earlier, list) else []), *said]
+    return {**metadata, "conversion": {"source": str(source), **before, "said": sentences}}
+
+
+def _only(
+    kept: NDArray[np.int64], positions: NDArray[np.float64], parts: Mapping[str, Any]
+) -> tuple[NDArray[np.float64], dict[str, Any]]:
+    """Positions, and the parts of a scan, of some of its frames."""
+    chosen = dict(parts)
+    for key in ("scan_index", "positions_start"):
+        if key in parts:
+            if len(parts[key]) != len(positions):
+                raise ShapeError(
+                    f"{key} has {len(parts[key])} entries, but one a frame, {len(positions)}, is needed: "
+                    "leave it out or make it so"
+                )
+            chosen[key] = parts[key][kept]
+    return positions[kept], chosen
 
 
 def write_scan(path: str | os.PathLike[str], scan: Scan, *, unit: str = "amplitude") -> Path:

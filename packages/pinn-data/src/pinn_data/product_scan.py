@@ -11,19 +11,31 @@ import attrs
 import numpy as np
 from numpy.typing import ArrayLike
 
-from pinn_data.diffraction import check_values, detect_unit
+from pinn_data.diffraction import check_stack_shape, detect_unit
+from pinn_data.geometry import Geometry
+from pinn_data.measured_pixels import as_bad_pixels, check_fit
 from pinn_data.npz import Scan
 from pinn_data.product import Product
 from pinn_data.results import Reconstruction
 from pinn_data.scan import to_ptychodus
+from pinn_data.unmeasured import measured_part
 
 __all__ = ["product_of_reconstruction", "scan_of_product"]
 
 
-def scan_of_product(product: Product, patterns: ArrayLike, *, unit: str | None = None) -> Scan:
+def scan_of_product(
+    product: Product,
+    patterns: ArrayLike,
+    *,
+    unit: str | None = None,
+    bad_pixels: ArrayLike | None = None,
+    background: ArrayLike | None = None,
+) -> Scan:
     """The scan of a product and the patterns that were measured at its positions, in their order.
 
-    patterns : (n, N, N) real; whole numbers are counts, unless `unit` says otherwise
+    patterns : (n, N, N) real; whole numbers are counts, unless `unit` says otherwise; markers in them
+        (:mod:`pinn_data.unmeasured`) are bad pixels, besides those of `bad_pixels`
+    bad_pixels, background : as of :class:`pinn_data.npz.Scan`
 
     Positions count from pixel (0, 0) of the product's object, whose first layer is the scan's object; the
     probe is that of the first position where they differ (OPR).
@@ -31,20 +43,23 @@ def scan_of_product(product: Product, patterns: ArrayLike, *, unit: str | None =
     Raises ShapeError, DataRangeError, UnitError and their kin (ValueErrors) where the parts do not fit
     together.
     """
+    known = as_bad_pixels(bad_pixels)
     stack = np.asarray(patterns)
-    check_values(stack)
+    check_stack_shape(stack.shape)
+    check_fit(known, None, stack.shape)
+    found = measured_part(stack, known, drop_empty=False, owned=False)
     modes = product.probe[0]
     return Scan(
-        diffraction=stack,
-        unit=detect_unit(stack, unit),
+        diffraction=found.stack,
+        unit=detect_unit(found.stack, unit, modes),
         positions=product.positions_px(),
         probe=modes[0] if len(modes) == 1 else modes,
         object=product.object[0],
-        metadata={
-            "pixel_size_m": float(np.mean(product.object_pixel_m)),
-            "detector_distance_m": product.detector_distance_m,
-            "photon_energy_eV": product.photon_energy_eV,
-        },
+        metadata=Geometry(
+            product.object_pixel_m, product.photon_energy_eV, product.detector_distance_m
+        ).metadata(),
+        bad_pixels=found.bad_pixels,
+        background=background,
     )
 
 

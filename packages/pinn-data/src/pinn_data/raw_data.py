@@ -18,15 +18,19 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from pinn_config import legacy
 
-from pinn_data.diffraction import check_values, detect_unit
+from pinn_data.diffraction import check_stack_shape, detect_unit
 from pinn_data.errors import DataTypeError, PinnDataError, ShapeError, naming
 from pinn_data.grouped_images import GroupedImages
 from pinn_data.grouping import group, grouped_dict
+from pinn_data.measured_pixels import as_bad_pixels, check_fit
 from pinn_data.npz import Scan, read_scan, write_scan
 from pinn_data.scan import reoriented
 from pinn_data.stored_patterns import LARGE
+from pinn_data.unmeasured import measured_part
 
 __all__ = ["RawData", "load_data", "scan_of"]
+
+_OPTIONAL = ("scan_index", "objectGuess", "metadata", "bad_pixels", "background")
 
 _LOG = logging.getLogger(__name__)
 
@@ -49,7 +53,8 @@ class RawData:
     ``scan``                                                  all of it as a `Scan`
     ==================================  ====================  ===============================================
 
-    What `diff3d` holds follows :func:`pinn_data.diffraction.detect_unit`: whole numbers are counts.
+    What `diff3d` holds follows :func:`pinn_data.diffraction.detect_unit`: whole numbers are counts. Markers
+    in it (:mod:`pinn_data.unmeasured`) are bad pixels, besides those of `bad_pixels`.
 
     Raises ShapeError, PositionError, DataRangeError and their kin (all a `PinnDataError`) where the parts do
     not fit together.
@@ -68,19 +73,30 @@ class RawData:
         Y: ArrayLike | None = None,
         norm_Y_I: Any = None,
         metadata: Mapping[str, Any] | None = None,
+        *,
+        bad_pixels: ArrayLike | None = None,
+        background: ArrayLike | None = None,
     ) -> None:
-        stack = np.asarray(diff3d)
-        check_values(stack)
+        given = np.asarray(diff3d)
+        check_stack_shape(given.shape)
+        known = as_bad_pixels(bad_pixels)
+        check_fit(known, None, given.shape)
+        found = measured_part(given, known, drop_empty=False, owned=False)
+        stack = found.stack
+        for sentence in found.said:
+            _LOG.warning("%s", sentence)
         optional = {} if scan_index is None else {"scan_index": scan_index}
         self._set(
             Scan(
                 diffraction=stack,
-                unit=detect_unit(stack),
+                unit=detect_unit(stack, probe=probeGuess),
                 positions=_pair(xcoords, ycoords),
                 positions_start=_pair(xcoords_start, ycoords_start),
                 probe=probeGuess,
                 object=objectGuess,
                 metadata=metadata or {},
+                bad_pixels=found.bad_pixels,
+                background=background,
                 **optional,
             )
         )
@@ -156,6 +172,8 @@ class RawData:
     probeGuess = property(lambda self: self.scan.probe)
     scan_index = property(lambda self: self.scan.scan_index)
     objectGuess = property(lambda self: self.scan.object)
+    bad_pixels = property(lambda self: self.scan.bad_pixels)
+    background = property(lambda self: self.scan.background)
     metadata = property(lambda self: self.scan.metadata)
 
     def __len__(self) -> int:
@@ -259,8 +277,8 @@ class RawData:
 
 def scan_of(data: Any, what: str = "the data") -> Scan:
     """The scan that `data` is: a `Scan`, a `RawData`, the path of an NPZ file, or an object with the
-    attributes of a `RawData` (``xcoords``, ``ycoords``, ``diff3d``, ``probeGuess``; ``scan_index`` and
-    ``objectGuess`` if it has them).
+    attributes of a `RawData` (``xcoords``, ``ycoords``, ``diff3d``, ``probeGuess``; ``scan_index``,
+    ``objectGuess``, ``bad_pixels`` and ``background`` if it has them).
 
     what : names it in messages
 
@@ -277,7 +295,7 @@ def scan_of(data: Any, what: str = "the data") -> Scan:
             f"{what} is a {type(data).__name__}, but a Scan, a RawData or the path of an NPZ file is needed: "
             "read the file with pinn_data.npz.read_scan"
         )
-    given = {name: getattr(data, name, None) for name in ("scan_index", "objectGuess", "metadata")}
+    given = {name: getattr(data, name, None) for name in _OPTIONAL}
     start_x, start_y = getattr(data, "xcoords_start", None), getattr(data, "ycoords_start", None)
     without = start_x is None or start_y is None
     return RawData(

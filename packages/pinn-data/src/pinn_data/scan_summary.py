@@ -13,12 +13,13 @@ from scipy.spatial import KDTree
 
 from pinn_data import diffraction as units
 from pinn_data.errors import ShapeError, naming
-from pinn_data.measured_pixels import as_background, as_bad_pixels, check_fit
+from pinn_data.measured_pixels import as_background, as_bad_pixels, check_fit, check_mask_shape
 from pinn_data.npz import checked_object, checked_probe, read_pair
 from pinn_data.npz_archive import NpzReader
 from pinn_data.npz_header import is_present, read_metadata, read_text
 from pinn_data.npz_patterns import pattern_blocks, pattern_shape
 from pinn_data.probe import probe_modes
+from pinn_data.unmeasured import Findings, MarkerTally, is_marker
 
 __all__ = ["ScanSummary", "light_diameter", "summarise_scan"]
 
@@ -31,7 +32,9 @@ _WITHIN = 0.9  # of the probe's light, for its diameter
 class ScanSummary:
     """One scan without its patterns.
 
-    frames, N, dtype : of the stack as stored
+    frames, N, dtype : of the patterns as a scan has them
+    empty : number of frames that hold nothing, which are left out; where all are empty, none is
+    said : what reading it as a scan leaves out: pixels that were not measured, frames that hold nothing
     unit, reason : what the patterns are taken for, and why
     holds_counts : whether the numbers, or the squares of amplitudes, are whole
     photons : (n,) float64, total of each pattern (energy, where the patterns hold no counts)
@@ -61,6 +64,8 @@ class ScanSummary:
     object: NDArray[np.complex64] | None
     scan_indices: int
     metadata: Mapping[str, Any]
+    empty: int = 0
+    said: tuple[str, ...] = ()
 
     @property
     def silent_pixels(self) -> NDArray[np.bool_]:
@@ -126,27 +131,36 @@ def summarise_scan(path: str | os.PathLike[str], *, frames_axis: int | None = No
                 f"the probe (probeGuess) has shape {probe.shape}, but the patterns are {N} x {N}: give a "
                 "probe of that size"
             )
-        bad = as_bad_pixels(file.read("bad_pixels")) if is_present(file, "bad_pixels") else None
+        bad = None
+        if is_present(file, "bad_pixels"):
+            check_mask_shape(file.entry("bad_pixels").shape, (frames, N, N))
+            bad = as_bad_pixels(file.read("bad_pixels"))
         background = as_background(file.read("background")) if is_present(file, "background") else None
         check_fit(bad, background, (frames, N, N))
-        sums = _Sums(frames, N, _powers(file, label), bad)
-        for where, piece in pattern_blocks(file, frames, frames_axis):
-            sums.add(where, piece)
-        unit = units.unit_of(lambda: sums.whole, label)
+        sums, found = _summed(file, (frames, N, N), frames_axis, _powers(file, label), bad)
+        kept = found.kept
+        light = [float(sums.frame[power][kept].mean()) for power in (0, 1)]
+        unit = units.unit_of(
+            lambda: sums.whole,
+            label,
+            lambda: "amplitude" if sums.whole_squares else units.unit_of_fractions(*light, probe),
+        )
         squared = unit == "amplitude"
         return ScanSummary(
-            frames=frames,
+            frames=len(kept),
+            empty=frames - len(kept),
+            said=found.said,
             N=N,
             dtype=sums.dtype,
             unit=unit,
-            reason=units.reason_for_unit(sums.dtype, label),
+            reason=units.reason_for_unit(sums.dtype, label, unit),
             holds_counts=sums.whole_squares if squared else sums.whole,
-            photons=sums.frame[int(squared)],
-            mean_pattern=sums.pixel[int(squared)] / np.maximum(1, frames - sums.unmeasured),
-            bad_pixels=sums.unmeasured / frames,
+            photons=sums.frame[int(squared)][kept],
+            mean_pattern=sums.pixel[int(squared)] / np.maximum(1, len(kept) - sums.unmeasured),
+            bad_pixels=sums.unmeasured / len(kept),
             background=background,
             largest=sums.largest,
-            positions=positions,
+            positions=positions[kept],
             probe=probe,
             object=checked_object(file.read("objectGuess")) if is_present(file, "objectGuess") else None,
             scan_indices=len(np.unique(file.read("scan_index"))) if is_present(file, "scan_index") else 1,
@@ -154,26 +168,64 @@ def summarise_scan(path: str | os.PathLike[str], *, frames_axis: int | None = No
         )
 
 
-class _Sums:
-    """Totals of numbers and of their squares: which of them are photons is known at the end of the file."""
+def _summed(
+    file: NpzReader,
+    shape: tuple[int, int, int],
+    frames_axis: int | None,
+    powers: tuple[int, ...],
+    bad: NDArray[np.bool_] | None,
+) -> tuple[_Sums, Findings]:
+    """The totals of what was measured, and what was not; all frames where all are empty."""
+    key = "diff3d" if "diff3d" in file else "diffraction"
+    tally = MarkerTally(shape, file.entry(key).dtype, bad)
+    sums = _Sums(shape, powers, bad)
+    for where, piece in pattern_blocks(file, shape[0], frames_axis):
+        tally.add(where, piece)
+        sums.add(where, piece)
+    found = tally.findings()
+    if not len(found.kept):
+        found = attrs.evolve(found, kept=np.arange(shape[0]))
+    # Which pixels are bad, and which frames empty, is known at the end: a second look.
+    if found.always.any() or found.sometimes or len(found.kept) < shape[0]:
+        sums = _Sums(shape, powers, found.always if bad is None else bad | found.always, found.kept)
+        for where, piece in pattern_blocks(file, shape[0], frames_axis):
+            sums.add(where, piece)
+    return sums, found
 
-    def __init__(self, frames: int, N: int, powers: tuple[int, ...], bad: NDArray[np.bool_] | None) -> None:
+
+class _Sums:
+    """Totals of numbers and of their squares: which of them are photons is known at the end of the file.
+
+    bad : pixels that are not looked at, besides those that hold a marker
+    kept : numbers of the frames that count; None for all
+    """
+
+    def __init__(
+        self,
+        shape: tuple[int, int, int],
+        powers: tuple[int, ...],
+        bad: NDArray[np.bool_] | None,
+        kept: NDArray[np.int64] | None = None,
+    ) -> None:
+        frames, *frame = shape
         self.powers, self.bad = powers, bad
-        self.unmeasured = np.zeros((N, N), np.int64)
-        if bad is not None:
-            self.unmeasured += frames * bad if bad.ndim == 2 else bad.sum(axis=0)
+        self.counts = np.ones(frames, bool) if kept is None else np.isin(np.arange(frames), kept)
+        self.unmeasured = np.zeros(frame, np.int64)
         self.frame = np.zeros((2, frames))
-        self.pixel = np.zeros((2, N, N))
+        self.pixel = np.zeros((2, *frame))
         self.whole = self.whole_squares = True
         self.largest = 0.0
         self.dtype: np.dtype[Any] = np.dtype(np.float64)
 
     def add(self, where: tuple[slice, slice, slice], piece: NDArray[Any]) -> None:
         self.dtype = piece.dtype.newbyteorder("=")
+        not_measured = is_marker(piece)
         if self.bad is not None:
-            bad = self.bad[where[1:]] if self.bad.ndim == 2 else self.bad[where]
-            piece = np.where(bad, piece.dtype.type(0), piece)
-        units.check_values(piece, where[0].start or 0)
+            bad = np.broadcast_to(self.bad[where[-self.bad.ndim :]], piece.shape)
+            not_measured = bad if not_measured is None else bad | not_measured
+        if not_measured is not None:
+            self.unmeasured[where[1:]] += not_measured[self.counts[where[0]]].sum(axis=0)
+            piece = np.where(not_measured, piece.dtype.type(0), piece)
         self.largest = max(self.largest, float(piece.max(initial=0)))
         for block in units.frame_blocks(piece):
             part = piece[block].astype(np.float64)

@@ -184,8 +184,11 @@ class _OpenFile:
         if hasattr(os, "preadv"):
             return os.preadv(self.descriptor, [memory], offset)
         with self._lock:  # Windows has no reading at a place
+            # Whoever opened the file shares the place where the next byte is read.
+            before = os.lseek(self.descriptor, 0, os.SEEK_CUR)
             os.lseek(self.descriptor, offset, os.SEEK_SET)
             piece = os.read(self.descriptor, len(memory))
+            os.lseek(self.descriptor, before, os.SEEK_SET)
         memory[: len(piece)] = piece
         return len(piece)
 

@@ -1,7 +1,7 @@
 """What ptychodus exports to train networks with: HDF5, or an NPZ scan.
 
-Both hold counts whose bad pixels ptychodus has filled already, the object, the modes of the probe, and
-positions in pixels of the object array that carry the *middle* of the patch, (N - 1)/2: half a pixel is added
+Both hold counts whose bad pixels ptychodus has filled, the object, the modes of the probe, and positions in
+pixels of the object array that carry the *middle* of the patch, (N - 1)/2: half a pixel is added
 (:func:`pinn_data.scan.from_ptychodus`), so that the object lies under its patterns.
 
 HDF5 (``api/io.py``, ``TrainingDataFileKeys``): ``patterns`` (n, N, N), ``bad_pixels`` (N, N), ``probe``
@@ -20,9 +20,8 @@ import attrs
 import h5py
 import numpy as np
 from numpy.typing import NDArray
-from pinn_config.quoting import one_line
 
-from pinn_data.errors import DataRangeError, ShapeError, naming
+from pinn_data.errors import DataRangeError, ShapeError
 from pinn_data.far_field import FarField, wavelength_m
 from pinn_data.frame_stack import FrameStack, hdf5_frames
 from pinn_data.hdf5 import find_dataset, missing, opened, read_numbers, read_one
@@ -51,7 +50,8 @@ def is_training_hdf5(file: h5py.File) -> bool:
 
 def is_training_npz(file: NpzReader) -> bool:
     """Whether an NPZ scan was exported by ptychodus."""
-    return "bad_pixels" in file and "xcoords" in file and "diffraction_unit" not in file
+    names = ("bad_pixels", "xcoords", "xcoords_start", "diff3d", "objectGuess", "scan_index")
+    return all(name in file for name in names) and "diffraction_unit" not in file
 
 
 def read_training_data(path: str | os.PathLike[str]) -> Measurement:
@@ -89,30 +89,19 @@ def read_training_data(path: str | os.PathLike[str]) -> Measurement:
     )
 
 
-def read_training_npz(
-    path: str | os.PathLike[str], *, unit: str | None = None, masked: str = "keep"
-) -> tuple[Scan, list[str]]:
-    """The scan in a training file (NPZ), and what was assumed, a sentence each.
-
-    masked : 'zero' sets the pixels that ptychodus filled to 0
+def read_training_npz(path: str | os.PathLike[str], *, unit: str | None = None) -> tuple[Scan, list[str]]:
+    """The scan in a training file (NPZ), and what was assumed, a sentence each. The pixels that ptychodus
+    filled were not measured.
 
     Raises what :func:`pinn_data.npz.read_scan` raises.
     """
     scan = read_scan(path, unit=unit)
-    with naming(path), NpzReader(path) as file:
-        stored = file.entry("bad_pixels")
-        if stored.shape != scan.diffraction.shape[1:] or stored.dtype.kind not in "biuf":
-            raise ShapeError(
-                f"bad_pixels is {one_line(stored.dtype)} of shape {stored.shape}, but one number a pixel of "
-                f"the patterns, {scan.N} x {scan.N}, is needed: export it again"
-            )
-        bad = file.read("bad_pixels") != 0
-    if masked == "zero" and bad.any():
-        scan.diffraction[:, bad] = 0
-    count = int(bad.sum())
+    found = scan.metadata.get("conversion", {})
+    count = 0 if scan.bad_pixels is None else int(scan.bad_pixels.sum())
     said = [
+        *(found.get("said", ()) if isinstance(found, dict) else ()),
         "positions of ptychodus, which mean the middle of a patch, moved by half a pixel",
-        f"{count} masked pixel(s) " + ("set to 0" if masked == "zero" else "keep what is stored there"),
+        f"{count or 'no'} pixel(s) of the mask in the file not measured",
         f"patterns taken as {scan.unit} ({scan.diffraction.dtype})",
     ]
     moved = attrs.evolve(

@@ -11,9 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pinn_data.cxi import GivenGeometry, read_cxi
 from pinn_data.cxi_writer import geometry_of, write_cxi
+from pinn_data.detector_masks import masked_scan, read_mask
 from pinn_data.errors import DataFormatError, DataKeyError, naming
 from pinn_data.far_field import FarField, photon_energy_eV
 from pinn_data.frame_stack import open_frames, split_entry
+from pinn_data.geometry import Geometry
 from pinn_data.hdf5 import find_dataset, is_hdf5, opened, read_numbers
 from pinn_data.measurement import Framing, Measurement, ProbeChoice, measured_scan
 from pinn_data.npy_file import is_npy, mapped_npy
@@ -53,7 +55,8 @@ class Request:
     unit: str | None = None
     frames_axis: int | None = None
     framing: Framing = attrs.field(factory=Framing)
-    masked: Literal["zero", "keep"] | None = None
+    mask: str | None = None
+    invert_mask: bool = False
     positions: str | None = None
     positions_columns: tuple[str, ...] | None = None
     positions_unit: str | None = None
@@ -102,7 +105,8 @@ def converted(
     if kind == "reconstruction":
         return _reconstruction(request)
     if kind == "training" and not is_hdf5(request.source):
-        return read_training_npz(request.source, unit=request.unit, masked=request.masked or "keep")
+        scan, said = read_training_npz(request.source, unit=request.unit)
+        return _masked(scan, request), said
     if kind == "product":
         product = read_any_product(request.source)
         if request.patterns is None:
@@ -121,11 +125,11 @@ def converted(
         )
     else:
         measurement = _raw(request)
-    framing = attrs.evolve(
-        request.framing,
-        unit=request.unit,
-        masked=request.masked or ("keep" if kind == "training" else "zero"),
-    )
+    framing = attrs.evolve(request.framing, unit=request.unit)
+    if request.mask is not None:
+        path, entry = split_entry(request.mask)
+        shape = measurement.frames.frame_shape
+        framing = attrs.evolve(framing, mask=read_mask(path, entry, invert=request.invert_mask, shape=shape))
     probe = ProbeChoice(_given_probe(request), request.guess_probe, request.defocus_m)
     return measured_scan(measurement, framing, probe, object_pixel_m=request.object_pixel_m, advance=advance)
 
@@ -158,15 +162,22 @@ def _scan(request: Request) -> tuple[Scan, list[str]]:
     probe = _given_probe(request)
     if probe is not None:
         scan = attrs.evolve(scan, probe=probe)
+    scan = _masked(scan, request)
     known = request.metadata(scan.N)
     said = [f"patterns taken as {scan.unit} ({scan.diffraction.dtype})"]
     return attrs.evolve(scan, metadata=dict(scan.metadata) | known), said
 
 
+def _masked(scan: Scan, request: Request) -> Scan:
+    if request.mask is None:
+        return scan
+    return masked_scan(scan, *split_entry(request.mask), invert=request.invert_mask)
+
+
 def _reconstruction(request: Request) -> tuple[Reconstruction, list[str]]:
     found = read_reconstruction(request.source)
-    known = dict(found.metadata) | request.metadata(found.probe.shape[-1])
-    nominal = [f"{key} = {value:g}" for key, value in NOMINAL.items() if key not in known]
+    known = Geometry.of({**found.metadata, **request.metadata(found.probe.shape[-1])})
+    nominal = [f"{key} = {value:g}" for key, value in NOMINAL.items() if getattr(known, key) is None]
     said = f"nominal, because neither the file nor a flag tells: {', '.join(nominal)}"
     return found, [said] if nominal else []
 
@@ -232,7 +243,9 @@ def _given_probe(request: Request) -> NDArray[Any] | None:
         array = np.array(mapped_npy(path))
     else:
         raise DataFormatError(f"{path} holds no probe that can be read: give an NPY, NPZ or HDF5 file")
-    return array[0] if array.ndim == 4 else array  # (OPR, modes, H, W) of a product
+    while array.ndim > 3:  # (OPR, modes, H, W) of a product, (1, OPR, modes, H, W) of tike
+        array = array[0]
+    return array
 
 
 def _starts_with(path: Path, signature: bytes) -> bool:

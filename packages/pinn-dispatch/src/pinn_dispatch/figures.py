@@ -145,7 +145,10 @@ def reconstruction_figure(
     image, coverage = found.object[rows, columns], found.coverage[rows, columns]
     known = coverage > _TRACE * coverage.max()
     y, x = found.canvas.origin[0] + rows.start, found.canvas.origin[1] + columns.start
-    extent = (x - 0.5, x + image.shape[1] - 0.5, y + image.shape[0] - 0.5, y - 0.5)
+    told = found.geometry.pixel_size_m
+    unit, (high, wide) = ("object pixels", (1.0, 1.0)) if told is None else ("um", 1e6 * np.array(told))
+    left, right = (wide * edge for edge in (x - 0.5, x + image.shape[1] - 0.5))
+    extent = (left, right, high * (y + image.shape[0] - 0.5), high * (y - 0.5))
     figure = sheet((16.0, 8.6), "Reconstruction", subtitle)
     grid = figure.add_gridspec(2, 4, left=0.035, right=0.975, top=0.87, bottom=0.055, hspace=0.2, wspace=0.2)
     amplitude, phase = (
@@ -157,6 +160,8 @@ def reconstruction_figure(
     image_panel(
         figure.add_subplot(grid[0, 2]), amplitude, "amplitude", AMPLITUDE, limits_of(amplitude), extent=extent
     )
+    big.set_xlabel(f"x, {unit}", fontsize=8, color=FAINT)
+    big.set_ylabel(f"y, {unit}", fontsize=8, color=FAINT)
     complex_panel(figure.add_subplot(grid[0, 3]), main_mode(found.probe), "probe (hue: phase)")
     _pattern_pair(figure.add_subplot(grid[1, 2]), figure.add_subplot(grid[1, 3]), measured, predicted)
     return save(figure, path)

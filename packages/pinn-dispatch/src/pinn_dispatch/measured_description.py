@@ -13,6 +13,7 @@ from pinn_data.far_field import near_field_signs, photon_energy_eV
 from pinn_data.frame_stack import FrameStack, open_frames
 from pinn_data.measurement import Measurement
 from pinn_data.training_data import read_training_data
+from pinn_data.unmeasured import measured_part
 
 from pinn_dispatch.description import Description, Picture
 from pinn_dispatch.scan_description import probe_picture, probe_words
@@ -30,7 +31,7 @@ def describe_measured(path: Path) -> Description:
     if kind == "raw":
         frames = open_frames(path)
         words = {**_frames(frames), "besides": "no positions: 'pinn convert' takes them with --positions"}
-        return Description(path, "stack of patterns", words, _facts(frames), (_pattern(_few(frames)),))
+        return Description(path, "stack of patterns", words, _facts(frames), (_pattern(_few(frames)[0]),))
     if kind == "training":
         return _described(path, "training data of ptychodus", read_training_data(path))
     return _described(path, "CXI file", read_cxi(path, geometry_needed=False))
@@ -38,14 +39,14 @@ def describe_measured(path: Path) -> Description:
 
 def _described(path: Path, kind: str, found: Measurement) -> Description:
     frames, on_object = found.frames, found.stage.on_object(found.recorded)
-    first = _few(frames)
+    first, bad = _few(frames)
     span = np.ptp(on_object, axis=0)
     unit, scale = ("object pixels", 1.0) if found.stage.unit == "px" else ("um", 1e6)
     words = {
         **_frames(frames),
         "positions": f"{len(on_object)}, spanning y {span[0] * scale:.4g}, x {span[1] * scale:.4g} {unit}; "
         f"{found.stage.words}",
-        **_geometry(found, first),
+        **_geometry(found, first, bad),
         "probe": "none" if found.probe is None else probe_words(found.probe),
         "object": "none"
         if found.object is None
@@ -72,10 +73,11 @@ def _described(path: Path, kind: str, found: Measurement) -> Description:
     return Description(path, kind, words, facts, tuple(pictures))
 
 
-def _few(frames: FrameStack) -> NDArray[Any]:
-    """The first block of frames, its masked pixels and negative numbers 0."""
+def _few(frames: FrameStack) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
+    """The first block of frames, 0 where a pixel was not measured, and those pixels."""
     first = next(block for _, block in frames.blocks())
-    return np.maximum(first if frames.mask is None else first * ~frames.mask, 0)
+    found = measured_part(first, frames.mask, drop_empty=False, owned=False)
+    return np.asarray(found.stack), found.bad_pixels
 
 
 def _frames(frames: FrameStack) -> dict[str, str]:
@@ -98,7 +100,7 @@ def _pattern(first: NDArray[Any]) -> Picture:
     return Picture("first pattern", "pattern", first[0].astype(np.float64), "log10")
 
 
-def _geometry(found: Measurement, first: NDArray[Any]) -> Mapping[str, str]:
+def _geometry(found: Measurement, first: NDArray[Any], bad: NDArray[np.bool_] | None) -> Mapping[str, str]:
     far = found.geometry
     if far is None:
         return {"geometry": "incomplete: give --distance, --energy and --detector-pixel to 'pinn convert'"}
@@ -115,7 +117,7 @@ def _geometry(found: Measurement, first: NDArray[Any]) -> Mapping[str, str]:
     on_object = found.stage.on_object(found.recorded)
     positions = on_object if found.stage.unit == "px" else on_object / pixel
     words["object pixel"] = f"{pixel * 1e9:.4g} nm in the far field"
-    signs = near_field_signs(first, "intensity", positions)
+    signs = near_field_signs(first, "intensity", positions, bad)
     if signs:
         words["near field?"] = f"the far-field model does not seem to describe it: {'; '.join(signs)}"
     return words

@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 from pinn_data.atomic_write import atomic_write
 from pinn_data.cropping import on_canvas
 from pinn_data.errors import naming
+from pinn_data.geometry import Geometry
 from pinn_data.npz import checked_probe
 from pinn_data.npz_archive import NpzReader, NpzWriter
 from pinn_data.npz_header import read_text
@@ -112,20 +113,31 @@ class Reconstruction:
     def as_image(self) -> Image:
         """The image alone."""
         y, x = self.canvas.origin
-        return Image(self.object, (float(y), float(x)), self.positions)
+        return Image(self.object, (float(y), float(x)), self.positions, self.geometry.pixel_size_m)
+
+    @property
+    def geometry(self) -> Geometry:
+        """Object pixel, photon energy and detector distance, as far as the metadata tell."""
+        return Geometry.of(self.metadata)
+
+    def measured_in(self, geometry: Geometry) -> Reconstruction:
+        """The same with the geometry of its scan in the metadata, where they do not tell it."""
+        own = attrs.asdict(self.geometry)
+        known = attrs.evolve(geometry, **{name: value for name, value in own.items() if value is not None})
+        return attrs.evolve(self, metadata={**self.metadata, **known.metadata()})
 
 
 def write_reconstruction(folder: Path, found: Reconstruction, scan: Scan | None = None) -> tuple[Path, Path]:
     """Write ``reconstruction.npz`` and the ptychodus product ``reconstruction.h5``, each whole or not at all.
 
-    scan : its metadata may hold ``pixel_size_m``, ``detector_distance_m`` and ``photon_energy_eV`` for the
-        product; what is missing is :data:`NOMINAL`, and the product's comments say so.
+    scan : its geometry goes into both; what it does not tell is :data:`NOMINAL` in the product, whose
+        comments say so, and missing in the NPZ
 
     Raises `pinn_data.errors.DataWriteError`.
     """
-    npz = write_reconstruction_npz(folder / FILE_NAME, found)
-    known = {} if scan is None else {k: float(scan.metadata[k]) for k in NOMINAL if k in scan.metadata}
-    return npz, write_product(folder / PRODUCT_NAME, product_of(found, known))
+    whole = found if scan is None else found.measured_in(scan.geometry)
+    npz = write_reconstruction_npz(folder / FILE_NAME, whole)
+    return npz, write_product(folder / PRODUCT_NAME, product_of(whole, {}))
 
 
 def write_reconstruction_npz(path: Path, found: Reconstruction) -> Path:
@@ -154,8 +166,10 @@ def product_of(found: Reconstruction, geometry: Mapping[str, float]) -> Product:
     geometry : what is known of ``pixel_size_m``, ``detector_distance_m`` and ``photon_energy_eV``; then what
         the reconstruction's own metadata say; what is missing is :data:`NOMINAL`, and the comments say so
     """
-    own = {key: value for key, value in found.metadata.items() if isinstance(value, (int, float))}
-    known = {key: source[key] for source in (own, geometry) for key in NOMINAL if key in source}
+    told = [Geometry.of(source) for source in (found.metadata, geometry)]
+    known = {
+        key: getattr(source, key) for source in told for key in NOMINAL if getattr(source, key) is not None
+    }
     missing = [key for key in NOMINAL if key not in known]
     comments = f"reconstructed by PtychoPINN{_origin(found.metadata)}"
     if missing:
@@ -197,13 +211,7 @@ def reconstruction_of(product: Product) -> Reconstruction:
     metadata: dict[str, Any] = {
         "name": product.name,
         "comments": product.comments,
-        "detector_distance_m": product.detector_distance_m,
-        "photon_energy_eV": product.photon_energy_eV,
-        **(
-            {"pixel_size_m": height}
-            if height == width
-            else {"pixel_height_m": height, "pixel_width_m": width}
-        ),
+        **Geometry((height, width), product.photon_energy_eV, product.detector_distance_m).metadata(),
     }
     if _NOMINAL_NOTE in product.comments:  # what nobody told is not to pass for told
         nominal = product.comments.partition(_NOMINAL_NOTE)[2]

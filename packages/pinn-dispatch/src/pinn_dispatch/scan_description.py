@@ -27,8 +27,10 @@ def describe_scan(path: Path) -> Description:
     canvas = canvas_for(scan.positions, scan.N)
     diameter = light_diameter(scan.probe)
     overlap = None if scan.spacing is None else max(0.0, 1 - scan.spacing / diameter)
+    bad = float(scan.bad_pixels.sum())
     words = {
         "patterns": f"{scan.frames} of {scan.N} x {scan.N} pixels, taken as {scan.unit} ({scan.reason})",
+        "not measured": "; ".join([_bad_words(scan), *scan.said]) if bad or scan.said else "nothing",
         "photons": _photons(scan),
         "light": _light(scan),
         "positions": span_words(scan.positions),
@@ -42,6 +44,8 @@ def describe_scan(path: Path) -> Description:
         if scan.object is None
         else f"{scan.object.shape[0]} x {scan.object.shape[1]} pixels ({scan.object.dtype})",
     }
+    if scan.background is not None:
+        words["background"] = f"{scan.background.mean():.4g} counts a pixel"
     if scan.scan_indices > 1:
         words["scans"] = f"{scan.scan_indices} in one file (scan_index)"
     facts = {
@@ -54,7 +58,9 @@ def describe_scan(path: Path) -> Description:
         "photons_mean": float(scan.photons.mean()),
         "photons_lowest": float(scan.photons.min()),
         "photons_highest": float(scan.photons.max()),
-        "empty_patterns": int((scan.photons == 0).sum()),
+        "empty_patterns": scan.empty + int((scan.photons == 0).sum()),
+        "bad_pixels": bad,
+        "background": None if scan.background is None else float(scan.background.mean()),
         "largest_value": scan.largest,
         "silent_pixels": int(scan.silent_pixels.sum()),
         "dead_pixels": int(scan.dead_pixels.sum()),
@@ -105,9 +111,13 @@ def _photons(scan: ScanSummary) -> str:
     empty = int((scan.photons == 0).sum())
     if not scan.holds_counts:
         text += "; they hold no whole counts, so this is an energy"
-    if scan.dtype.kind in "iu" and scan.largest == np.iinfo(scan.dtype).max:
-        text += f", which is all that {scan.dtype} can hold: saturated?"
     return text + (f"; {empty} patterns are empty" if empty else "")
+
+
+def _bad_words(scan: ScanSummary) -> str:
+    share = scan.bad_pixels
+    always, some = int((share == 1).sum()), int(((share > 0) & (share < 1)).sum())
+    return f"{always} of {scan.N**2} pixels" + (f", and {some} in some patterns" if some else "")
 
 
 def _light(scan: ScanSummary) -> str:
@@ -118,7 +128,7 @@ def _light(scan: ScanSummary) -> str:
         text += f", far from {scan.N // 2}: is the zero frequency in the middle?"
     if silent:
         text += f"; {silent} of {scan.N**2} pixels never counted"
-    return text + (f", {dead} of them amid light: dead or masked?" if dead else "")
+    return text + (f", {dead} of them amid light: dead? (mask them: --mask)" if dead else "")
 
 
 def _pictures(scan: ScanSummary) -> tuple[Picture, ...]:

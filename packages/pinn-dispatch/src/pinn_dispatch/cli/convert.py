@@ -21,14 +21,14 @@ __all__ = ["add", "run"]
 
 _UNITS = ("counts", "intensity", "amplitude")
 
-_FRAMING = {"unit", "size", "centre", "zero_frequency", "masked", "invert_mask"}
+_FRAMING = {"unit", "size", "centre", "zero_frequency", "mask", "invert_mask"}
 _STAGE = {"positions_unit", "motion", "swap_xy", "negate_x", "negate_y"}
 _GEOMETRY = {"distance", "wavelength", "energy", "detector_pixel", "object_pixel"}
 _PROBE = {"probe", "guess_probe", "defocus"}
 _TAKEN = {
-    "scan": {"unit", "frames_axis", "write_unit", "probe"} | _GEOMETRY,
+    "scan": {"unit", "frames_axis", "write_unit", "probe", "mask", "invert_mask"} | _GEOMETRY,
     "cxi": _FRAMING | _STAGE | _GEOMETRY | _PROBE | {"write_unit"},
-    "training": {"unit", "masked", "write_unit"},
+    "training": {"unit", "mask", "invert_mask", "write_unit"},
     "product": _FRAMING | {"patterns", "frames_axis", "write_unit", "object_pixel"},
     "reconstruction": _GEOMETRY,
     "raw": _FRAMING
@@ -100,12 +100,18 @@ def _add_patterns(group: Any) -> None:
         "--zero-frequency", choices=("centre", "corner"), help="where frames have it (default: centre)"
     )
     group.add_argument(
-        "--masked",
-        choices=("zero", "keep"),
-        help="masked pixels are set to 0, or stay as stored (default: zero; keep for training data, where "
-        "ptychodus has filled them)",
+        "--mask",
+        metavar="FILE[:NAME]",
+        help="pixels of the detector, or of the patterns, that were not measured, besides those that SOURCE "
+        "marks: NPY, NPZ, HDF5 or TIFF, not 0 where a pixel is bad, or JSON, [[row, column], ...]; none "
+        "leaves the mask in SOURCE out",
     )
-    group.add_argument("--invert-mask", action="store_true", default=None, help="the mask marks good pixels")
+    group.add_argument(
+        "--invert-mask",
+        action="store_true",
+        default=None,
+        help="the mask of --mask (without it: the one in SOURCE) marks the good pixels",
+    )
 
 
 def _add_positions(group: Any) -> None:
@@ -229,6 +235,13 @@ def _check(args: argparse.Namespace, kind: str, source: Path, entry: str | None)
         raise UsageError(
             f"{args.source} names an array, but {_WORDS[kind]} is read as a whole: name the file alone"
         )
+    if args.mask == "none" and (args.invert_mask or kind == "scan"):
+        raise UsageError(
+            "--mask none leaves the mask in the file out, "
+            + ("but bad pixels of a scan stay so" if kind == "scan" else "so there is none to invert")
+        )
+    if kind == "scan" and args.invert_mask and args.mask is None:
+        raise UsageError("--invert-mask is about the mask in a file: give --mask FILE too")
     if args.defocus is not None and not args.guess_probe:
         raise UsageError("--defocus is of a guessed probe: give --guess-probe too")
     is_image = kind == "reconstruction" or (kind == "product" and args.patterns is None)
@@ -271,9 +284,11 @@ def _request(args: argparse.Namespace, source: Path, entry: str | None) -> Reque
             N=args.size,
             centre=args.centre,
             zero_frequency=args.zero_frequency,
-            invert_mask=bool(args.invert_mask),
+            file_mask=args.mask != "none",
+            invert_mask=bool(args.invert_mask) and args.mask is None,
         ),
-        masked=args.masked,
+        mask=None if args.mask == "none" else args.mask,
+        invert_mask=bool(args.invert_mask),
         positions=args.positions,
         positions_columns=None if columns is None else tuple(c.strip().lower() for c in columns.split(",")),
         positions_unit=args.positions_unit,
@@ -320,13 +335,20 @@ def _summary(path: Path, found: Any, unit: str | None) -> dict[str, object]:
         kind = "product" if path.suffix.lower() != ".npz" else "reconstruction"
         return {kind: path, "object": f"{image.shape[0]} x {image.shape[1]} pixels"}
     (y0, x0), (y1, x1) = found.positions.min(axis=0), found.positions.max(axis=0)
+    bad = found.bad_pixels
     brightest = max(found.diffraction[block].max() for block in frame_blocks(found.diffraction))
     rows: dict[str, object] = {
         "CXI file" if path.suffix.lower() == ".cxi" else "scan": path,
         "patterns": f"{len(found)} of {found.N} x {found.N} pixels, {unit or found.unit}",
         "photons": f"{found.nphotons:.4g} a pattern; the brightest pixel as read: {brightest:.4g}",
+        "bad pixels": "none"
+        if bad is None
+        else f"{int(bad.sum())} of {found.N**2}"
+        if bad.ndim == 2
+        else f"{bad.mean(axis=0).sum():.4g} of {found.N**2} a pattern",
         "positions": f"y {y0:.1f} to {y1:.1f}, x {x0:.1f} to {x1:.1f} pixels",
     }
-    if "pixel_size_m" in found.metadata:
-        rows["object pixel"] = f"{found.metadata['pixel_size_m'] * 1e9:.4g} nm"
+    pixel_size = found.geometry.pixel_size_m
+    if pixel_size is not None:
+        rows["object pixel"] = " x ".join(f"{side * 1e9:.4g}" for side in dict.fromkeys(pixel_size)) + " nm"
     return rows

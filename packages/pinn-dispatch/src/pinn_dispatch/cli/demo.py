@@ -111,7 +111,7 @@ def run(args: argparse.Namespace) -> None:
                 "architecture": config.model.architecture,
                 **measures(result, unseen),
             }
-            found = Reconstruction.of(result, about)
+            found = Reconstruction.of(result, about).measured_in(unseen.geometry)
             npz, product = write_reconstruction(folder, found, unseen)
             assert unseen.object is not None and learned.object is not None  # both were simulated from one
             scored = compare(found.as_image(), Image(unseen.object))

@@ -10,6 +10,7 @@ from pinn_config import PyTorchExecutionConfig, validate
 from pinn_config.processes import is_first_process
 
 from pinn_dispatch.cli.flag_values import explaining
+from pinn_dispatch.cli.mask_flags import add_mask_flags, masked
 from pinn_dispatch.cli.output import output_folder, write_json
 from pinn_dispatch.cli.report import Report
 from pinn_dispatch.cli.settings import add_flags, inference_settings
@@ -56,6 +57,7 @@ def add(commands: Any) -> argparse.ArgumentParser:
     data.add_argument(
         "--frames", choices=FRAMES, default="all", help="every frame, or every other (default: all)"
     )
+    add_mask_flags(data)
     how = parser.add_argument_group("how")
     how.add_argument("--config", type=Path, metavar="YAML", help="settings in a file; flags beat it")
     how.add_argument(
@@ -98,7 +100,7 @@ def run(args: argparse.Namespace) -> None:
     with output_folder(args.output) as folder:
         archive = find_archive(model)
         wrote = backend_of(archive)  # a foreign or truncated archive is told before a long read of the data
-        whole = read_scan(source, in_file_above=LARGE)
+        whole = masked(read_scan(source, in_file_above=LARGE), args)
         scan = select(whole, args.region, args.frames)
         report.note(f"reconstructing {len(scan)} patterns of {scan.N} x {scan.N} with {archive}")
         config.model.N = scan.N
@@ -119,12 +121,13 @@ def run(args: argparse.Namespace) -> None:
             "data": str(source),
             "region": None if args.region is None else args.region.text,
             "frames": args.frames,
+            "mask": args.mask,
             "seed": args.seed,
             "backend": config.backend,
             "architecture": architecture_of(archive),
             **measures(result, scan),
         }
-        found = Reconstruction.of(result, about)
+        found = Reconstruction.of(result, about).measured_in(scan.geometry)
         npz, product = write_reconstruction(folder, found, scan)
         measured, predicted = pattern_pair(result, scan)
         picture = reconstruction_figure(

@@ -10,6 +10,7 @@ from pinn_config import ModelConfig, PyTorchExecutionConfig, TrainingConfig
 from pinn_config.processes import is_first_process
 
 from pinn_dispatch.cli.flag_values import explaining
+from pinn_dispatch.cli.mask_flags import add_mask_flags, masked
 from pinn_dispatch.cli.output import output_folder, write_table
 from pinn_dispatch.cli.report import Report
 from pinn_dispatch.cli.settings import add_flags, training_settings
@@ -51,6 +52,7 @@ def add(commands: Any) -> argparse.ArgumentParser:
         metavar="EXPR",
         help="positions to learn, as 'y<238' or 'x>=100,y<50'",
     )
+    add_mask_flags(data)
     what = parser.add_argument_group("what is trained")
     what.add_argument("--config", type=Path, metavar="YAML", help="settings in a file; flags beat it")
     add_flags(what, ModelConfig, ("architecture", "gridsize", "n_filters_scale"))
@@ -101,7 +103,7 @@ def run(args: argparse.Namespace) -> None:
 
     report = Report(args.quiet or not is_first_process())
     with output_folder(args.output) as folder:
-        scan = select(read_scan(source, in_file_above=LARGE), args.region)
+        scan = select(masked(read_scan(source, in_file_above=LARGE), args), args.region)
         config = settings.for_scan(scan.N, len(scan))
         config.train_data_file, config.test_data_file, config.output_dir = source, validation_source, folder
         validation = None if validation_source is None else read_scan(validation_source, in_file_above=LARGE)
@@ -111,6 +113,7 @@ def run(args: argparse.Namespace) -> None:
                 "validate on a scan "
                 "of the same size"
             )
+        validation = None if validation is None else masked(validation, args)
         report.note(
             f"learning {len(scan)} patterns of {scan.N} x {scan.N}: {config.model.architecture}, gridsize "
             f"{config.model.gridsize}, {config.nepochs} epochs, {config.backend}, "

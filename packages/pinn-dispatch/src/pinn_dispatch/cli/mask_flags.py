@@ -1,0 +1,42 @@
+"""``--mask`` and ``--invert-mask`` of every command that reads a scan."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+from pinn_dispatch.errors import UsageError
+
+if TYPE_CHECKING:
+    from pinn_data.npz import Scan
+
+__all__ = ["add_mask_flags", "masked"]
+
+
+def add_mask_flags(group: Any) -> None:
+    """The two flags."""
+    group.add_argument(
+        "--mask",
+        metavar="FILE[:NAME]",
+        help="pixels that were not measured, besides those that the scan marks: NPY, NPZ, HDF5 or TIFF, "
+        "not 0 where a pixel is bad, or JSON, [[row, column], ...]",
+    )
+    group.add_argument(
+        "--invert-mask", action="store_true", default=None, help="the mask marks the good pixels"
+    )
+
+
+def masked(scan: Scan, args: argparse.Namespace) -> Scan:
+    """The scan without the pixels that ``--mask`` excludes.
+
+    Raises UsageError (``--invert-mask`` alone), and what :func:`pinn_data.detector_masks.masked_scan` raises.
+    """
+    if args.mask is None:
+        if args.invert_mask:
+            raise UsageError("--invert-mask is about the mask in a file: give --mask FILE too")
+        return scan
+
+    from pinn_data.detector_masks import masked_scan
+    from pinn_data.frame_stack import split_entry
+
+    return masked_scan(scan, *split_entry(args.mask), invert=bool(args.invert_mask))
