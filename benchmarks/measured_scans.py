@@ -28,7 +28,7 @@ from pinn_data.simulate import jittered_raster, picture_object
 from scipy import fft, ndimage
 from scipy.spatial import KDTree
 
-__all__ = ["ROWS", "N", "Row", "make_scan", "roi_of", "write_scan_and_truth"]
+__all__ = ["PROBES", "ROWS", "N", "Row", "grains", "make_scan", "roi_of", "write_scan_and_truth"]
 
 N = 64
 _SIDE, _STEP, _JITTER = 20, 6.0, 2.0
@@ -101,7 +101,7 @@ def make_scan(row: str | Row, seed: int) -> tuple[dict[str, NDArray[Any]], dict[
     """
     row = ROWS[row] if isinstance(row, str) else row
     rng = np.random.default_rng([seed, 1])
-    probe, defocus = _PROBES["another" if row.unusual_probe else _USUAL[seed % len(_USUAL)]]()
+    probe, defocus = PROBES["another" if row.unusual_probe else _USUAL[seed % len(_USUAL)]]()
     modes = _partially_coherent(probe, _SHARES[row.modes])
     step = _diameter(probe) / 2 if row.half_probe else _STEP
     size = math.ceil((_SIDE - 1) * step + 2 * _JITTER) + N + 1
@@ -172,12 +172,13 @@ def _with_pupil_phase(
     return fft.fftshift(fft.ifft2(fft.ifftshift(pupil * np.exp(1j * phase(y, x)))))
 
 
-_PROBES: dict[str, Callable[[], tuple[NDArray[np.complex128], float]]] = {
+PROBES: dict[str, Callable[[], tuple[NDArray[np.complex128], float]]] = {
     "lens": lambda: _probe(0.16, 5.0, 0.6, central_stop=0.0, astigmatism=0.2, tilt=0.3),
     "zone plate": lambda: _probe(0.18, 5.0, -0.4, central_stop=0.4, astigmatism=0.3, tilt=0.2),
     "behind the focus": lambda: _probe(0.15, -5.0, 0.8, central_stop=0.0, astigmatism=-0.25, tilt=0.4),
     "another": lambda: _probe(0.22, -6.5, 1.2, central_stop=0.25, astigmatism=0.5, tilt=0.5),
 }
+"""Each returns (N, N) complex128, and its defocus in radians at N/2 pixels from the pupil's centre."""
 _USUAL = ("lens", "zone plate", "behind the focus")
 
 
@@ -215,7 +216,7 @@ def _pictures(amplitude: str, phase: str, turns: tuple[int, int]) -> Callable[..
     return lambda size, rng: picture_object(amplitude, phase, size, quarter_turns=turns)
 
 
-def _grains(size: int, rng: np.random.Generator) -> NDArray[np.complex128]:
+def grains(size: int, rng: np.random.Generator) -> NDArray[np.complex128]:
     """A polished alloy: grains of one transmission and one phase each, with soft borders."""
     seeds = rng.uniform(0, size, (size * size // 260, 2))
     pixels = np.stack(np.mgrid[:size, :size], -1).reshape(-1, 2)
@@ -246,7 +247,7 @@ def _object(amplitude: NDArray[np.float64], phase: NDArray[np.float64]) -> NDArr
 
 _OBJECTS: tuple[Callable[[int, np.random.Generator], NDArray[np.complex128]], ...] = (
     _pictures("coins", "camera", (0, 1)),
-    _grains,
+    grains,
     _pictures("moon", "astronaut", (2, 0)),
     _spheres,
     _pictures("chelsea", "coins", (0, 3)),
