@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from benchmarks.measured_scans import ROWS as MEASURED
+
 __all__ = ["ROWS", "Row"]
 
 
@@ -87,5 +89,10 @@ ROWS = (
     Row("repeated", "repeated:repeated", {"backend": "pytorch"}),
     Row("tf-repeated", "repeated:repeated", {"backend": "tensorflow"}),
     Row("startup", "startup:startup"),
+    *(Row(f"measured-{row}", "measured_experiment:measured_row", {"row": row}) for row in MEASURED),
+    Row("measured-bench", "measured_bench:bench"),
+    Row("measured-star", "measured_star:star"),
+    Row("solver-scaling", "solver_scaling:scaling", {"wide": False}),
+    Row("solver-scaling-wide", "solver_scaling:scaling", {"wide": True}),
 )
 """In the order of the table."""
