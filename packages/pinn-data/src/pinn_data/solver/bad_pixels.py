@@ -16,6 +16,7 @@ _HOT = 6.0
 _STUCK = 0.25
 _UNEXPLAINED = 4.0
 _CERTAIN = 8.0
+_MOST = 0.04
 _NOTICED = 1.0
 """Counts squared a frame: less than that does no harm."""
 
@@ -73,8 +74,12 @@ def find_bad_pixels(sums: PixelSums, suspects: NDArray[np.bool_]) -> NDArray[np.
         & (np.abs(off) > _CERTAIN * np.sqrt(np.maximum(expected, 1.0) * usual))
         & (np.abs(off) > 0.5 * np.maximum(expected, counted * 0.5))
     )
+    found = (unexplained | wrong_mean) & (_centred(sums.frames) > 0)
+    told_by_model = found & ~_centred(suspects)
+    if told_by_model.sum() > _MOST * (sums.frames > 0).sum():
+        found &= _centred(suspects)  # so many wrong pixels mean a wrong model
     dead = _centred(suspects) & (counted == 0) & (expected > 5)
-    return fft.ifftshift((unexplained | wrong_mean | dead) & (_centred(sums.frames) > 0))
+    return fft.ifftshift(found | dead)
 
 
 def _centred(image: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -136,6 +136,15 @@ class Problem:
             else fft.ifftshift(np.broadcast_to(told, (self.N, self.N)))
         )
 
+    def most_background(self, known: Knowledge) -> float:
+        """The largest background that the darkest pixels allow, counts besides those of the file."""
+        mean = self.statistics.mean - self.background_of_file
+        good = self.measured(self.N, known.bad_pixels) & (self.statistics.frames > 0)
+        if not good.any():
+            return 0.0
+        dark = max(0.0, float(np.quantile(mean[good], 0.02)))
+        return dark + 3.0 * float(np.sqrt(dark / self.n))
+
     def light_within(self, size: int, known: Knowledge) -> float:
         """Share of the diffraction of a mean pattern that lies in its central size x size pixels."""
         light = np.maximum(self.statistics.mean - self.background_of_file - known.background, 0.0)

@@ -37,7 +37,7 @@ from pinn_data.solver.moves import Moves
 from pinn_data.solver.operations import ArrayOperations, NumpyOperations
 from pinn_data.solver.polish import Polish, polish
 from pinn_data.solver.problem import Knowledge, Placed, Problem
-from pinn_data.solver.settings import SolverSettings
+from pinn_data.solver.settings import AUTOMATIC, SolverSettings
 from pinn_data.solver.solution import Solution
 from pinn_data.solver.stages import Stage, held_out_misfit, misfit_ratio, run_stage
 from pinn_data.solver.sweep import sweep
@@ -49,10 +49,13 @@ _LIGHT_OF_A_LEVEL = 0.85
 _BACKGROUND_QUANTILE = 0.01
 _UNEXPLAINED_COARSE = 1.5
 _UNEXPLAINED = 1.15
-_UNEXPLAINED_AFFINE = 2.0
+_UNEXPLAINED_AFFINE = 5.0
 _BETTER = 0.96
 """An optional part is kept if it leaves at most this share of the held-out misfit: less is what any freedom
 gains while an image is unfinished."""
+_OWN_PARAMETERS = {"positions": 2, "intensity": 1}
+_CAREFUL = 0.7
+"""Momentum while positions or intensities move."""
 _POLISH_CHECK = 4
 _POLISH_GAIN = 0.001
 _LAST_STEPS = 6
@@ -88,7 +91,9 @@ def solve(
     known, size = _coarse(problem, known, journal)
     if problem.frees("positions") and size < problem.N:
         journal.part(0.4)
-        known = _try(problem, known, size, "positions", journal, _UNEXPLAINED_COARSE, epochs=16)
+        here = problem.at_level(known, size)
+        if misfit_ratio(problem, here, problem.fitted) > _UNEXPLAINED_COARSE:
+            known = _try(problem, known, size, ["positions"], journal, epochs=16)
     if problem.frees("affine"):
         known = _try_affine(problem, known, size, journal)
     known = _fine(problem, known, journal)
@@ -160,11 +165,14 @@ def _fine(problem: Problem, known: Knowledge, journal: Journal) -> Knowledge:
     known = _without_bad_pixels(problem, known)
     journal.part(0.65)
     known = run_stage(problem, known, N, Stage("fine", 24, moving=moving), journal)
-    sums = sweep(problem.ops, problem.at_level(known, N), problem.frames(N), problem.fitted)
+    start = problem.at_level(known, N)
+    sums = sweep(problem.ops, start, problem.frames(N), problem.fitted)
+    parts = []
     if problem.frees("intensity") and intensity_is_doubtful(sums, problem.fitted):
-        known = _try(problem, known, N, "intensity", journal, 0.0, epochs=6)
-    if problem.frees("positions"):
-        known = _try(problem, known, N, "positions", journal, _UNEXPLAINED, epochs=4)
+        parts.append("intensity")
+    if problem.frees("positions") and misfit_ratio(problem, start, problem.fitted) > _UNEXPLAINED:
+        parts.append("positions")
+    known = _try(problem, known, N, parts, journal, epochs=4)
     return _without_bad_pixels(problem, known, journal)
 
 
@@ -183,46 +191,41 @@ def _without_bad_pixels(problem: Problem, known: Knowledge, journal: Journal | N
 
 
 def _try(
-    problem: Problem,
-    known: Knowledge,
-    size: int,
-    part: str,
-    journal: Journal,
-    unexplained: float,
-    epochs: int,
+    problem: Problem, known: Knowledge, size: int, parts: list[str], journal: Journal, epochs: int
 ) -> Knowledge:
-    """Epochs without and with an optional part, and what predicts the held-out frames better.
-
-    unexplained : misfit ratio below which nothing is tried
-    """
-    start = problem.at_level(known, size)
-    moving = part in ("positions", "affine") or "positions" in known.kept
-    if misfit_ratio(problem, start, problem.fitted) < unexplained or not len(problem.held):
+    """Epochs without and with each of some optional parts, and what predicts the held-out frames best."""
+    if not parts or not len(problem.held):
         return known
-    common = {"epochs": epochs, "check": 8, "brightening": "intensity" in known.kept}
-    without = run_stage(
-        problem, known, size, Stage("as it was", moving="positions" in known.kept, **common), journal
-    )
-    changed = {"moving": moving} | ({"brightening": True} if part == "intensity" else {})
-    with_part = run_stage(
-        problem, known, size, Stage(part, **(common | changed | {"momentum": 0.7})), journal
-    )
-    own = {"intensity": 1}.get(part, 2)
-    before = held_out_misfit(problem, problem.at_level(without, size))
-    after = held_out_misfit(problem, problem.at_level(with_part, size), own)
-    keep = after < _BETTER * before
-    verdict = "kept" if keep else "not kept"
-    journal.say(
-        f"{_described(part, with_part)}: held-out misfit {before:.4g} without, {after:.4g} with, {verdict}"
-    )
-    return attrs.evolve(with_part, kept=known.kept | {part}) if keep else without
+    usual = Stage("as it was", epochs, check=epochs, moving="positions" in known.kept)
+    best = run_stage(problem, known, size, usual, journal)
+    least = before = held_out_misfit(problem, problem.at_level(best, size))
+    for part in parts:
+        stage = attrs.evolve(
+            usual,
+            name=part,
+            moving=usual.moving or part == "positions",
+            brightening=part == "intensity",
+            momentum=_CAREFUL,
+        )
+        found = run_stage(problem, known, size, stage, journal)
+        after = held_out_misfit(problem, problem.at_level(found, size), _OWN_PARAMETERS[part])
+        keep = after < min(_BETTER * before, least)
+        journal.say(
+            f"{_described(part, found)}: held-out misfit {before:.4g} without, {after:.4g} with, "
+            f"{'kept' if keep else 'not kept'}"
+        )
+        if keep:
+            best, least = attrs.evolve(found, kept=known.kept | {part}), after
+    return best
 
 
 def _try_affine(problem: Problem, known: Knowledge, size: int, journal: Journal) -> Knowledge:
     """The positions under an affine map, where much is left unexplained and held-out frames are predicted
     better."""
     here = problem.at_level(known, size)
-    if misfit_ratio(problem, here, problem.fitted) < _UNEXPLAINED_AFFINE or not len(problem.held):
+    asked = problem.settings.refine != AUTOMATIC
+    enough = not asked and misfit_ratio(problem, here, problem.fitted) < _UNEXPLAINED_AFFINE
+    if enough or not len(problem.held):
         return known
     matrix = find_affine_map(problem, known, journal)
     middle = known.moves.positions.mean(axis=0)

@@ -49,6 +49,7 @@ def run_stage(problem: Problem, known: Knowledge, size: int, stage: Stage, journ
     ops, frames = problem.ops, problem.frames(size)
     best: tuple[float, Estimate | None, Knowledge] = (math.inf, None, known)
     now = known
+    most = problem.most_background(known)
 
     def between(epoch: int, estimate: Estimate, misfit: float) -> Estimate | None:
         nonlocal now, best
@@ -57,9 +58,9 @@ def run_stage(problem: Problem, known: Knowledge, size: int, stage: Stage, journ
             sums = sweep(ops, estimate, frames, part, pixels=True).pixels
             assert sums is not None
             step = float(sums.slope.sum() / max(sums.curvature.sum(), 1e-12))  # Fisher's scoring
-            now = attrs.evolve(now, background=max(0.0, now.background + step))
+            now = attrs.evolve(now, background=min(max(0.0, now.background + step), most))
             estimate = attrs.evolve(estimate, background=problem.background(now, size))
-        if stage.moving:
+        if stage.moving and epoch % 2 == 0:
             now, estimate = _move(problem, now, estimate, problem.order, 1.0 if epoch == 0 else 0.5)
         if stage.brightening:
             sums = sweep(ops, estimate, frames, problem.order)
