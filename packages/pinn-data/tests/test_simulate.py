@@ -9,7 +9,7 @@ from pinn_data.forward_model import diffraction_intensity, residual
 from pinn_data.patches import extract
 from pinn_data.probe import defocused_probe
 from pinn_data.simulate import PICTURES, jittered_raster, picture, picture_object, simulate_scan
-from pinn_data.testing import complex_objects, complex_probes, scan_positions
+from pinn_data.testing import bad_pixels, complex_objects, complex_probes, scan_positions
 
 SHAPE, N = (23, 29), 8
 objects = complex_objects(SHAPE)
@@ -34,6 +34,19 @@ def test_counts_scatter_about_the_forward_model_as_poisson_does(o, probe, p, pho
     deviation = (scan.diffraction - rate) / np.sqrt(np.maximum(rate, 1))
     assert abs(scan.nphotons - rate.sum() / len(p)) < 6 * np.sqrt(rate.sum()) / len(p)
     assert np.mean(deviation**2) < 2.0
+
+
+@given(objects, probes, positions, st.data())
+def test_background_is_counted_and_bad_pixels_are_not(o, probe, p, data):
+    bad = data.draw(bad_pixels((N, N)).filter(lambda mask: not mask.all()))
+    background = np.arange(64.0).reshape(N, N)
+    scan = simulate_scan(o, probe, p, photons=1e3, rng=7, background=background, bad_pixels=bad)
+    whole = simulate_scan(o, probe, p, photons=1e3, rng=7, background=background)
+    np.testing.assert_array_equal(scan.background, background)
+    np.testing.assert_array_equal(scan.diffraction, np.where(bad, 0, whole.diffraction))
+    rate = diffraction_intensity(scan.object, scan.probe, p, background=background)
+    deviation = (whole.diffraction - rate) / np.sqrt(rate + 1e-3)
+    assert abs(deviation.mean()) < 6 / np.sqrt(deviation.size)
 
 
 def test_the_dose_is_what_was_asked_for_and_noise_falls_with_it():

@@ -48,6 +48,18 @@ def test_patterns_are_counts_of_the_objects_own_patches(tmp_path, modes):
     np.testing.assert_array_equal(raw.generate_grouped_data(64, nsamples=40, gridsize=1)["Y"], Y)
 
 
+def test_background_and_bad_pixels_of_the_file_are_those_of_the_scan(tmp_path):
+    bad, background = np.eye(64, dtype=bool), np.arange(4096.0).reshape(64, 64) / 1e3
+    with np.load(_file(tmp_path)) as file:
+        entries = dict(file)
+    np.savez(tmp_path / "m.npz", **entries, bad_pixels=bad, background=background)
+    scan = simulate_from_npz(_config(), tmp_path / "m.npz", return_patches=False).scan
+    np.testing.assert_array_equal(scan.bad_pixels, bad)
+    np.testing.assert_array_equal(scan.background, background)
+    np.savez(tmp_path / "n.npz", **entries, bad_pixels=np.broadcast_to(bad, (7, 64, 64)))
+    assert simulate_from_npz(_config(), tmp_path / "n.npz", return_patches=False).scan.bad_pixels is None
+
+
 def test_positions_keep_the_buffer_and_follow_the_seed(tmp_path):
     path = _file(tmp_path)
     raw = simulate_from_npz(_config(n_groups=400), path, return_patches=False)

@@ -45,8 +45,13 @@ ROWS = (
     ),
     Row(
         "simulate",
-        works="--output OUT/scan.npz --size 80 -N 32",
-        usage=("--size 80", "--output OUT/scan.npz --unit bananas", "--output OUT/scan.npz --seed -1"),
+        works="--output OUT/scan.npz --size 80 -N 32 --background 0.5",
+        usage=(
+            "--size 80",
+            "--output OUT/scan.npz --unit bananas",
+            "--output OUT/scan.npz --seed -1",
+            "--output OUT/scan.npz --background -1",
+        ),
         bad=("--output TEXT/scan.npz", "--output OUT/scan.npz --amplitude no_such_picture"),
         writes=("scan.npz",),
     ),

@@ -9,6 +9,7 @@ from skimage import color, data, transform
 
 from pinn_data.errors import DataRangeError, PinnDataError, PositionError
 from pinn_data.forward_model import Subpixel, intensity_blocks
+from pinn_data.measured_pixels import as_background
 from pinn_data.npz import Scan
 from pinn_data.probe import probe_modes
 from pinn_data.scan import validate_positions
@@ -141,6 +142,8 @@ def simulate_scan(
     photons: float | None = None,
     rng: np.random.Generator | int,
     subpixel: Subpixel = "probe",
+    background: ArrayLike | None = None,
+    bad_pixels: ArrayLike | None = None,
 ) -> Scan:
     """A scan as a detector would count it: Poisson counts of the forward model's intensities.
 
@@ -150,18 +153,22 @@ def simulate_scan(
     probe : (N, N) or (modes, N, N) complex
     positions : (position, 2) float64, object pixels, as (y, x)
     photons : float, optional
-        The probe is scaled so that a pattern holds that many photons on average; None leaves it as it is, in
-        sqrt(photons).
+        The probe is scaled so that a pattern holds that many photons on average, without the background and
+        with every pixel measured; None leaves it as it is, in sqrt(photons).
     rng : Generator or seed
         The same seed gives the same counts.
     subpixel : 'probe' or 'none'
         See :mod:`pinn_data.forward_model`.
+    background : () or (N, N) real, optional
+        Counts that are expected in every pattern besides.
+    bad_pixels : (N, N) or (position, N, N) bool, optional
+        True where nothing is measured.
 
     Returns
     -------
     Scan
-        ``unit='counts'`` (uint16, or uint32 where a count is above 65535), with the exact object and the
-        scaled probe.
+        ``unit='counts'`` (uint16, or uint32 where a count is above 65534, because the largest number marks a
+        pixel that was not measured), with the exact object, the scaled probe, background and bad pixels.
 
     Raises
     ------
@@ -178,14 +185,15 @@ def simulate_scan(
     generator = np.random.default_rng(rng)
     N = modes.shape[-1]
     counts = np.empty((len(points), N, N), np.uint16)
-    for block, intensity in intensity_blocks(image, modes, points, subpixel=subpixel):
+    besides = as_background(background)
+    for block, intensity in intensity_blocks(image, modes, points, subpixel=subpixel, background=besides):
         if not intensity.max() < _MOST_COUNTS:
             raise DataRangeError(
                 f"a pixel would get {intensity.max():.3g} photons, but at most {_MOST_COUNTS:.0e} can be "
                 "counted: ask for fewer photons, or scale the object and the probe"
             )
         drawn = generator.poisson(intensity)
-        if drawn.max() > np.iinfo(counts.dtype).max:
+        if drawn.max() >= np.iinfo(counts.dtype).max:
             counts = counts.astype(np.uint32)
         counts[block] = drawn
     return Scan(
@@ -195,6 +203,8 @@ def simulate_scan(
         probe=modes if np.ndim(probe) == 3 else modes[0],
         object=image,
         metadata={"simulated": True, "subpixel": subpixel},
+        bad_pixels=bad_pixels,
+        background=besides,
     )
 
 

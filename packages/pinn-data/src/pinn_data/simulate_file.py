@@ -10,6 +10,7 @@ from pinn_config.configs import InferenceConfig, TrainingConfig
 
 from pinn_data.errors import DataRangeError, PositionError, ShapeError, naming
 from pinn_data.npz_archive import NpzReader
+from pinn_data.npz_header import is_present
 from pinn_data.patches import extract
 from pinn_data.raw_data import RawData
 from pinn_data.simulate import simulate_scan
@@ -32,7 +33,8 @@ def simulate_from_npz(
     Parameters
     ----------
     config : says how many patterns (512 where it says nothing), of what N, and with how many photons each
-    file_path : an NPZ file with ``objectGuess`` and ``probeGuess``; its patterns are not looked at
+    file_path : an NPZ file with ``objectGuess`` and ``probeGuess``, and, if it has them, the ``background``
+        and the ``bad_pixels`` of all frames; its patterns are not looked at
     buffer : pixels that positions keep from the object's edges; default 0.35 of its shorter side, and in any
         case as many as keep the patches inside
     seed : the same seed gives the same scan
@@ -56,6 +58,11 @@ def simulate_from_npz(
     with naming(file_path):
         with NpzReader(file_path) as file:
             image, probe = file.read("objectGuess"), file.read("probeGuess")
+            measured = {}
+            for key in ("bad_pixels", "background"):
+                # Those of each frame belong to the positions of the file.
+                if is_present(file, key) and file.entry(key).shape in ((), probe.shape[-2:]):
+                    measured[key] = file.read(key)
         for key, array in (("objectGuess", image), ("probeGuess", probe)):
             if array.dtype.kind not in "iufc":
                 raise DataRangeError(
@@ -78,7 +85,7 @@ def simulate_from_npz(
         rng = np.random.default_rng(seed)
         positions = rng.uniform(free, last, (count, 2))
         photons = getattr(config, "nphotons", TrainingConfig.nphotons)
-        raw = RawData.from_scan(simulate_scan(image, probe, positions, photons=photons, rng=rng))
+        raw = RawData.from_scan(simulate_scan(image, probe, positions, photons=photons, rng=rng, **measured))
     if not return_patches:
         return raw
     raw.Y = extract(raw.scan.object, positions, N)

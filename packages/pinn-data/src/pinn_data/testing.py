@@ -166,7 +166,12 @@ def noise_free(scan: Scan, smoothing_sigma: float = 0.0) -> Scan:
     """The same scan with the intensities that its own object and probe predict."""
     assert scan.object is not None
     intensity = diffraction_intensity(
-        scan.object, scan.probe, scan.positions, smoothing_sigma=smoothing_sigma
+        scan.object,
+        scan.probe,
+        scan.positions,
+        smoothing_sigma=smoothing_sigma,
+        background=scan.background,
+        bad_pixels=scan.bad_pixels,
     )
     return attrs.evolve(scan, diffraction=intensity, unit="intensity")
 
@@ -178,4 +183,6 @@ def transposed(scan: Scan) -> Scan:
         unit=scan.unit,
         positions=np.ascontiguousarray(scan.positions[:, ::-1]),
         probe=np.ascontiguousarray(scan.probe.swapaxes(-1, -2)),
+        bad_pixels=None if scan.bad_pixels is None else scan.bad_pixels.swapaxes(-1, -2),
+        background=None if scan.background is None else scan.background.T,
     )

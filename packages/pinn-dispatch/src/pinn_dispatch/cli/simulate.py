@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import math
 from pathlib import Path
 from typing import Any
 
+from pinn_dispatch.cli.mask_flags import add_mask_flags, masked
 from pinn_dispatch.cli.output import output_folder
 from pinn_dispatch.cli.report import Report
 from pinn_dispatch.errors import UsageError
@@ -57,6 +59,14 @@ def add(commands: Any) -> argparse.ArgumentParser:
         "--photons", type=float, default=5e5, metavar="X", help="mean counts of a pattern (default: 5e5)"
     )
     scan.add_argument(
+        "--background",
+        type=float,
+        default=0.0,
+        metavar="X",
+        help="counts in every pixel besides (default: 0)",
+    )
+    add_mask_flags(scan)
+    scan.add_argument(
         "--unit",
         choices=("amplitude", "counts"),
         default="amplitude",
@@ -70,6 +80,8 @@ def run(args: argparse.Namespace) -> None:
     """Simulates and writes."""
     if args.seed < 0:
         raise UsageError(f"--seed is {args.seed}, but a whole number not below 0 is needed")
+    if not (math.isfinite(args.background) and args.background >= 0):
+        raise UsageError(f"--background is {args.background:g}, but a finite number not below 0 is needed")
     import attrs
     import numpy as np
     from pinn_data.npz import write_scan
@@ -84,7 +96,10 @@ def run(args: argparse.Namespace) -> None:
         probe = defocused_probe(args.N)
         truth = picture_object(args.amplitude, args.phase, args.size, quarter_turns=(args.turns, args.turns))
         positions = jittered_raster(truth.shape, args.N, args.step, args.jitter, rng)
-        scan = simulate_scan(truth, probe, positions, photons=args.photons, rng=rng)
+        scan = simulate_scan(
+            truth, probe, positions, photons=args.photons, rng=rng, background=args.background
+        )
+        scan = masked(scan, args)
         scan = attrs.evolve(scan, metadata=dict(scan.metadata) | geometry(args.N) | {"seed": args.seed})
         write_scan(args.output, scan, unit=args.unit)
     report.result(
