@@ -53,7 +53,8 @@ def descend(
     """The estimate after a stage.
 
     between : called after each epoch with its number, the estimate and the misfit of the epoch; what it
-        returns goes on (background, positions, ...); None ends the stage
+        returns goes on (background, positions, ...); None ends the stage. Not called where an epoch is taken
+        back: then positions, background and the like stay as they are
     """
     now = start
     momentum, damping = plan.momentum, plan.damping
@@ -82,7 +83,9 @@ def descend(
         moving = velocity, probe_velocity
         if not misfit <= _WORSE * kept_misfit:
             returns += 1
-            now, moving, steps = kept, None, None
+            # What `between` found stays, for its caller goes on from there.
+            now = attrs.evolve(now, object=kept.object, spectrum=kept.spectrum)
+            moving, steps = None, None
             momentum, damping = max(momentum - 0.1, 0.5), damping * 1.5
             if returns >= _GIVE_UP:
                 break

@@ -54,8 +54,9 @@ class Penalty:
     def applied_to(self, image: Array) -> Array:
         """The image that minimises ``stiffness / 2 |x - image|**2`` plus the penalty of x."""
         ops = self._ops
-        x = ahead = image
         dual = (image * 0.0, image * 0.0) if self._dual is None else self._dual
+        # The image that belongs to these edges: from the given one, few iterations end short of the minimum.
+        x = ahead = image + self._divergence(dual) / self._stiffness
         pull = self._stiffness * image * self._step
         for _ in range(_FIRST_ITERATIONS if self._dual is None else _ITERATIONS):
             dual = tuple(
@@ -67,8 +68,11 @@ class Penalty:
             # min(1, within)
             limit = 1.0 - ops.maximum(1.0 - within, 0.0)
             dual = tuple(p * limit for p in dual)
-            spread = sum((p - ops.roll(p, 1, k) for k, p in enumerate(dual)), image * 0.0)
-            new = (x + spread * self._step + pull) * self._back
+            new = (x + self._divergence(dual) * self._step + pull) * self._back
             x, ahead = new, new * 2.0 - x
         self._dual = dual
         return x
+
+    def _divergence(self, dual: tuple[Array, Array]) -> Array:
+        rows, columns = (p - self._ops.roll(p, 1, k) for k, p in enumerate(dual))
+        return rows + columns
