@@ -1,6 +1,6 @@
 """Our solver beside pty-chi on scans as a beamline measures them: `benchmarks.measured_scans`.
 
-    uv run python -m benchmarks.measured_experiment [ROW ...] [--seeds 0 1 2] [--engines auto pty-chi]
+    uv run python -m benchmarks.measured_experiment [ROW ...] [--seeds 0 1 2] [--engines numpy pty-chi]
 
 Every scan is reconstructed by each engine in turn, in a process of its own with one thread. Medians over the
 seeds, CPU seconds without imports. The probe is free in both; a phase ramp, which a free probe leaves open,
@@ -29,7 +29,7 @@ from benchmarks.report import text
 
 __all__ = ["ENGINES", "SEEDS", "WANTED", "Scores", "measured_row", "score"]
 
-ENGINES = ("auto", PTYCHI)
+ENGINES = ("numpy", PTYCHI)
 SEEDS = (0, 1, 2)
 _EPOCHS = [50]
 
@@ -131,13 +131,13 @@ def _lines(
     row: str, engine: str, ours: Scores, theirs: Scores | None, missing: str, numbers: dict[str, Any]
 ) -> list[Line]:
     wanted = WANTED[row]
-    margin = min(ours.amplitude - wanted[0], ours.phase - wanted[1])
+    share = min(ours.amplitude / wanted[0], ours.phase / wanted[1])
     quality = Line(
         f"{row}, {engine}: SSIM amplitude / phase",
         f"{ours.amplitude:.3f} / {ours.phase:.3f}",
-        margin,
-        f"above {wanted[0]:.3f} / {wanted[1]:.3f}",
-        (">=", 0.0),
+        share,
+        f"{wanted[0]:.3f} / {wanted[1]:.3f}",
+        (">=", 1.0),
         _left(row, ours),
         ours.memory_mib,
         numbers,
@@ -159,9 +159,7 @@ def main() -> None:
     )
     parser.add_argument("rows", nargs="*", help="rows (all): " + ", ".join(ROWS))
     parser.add_argument("--seeds", nargs="+", type=int, default=list(SEEDS), help="seeds (%(default)s)")
-    parser.add_argument(
-        "--engines", nargs="+", default=list(ENGINES), help="auto, numpy, pytorch, tensorflow, pty-chi"
-    )
+    parser.add_argument("--engines", nargs="+", default=list(ENGINES), help="numpy, pty-chi (default: both)")
     arguments = parser.parse_args()
     unknown = set(arguments.rows) - set(ROWS)
     if unknown:

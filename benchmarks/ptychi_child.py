@@ -66,7 +66,10 @@ def main() -> None:
     task_options.object_options.optimizable = True
     task_options.probe_options.optimizable = True
     task_options.probe_position_options.optimizable = options["free_positions"]
-    task_options.probe_position_options.optimization_plan.start = _POSITIONS_FROM
+    positions_options = task_options.probe_position_options
+    positions_options.optimization_plan.start = _POSITIONS_FROM
+    positions_options.step_size = options.get("step", positions_options.step_size)
+    positions_options.correction_options.update_magnitude_limit = options.get("limit", 0.1)
     bad = entries.get("bad_pixels")
     task = PtychographyTask(
         task_options,

@@ -51,7 +51,7 @@ class State(NamedTuple):
 def reconstruct(engine: str, scan: Path, **options: Any) -> list[State]:
     """The state at the end; of pty-chi after each of ``epochs``.
 
-    engine : pty-chi, or an engine of ours ('auto': the one it takes by itself)
+    engine : pty-chi, or an engine of ours
     options : see ``solver_child`` and ``ptychi_child``
 
     Raises MissingEngine, and RuntimeError where the engine ends with an error.
@@ -89,7 +89,7 @@ def _ptychi_python() -> tuple[str, ...]:
     """The command of a Python that has pty-chi and the PyTorch that we have."""
     own = os.environ.get(PTYCHI_PYTHON)
     command = (own,) if own else _with_uv()
-    done = _run([*command, "-c", "import ptychi"])
+    done = _run([*command, "-c", "import ptychi.api.task"])
     if done.returncode:
         raise MissingEngine(
             f"pty-chi {_PTYCHI_VERSION} cannot be installed here ({done.stderr.strip()[-200:]}): name a "

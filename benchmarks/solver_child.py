@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -35,28 +36,28 @@ class Solved(NamedTuple):
     positions: NDArray[Any]
 
 
-def solver(options: dict[str, Any]) -> Any:
-    """The function from a scan to what it solves to, everything imported."""
-    from pinn_data.solver import solve
+def _operations(engine: str) -> Any:
+    """The array operations of an engine, None for NumPy's: the one place that knows where they are."""
+    if engine == "numpy":
+        return None
+    raise SystemExit(f"the engine {engine!r} was asked for, but only numpy can be measured here")
 
-    asked: dict[str, Any] = {}
-    if options["engine"] != "auto":
-        asked["engine"] = options["engine"]
-    if options["modes"] > 1:
-        asked["modes"] = options["modes"]
-    for name in ("guess_probe", "seconds"):
-        if options.get(name):
-            asked[name] = options[name]
+
+def solver(options: dict[str, Any]) -> Callable[[Any], Solved]:
+    """The function from a scan to what the solver finds with its defaults, everything imported."""
+    from pinn_data.solver import SolverSettings, solve
+
+    operations = _operations(options["engine"])
+    settings = SolverSettings(
+        modes=options["modes"] if options["modes"] > 1 else None,
+        guess_probe=options.get("guess_probe", False),
+        seconds=options.get("seconds"),
+    )
 
     def run(scan: Any) -> Solved:
-        solution = solve(scan, **asked)
-        probe = np.asarray(solution.probe)
-        return Solved(
-            np.asarray(solution.object),
-            np.asarray(solution.canvas.origin),
-            probe.reshape(-1, *probe.shape[-2:]),
-            np.asarray(solution.positions),
-        )
+        solution = solve(scan, settings, operations=operations)
+        probe = solution.probe.reshape(-1, *solution.probe.shape[-2:])
+        return Solved(solution.object, np.asarray(solution.canvas.origin), probe, solution.positions)
 
     return run
 

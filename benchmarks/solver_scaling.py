@@ -36,7 +36,7 @@ def write_grains(folder: Path, target: str, frames: int, visits: int) -> list[Li
     return [Line("scan", f"{size} x {size} pixels", numbers={"canvas_mib": size**2 * 8 / 2**20})]
 
 
-def scaling(folder: Path, wide: bool, engine: str = "auto") -> list[Line]:
+def scaling(folder: Path, wide: bool, engine: str = "numpy") -> list[Line]:
     """Largest of the CPU seconds a pattern over the smallest, and memory at 1e5 frames over that at 1e4.
 
     wide : whether the area grows with the frames, and the canvas of the image with it; else 1e5 frames are
