@@ -159,6 +159,8 @@ def test_positions_remember_their_object_until_something_is_calculated_from_them
     with pytest.raises(ValueError, match="read-only"):
         offsets[0] = 1
     assert PositionsOnObject([[1, 2]]).object_shape is None
+    assert PositionsOnObject([[1, 2]]).dtype == np.float64
+    assert PositionsOnObject(np.ones((2, 2), np.float32)).dtype == np.float32
 
 
 def test_both_layouts_of_offsets_are_read():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import pickle
 import re
 import zipfile
 
@@ -189,6 +190,8 @@ def test_foreign_and_damaged_files_are_one_sentence_each(files, pinn, tmp_path):
     (tmp_path / "text.txt").write_text("hello")
     (tmp_path / "none").touch()
     (tmp_path / "folder").mkdir()
+    with zipfile.ZipFile(tmp_path / "public.zip", "w") as file:
+        file.writestr("manifest.dill", pickle.dumps({"models": ["autoencoder"], "version": "1.0"}))
     np.savez(tmp_path / "foreign.npz", a=np.ones(3))
     np.savez(tmp_path / "pickled.npz", objectGuess=np.array([{}, 1], dtype=object))
     archive, product = files["model archive"].read_bytes(), files["ptychodus product"].read_bytes()
@@ -203,6 +206,7 @@ def test_foreign_and_damaged_files_are_one_sentence_each(files, pinn, tmp_path):
         "missing": "check the path",
         "foreign.npz": "no entry 'xcoords'",
         "pickled.npz": "never opened",
+        "public.zip": "by the backend 'tensorflow' of the public implementation",
         "cut.zip": "cut.zip",
         "flipped.zip": "flipped.zip",
         "cut.npz": "damaged",

@@ -138,6 +138,12 @@ def _public_torch_archive(folder, archive):
         file.writestr("diffraction_to_obj/model.pth", b"no weights of ours")
 
 
+def _public_archive(folder, archive):
+    """What the public TensorFlow implementation writes, without the pickled code; it names no backend."""
+    with zipfile.ZipFile(folder / "wts.h5.zip", "w") as file:
+        file.writestr("manifest.dill", dill.dumps({"models": ["diffraction_to_obj"], "version": "1.0"}))
+
+
 def _torch_only_archive(folder, archive):
     """A network with a layer that this backend does not have."""
     ours = read_archive(archive)
@@ -152,15 +158,22 @@ def _torch_only_archive(folder, archive):
     )
 
 
-@pytest.mark.parametrize("make", [_public_torch_archive, _torch_only_archive])
-def test_an_archive_of_pytorch_that_cannot_be_opened_names_both_backends(tmp_path, bundle, make):
+@pytest.mark.parametrize(
+    ("make", "backend"),
+    [(_public_archive, "tensorflow"), (_public_torch_archive, "pytorch"), (_torch_only_archive, "pytorch")],
+)
+def test_an_archive_that_cannot_be_opened_names_both_backends(tmp_path, bundle, make, backend):
     make(tmp_path, bundle())
     before = dict(legacy.cfg)
     for form in (tmp_path, _unpacked(tmp_path / "wts.h5.zip", tmp_path / "unpacked")):
         with pytest.raises(ModelArchiveError) as caught:
             load_inference_bundle(form)
         text = str(caught.value)
-        assert "'pytorch'" in text and "active backend 'tensorflow'" in text and "\n" not in text
+        assert f"by the backend {backend!r}" in text and "active backend 'tensorflow'" in text
+        assert "\n" not in text
+        if make is not _torch_only_archive:
+            assert "public implementation, which can open it: it is no archive of ours" in text
+            assert "damaged" not in text and "changed" not in text
     assert legacy.cfg == before
 
 

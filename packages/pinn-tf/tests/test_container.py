@@ -83,7 +83,24 @@ def test_a_container_holds_what_its_frames_are(gridsize, modes):
     np.testing.assert_allclose(container.Y_phi, np.angle(grouped["Y"]), atol=1e-6)
 
 
-def test_tensorflow_takes_all_of_it_as_tensors_of_the_models_kind():
+_TAKEN = {
+    "convert_to_tensor": tf.convert_to_tensor,
+    "an operation": lambda value: tf.concat([value[:4], value], 0)[4:],
+    "a function": tf.function(tf.identity, autograph=False),
+    "a signature": lambda value: tf.function(
+        tf.identity, input_signature=[tf.TensorSpec([None] * len(value.shape), value.dtype)], autograph=False
+    )(value),
+    "a variable": lambda value: tf.Variable(value).value(),
+    "from_tensors": lambda value: next(iter(tf.data.Dataset.from_tensors(value))),
+    "from_tensor_slices": lambda value: next(
+        iter(tf.data.Dataset.from_tensor_slices({"x": value}).batch(len(value)))
+    )["x"],
+    "a layer": lambda value: keras.layers.Identity(dtype=value.dtype.name)(value),
+}
+
+
+@pytest.mark.parametrize("taken", _TAKEN)
+def test_tensorflow_takes_all_of_it_as_tensors_of_the_models_kind(taken):
     _, container = _container(_raw())
     B, C = 10, 4
     shapes = {
@@ -93,16 +110,15 @@ def test_tensorflow_takes_all_of_it_as_tensors_of_the_models_kind():
         "coords_nominal": ((B, 1, 2, C), tf.float32),
         "coords_true": ((B, 1, 2, C), tf.float32),
         "coords": ((B, 1, 2, C), tf.float32),
-        "local_offsets": ((B, 1, 2, C), tf.float64),
-        "global_offsets": ((B, 1, 2, 1), tf.float64),
+        "local_offsets": ((B, 1, 2, C), tf.float32),
+        "global_offsets": ((B, 1, 2, 1), tf.float32),
         "probe": ((64, 64), tf.complex64),
     }
     for name, (shape, dtype) in shapes.items():
         value = getattr(container, name)
-        tensor = tf.convert_to_tensor(value)
+        tensor = _TAKEN[taken](value)
         assert (tuple(tensor.shape), tensor.dtype) == (shape, dtype), name
         np.testing.assert_array_equal(tensor.numpy(), np.asarray(value))
-        assert tf.add(value, value).shape == shape
     assert tf.is_tensor(container.coords_true) and tf.is_tensor(container.probe)
 
 
@@ -120,6 +136,11 @@ def test_a_keras_model_predicts_from_it_and_the_patches_come_together(gridsize):
     scaled = container.X * 3.0
     predicted = model.predict([scaled, container.local_offsets], batch_size=4, verbose=0)
     np.testing.assert_allclose(predicted[..., 0], 3 * np.mean(container.X, axis=-1), rtol=1e-5)
+    inputs = [scaled, container.local_offsets]
+    for at_once in (model(inputs), model.predict_on_batch(inputs)):
+        np.testing.assert_allclose(at_once, predicted, rtol=1e-6)
+    sliced = tf.data.Dataset.from_tensor_slices((tuple(inputs),)).batch(4)
+    np.testing.assert_allclose(model.predict(sliced, verbose=0), predicted, rtol=1e-6)
     streamed = model.predict(container.as_tf_dataset(4, shuffle=False, scale=3.0), verbose=0)
     np.testing.assert_allclose(streamed, predicted, rtol=1e-6)
     image = np.squeeze(reassemble_position(predicted.astype(np.complex64), container.global_offsets, M=20))

@@ -94,7 +94,7 @@ def test_what_is_not_there_is_said(tmp_path):
 
 
 def _keras_archive(folder):
-    """What the public implementation writes, without the pickled code."""
+    """What the public implementation writes, without the pickled code; it names no backend."""
     with zipfile.ZipFile(folder / "wts.h5.zip", "w") as file:
         file.writestr("manifest.dill", dill.dumps({"models": ["diffraction_to_obj"], "version": "1.0"}))
         file.writestr("diffraction_to_obj/model.keras", b"no weights of ours")
@@ -122,6 +122,9 @@ def test_an_archive_of_tensorflow_that_cannot_be_opened_names_both_backends(tmp_
         opened(make(tmp_path))
     text = str(caught.value)
     assert "'tensorflow'" in text and "active backend 'pytorch'" in text and "\n" not in text
+    if make is _keras_archive:
+        assert "public implementation, which can open it: it is no archive of ours" in text
+        assert "damaged" not in text and "changed" not in text
     with zipfile.ZipFile(tmp_path / "wts.h5.zip") as file:
         file.extractall(tmp_path / "unpacked")
     with pytest.raises(ModelArchiveError, match=r"'tensorflow'.*'pytorch'"):

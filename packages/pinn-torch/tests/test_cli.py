@@ -335,12 +335,13 @@ def test_the_record_tells_typed_flags_from_defaults(datasets):
     from pinn_torch.config_factory import create_training_payload
 
     found = _settings("training", "--learning-rate", "1e-3", "--max_epochs", "50")
-    record = create_training_payload("datasets/train.npz", "o", **found.levels()).overrides_applied
+    payload = create_training_payload("datasets/train.npz", "o", **found.levels())
+    record = payload.overrides_applied
     assert record["learning_rate"].level is Level.EXECUTION
     assert record["nepochs"].level is Level.OVERRIDE
     assert record["accelerator"].level is record["gridsize"].level is Level.CLI
     assert record["accelerator"].value == "auto" and record["enable_progress_bar"].value is True
-    assert record["N"].level is Level.FILE
+    assert payload.file_facts == {"N": 64} and "N" not in record
 
 
 @pytest.mark.parametrize(

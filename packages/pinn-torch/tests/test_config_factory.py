@@ -138,7 +138,8 @@ def test_the_highest_level_that_gives_a_setting_wins_and_the_record_says_so(
         scan_file, scan_file.parent / "out", overrides, cli_defaults=cli, **arguments
     )
     record = payload.overrides_applied
-    assert set(record) == set(TRAINING_SETTINGS)
+    assert sorted([*record, *payload.file_facts]) == sorted(TRAINING_SETTINGS)
+    assert payload.file_facts == {"N": 64}
     levels = ((Level.OVERRIDE, overrides), (Level.EXECUTION, execution), (Level.CLI, cli))
     for name in TRAINING_SETTINGS:
         expected = next((Applied(level[name], rank) for rank, level in levels if name in level), None)
@@ -146,11 +147,21 @@ def test_the_highest_level_that_gives_a_setting_wins_and_the_record_says_so(
             assert record[name] == expected
         elif name in ("train_data_file", "output_dir"):
             assert record[name].level is Level.OVERRIDE
-        elif name == "N":
-            assert record[name] == Applied(64, Level.FILE)
-        else:
+        elif name != "N":
             assert record[name].level in (Level.PYTORCH, Level.CANONICAL)
-        assert _value_in(payload, name) == record[name].value, name
+        held = payload.file_facts["N"] if name == "N" else record[name].value
+        assert _value_in(payload, name) == held, name
+
+
+def test_the_levels_are_the_five_of_the_rationale():
+    """What the file itself says is none of them."""
+    assert [level.value.lower() for level in Level] == [
+        "explicit overrides",
+        "execution config",
+        "cli defaults",
+        "pytorch config defaults",
+        "canonical defaults",
+    ]
 
 
 def test_the_table_of_values_covers_both_kinds_of_settings():
@@ -306,9 +317,11 @@ def test_a_file_that_is_no_scan_is_an_error_and_not_a_guess(tmp_path):
 def test_photons_come_from_the_metadata_unless_somebody_knows_better(tmp_path):
     path = _write(tmp_path / "scan.npz", metadata=np.array('{"nphotons": 4321}'))
     payload = create_training_payload(path, tmp_path, {"n_groups": 4}, cli_defaults={"nphotons": 5})
-    assert payload.overrides_applied["nphotons"] == Applied(4321.0, Level.FILE)
+    assert payload.file_facts == {"N": 64, "nphotons": 4321.0}
+    assert not payload.file_facts.keys() & payload.overrides_applied.keys()
     payload = create_training_payload(path, tmp_path, {"n_groups": 4, "nphotons": 1e5})
     assert payload.overrides_applied["nphotons"] == Applied(1e5, Level.OVERRIDE)
+    assert payload.file_facts == {"N": 64}
 
 
 @pytest.mark.parametrize("N", [64, 128, 256])
@@ -411,8 +424,8 @@ def test_a_reconstruction_takes_the_network_and_the_making_of_groups_from_the_ar
         assert (config.n_groups, config.backend) == (None, "pytorch")
         assert payload.pt_data_config.grid_size == (2, 2)
         assert payload.pt_model_config.n_filters_scale == 1
-        assert payload.overrides_applied["gridsize"] == Applied(2, Level.FILE)
-        assert set(payload.overrides_applied) == set(INFERENCE_SETTINGS)
+        assert payload.file_facts["gridsize"] == 2 and "gridsize" not in payload.overrides_applied
+        assert {*payload.overrides_applied, *payload.file_facts} == set(INFERENCE_SETTINGS)
         assert legacy.cfg["model_path"] == str(path) and legacy.cfg["gridsize"] == 2
 
 
@@ -427,21 +440,22 @@ def test_the_levels_of_a_reconstruction(scan_file, model_path, data):
     payload = create_inference_payload(
         model_path, scan_file, scan_file.parent, overrides, cli_defaults=cli | {"gridsize": 1}, **arguments
     )
-    record = payload.overrides_applied
-    assert set(record) == set(INFERENCE_SETTINGS)
+    record, facts = payload.overrides_applied, payload.file_facts
+    assert sorted([*record, *facts]) == sorted(INFERENCE_SETTINGS)
+    assert facts["gridsize"] == 2
+    assert facts.get("neighbor_count") == (None if "neighbor_count" in overrides else 7)
     levels = (
         (Level.OVERRIDE, overrides),
         (Level.EXECUTION, execution),
-        (Level.FILE, {"neighbor_count": 7, "gridsize": 2}),
         (Level.CLI, cli),
         (Level.CANONICAL, canonical_defaults(InferenceConfig, PyTorchExecutionConfig)),
     )
-    for name in (*values, "gridsize"):
+    for name in set(values) - facts.keys():
         assert record[name] == next(Applied(level[name], rank) for rank, level in levels if name in level)
     holders = (payload.tf_inference_config, payload.tf_inference_config.model, payload.execution_config)
-    for name, applied in record.items():
+    for name, value in ({name: applied.value for name, applied in record.items()} | facts).items():
         held = [getattr(holder, name) for holder in holders if hasattr(holder, name)]
-        assert held == [applied.value], name
+        assert held == [value], name
 
 
 def test_what_contradicts_the_archive_is_refused(scan_file, tmp_path, model_path):
@@ -477,7 +491,12 @@ def test_an_archive_of_another_backend_is_told_with_both_names(scan_file, tmp_pa
 def test_payload_fields_have_their_historical_names(scan_file, tmp_path):
     payload = create_training_payload(scan_file, tmp_path, {"n_groups": 4})
     names = "tf_training_config pt_data_config pt_model_config pt_training_config pt_inference_config"
-    assert set(vars(payload)) == {*names.split(), "execution_config", "overrides_applied"}
+    assert set(vars(payload)) == {
+        *names.split(),
+        "execution_config",
+        "overrides_applied",
+        "file_facts",  # ours
+    }
     for call, first in (
         (create_training_payload, "train_data_file output_dir overrides execution_config"),
         (create_inference_payload, "model_path test_data_file output_dir overrides execution_config"),

@@ -2,7 +2,7 @@
 writer."""
 
 from pinn_archive.contents import Archive, ModelPayload
-from pinn_archive.errors import ArchiveError, ArchiveNotFoundError
+from pinn_archive.errors import ArchiveError, ArchiveNotFoundError, ForeignArchiveError
 from pinn_archive.layout import FILE_NAME, VERSION, archive_path
 from pinn_archive.manifest import Manifest
 from pinn_archive.reader import find_archive, read_archive, read_manifest
@@ -15,6 +15,7 @@ __all__ = [
     "Archive",
     "ArchiveError",
     "ArchiveNotFoundError",
+    "ForeignArchiveError",
     "Manifest",
     "ModelPayload",
     "archive_path",

@@ -38,7 +38,15 @@ from pinn_archive.layout import (
     weights_entry,
 )
 
-__all__ = ["Digest", "Manifest", "check_dill", "decode_manifest", "encode_dill", "encode_manifest"]
+__all__ = [
+    "Digest",
+    "Manifest",
+    "check_dill",
+    "decode_dill",
+    "decode_manifest",
+    "encode_dill",
+    "encode_manifest",
+]
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _VERSION = re.compile(r"(0|[1-9][0-9]{0,3})\.(0|[1-9][0-9]{0,3})")
@@ -154,7 +162,7 @@ def check_dill(data: bytes, manifest: Manifest) -> None:
         The pickle holds anything but text in lists and dicts, or disagrees with `manifest.json`.
     """
     facts = {"models": list(manifest.models), "version": manifest.version, "backend": manifest.backend}
-    found = _plain_unpickle(data)
+    found = decode_dill(data)
     if not _same(found, facts):
         raise ArchiveError(
             f"{MANIFEST_DILL} and {MANIFEST_JSON} disagree about models, version or backend: "
@@ -286,7 +294,14 @@ class _TextUnpickler(pickle.Unpickler):
         raise pickle.UnpicklingError("it names a persistent object")
 
 
-def _plain_unpickle(data: bytes) -> Any:
+def decode_dill(data: bytes) -> Any:
+    """The text in lists and dicts that the pickle `data` holds; runs nothing.
+
+    Raises
+    ------
+    ArchiveError
+        It holds anything else.
+    """
     try:
         for opcode, _, position in pickletools.genops(data):
             if opcode.name not in _OPCODES:

@@ -18,7 +18,8 @@ import attrs
 
 from pinn_archive.contents import Archive, ModelPayload
 from pinn_archive.encoding import decode_arrays, decode_json, decode_weights
-from pinn_archive.errors import ArchiveError, ArchiveNotFoundError
+from pinn_archive.errors import ArchiveError, ArchiveNotFoundError, ForeignArchiveError
+from pinn_archive.foreign import foreign_backend
 from pinn_archive.frame import Entry, read_entry, read_frame
 from pinn_archive.layout import (
     FILE_NAME,
@@ -49,6 +50,8 @@ def read_archive(path: str | os.PathLike[str]) -> Archive:
         There is none.
     ArchiveError
         It is damaged, incomplete, encrypted, newer than this reader, or not of this format.
+    ForeignArchiveError (an ArchiveError)
+        The public implementation wrote it.
     """
     with _open(find_archive(path)) as store:
         manifest = _manifest(store)
@@ -178,6 +181,19 @@ class _FolderStore:
 
 @contextmanager
 def _open(path: Path) -> Iterator[_Store]:
+    """The entries of an archive; whatever is wrong with one of another implementation, it is told as such."""
+    try:
+        with _store(path) as store:
+            yield store
+    except ArchiveError as error:
+        backend = foreign_backend(path)
+        if backend is None:
+            raise
+        raise ForeignArchiveError(str(path), backend) from error
+
+
+@contextmanager
+def _store(path: Path) -> Iterator[_Store]:
     if path.is_dir():
         yield _FolderStore(str(path), path)
         return
@@ -205,9 +221,7 @@ def _manifest(store: _Store) -> Manifest:
 def _missing(name: str, where: str) -> ArchiveError:
     if name == MANIFEST_JSON:
         return ArchiveError(
-            f"{where} has no {MANIFEST_JSON}: it is no archive of this format (those of the public "
-            "implementation hold "
-            "pickled code and are not read); train the model again."
+            f"{where} has no {MANIFEST_JSON}: copy the whole archive again, or train the model again."
         )
     return ArchiveError(
         f"{where} has no entry {name!r}, which its manifest lists: copy the whole archive again."

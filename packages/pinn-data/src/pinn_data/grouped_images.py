@@ -7,12 +7,12 @@ array has besides, and makes the part that is asked for.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import numbers
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import attrs
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
@@ -23,7 +23,8 @@ _BLOCK_BYTES = 1 << 24
 Images = Callable[[NDArray[np.int64]], NDArray]
 
 
-@attrs.frozen(eq=False)
+# No class of attrs: TensorFlow takes those apart into their fields wherever it takes a tensor.
+@dataclasses.dataclass(frozen=True, eq=False)
 class GroupedImages(np.lib.mixins.NDArrayOperatorsMixin):
     """(group, N, N, C): ``self[b, :, :, c] == factor * images(rows[b, [c]])[0]``.
 
@@ -40,9 +41,12 @@ class GroupedImages(np.lib.mixins.NDArrayOperatorsMixin):
 
     rows: NDArray[np.int64]
     N: int
-    dtype: np.dtype = attrs.field(converter=np.dtype)
+    dtype: np.dtype
     images: Images
     factor: float = 1.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "dtype", np.dtype(self.dtype))
 
     # NumPy asks this array's class before others when both stand in one expression.
     __array_priority__ = 1.0
@@ -76,7 +80,7 @@ class GroupedImages(np.lib.mixins.NDArrayOperatorsMixin):
 
     def select(self, which: slice | NDArray) -> GroupedImages:
         """Some of the groups, still not made."""
-        return attrs.evolve(self, rows=self.rows[which])
+        return dataclasses.replace(self, rows=self.rows[which])
 
     def mapped(self, function: Callable[[NDArray], NDArray], dtype: DTypeLike) -> GroupedImages:
         """``function`` of every image (of many at once), still not made."""
@@ -113,7 +117,7 @@ class GroupedImages(np.lib.mixins.NDArrayOperatorsMixin):
         if ufunc is np.multiply and method == "__call__" and not options and self.dtype.kind in "fc":
             other = inputs[1] if inputs[0] is self else inputs[0]
             if isinstance(other, numbers.Real) and not isinstance(other, bool):
-                return attrs.evolve(self, factor=self.factor * float(other))
+                return dataclasses.replace(self, factor=self.factor * float(other))
         made = [np.asarray(value) if isinstance(value, GroupedImages) else value for value in inputs]
         return getattr(ufunc, method)(*made, **options)
 

@@ -6,13 +6,12 @@ Importing this loads no framework.
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TypeVar
 
 from pinn_archive.contents import Archive
-from pinn_archive.errors import ArchiveError
-from pinn_archive.foreign import names_in
-from pinn_archive.reader import find_archive, read_archive
+from pinn_archive.errors import ForeignArchiveError
+from pinn_archive.reader import read_archive
 
 from pinn_tf.errors import ModelArchiveError
 
@@ -32,14 +31,13 @@ def opened(path: Path, use: Callable[[Archive], T]) -> T:
     ArchiveError, ArchiveNotFoundError
         No sound archive.
     ModelArchiveError
-        What `use` raises; where it is an archive of another backend, naming both.
+        What `use` raises, and an archive of the public implementation; where it is of another backend,
+        naming both.
     """
     try:
         archive = read_archive(path)
-    except ArchiveError as error:
-        if _is_of_torch(path):
-            raise _of_another_backend(path, "pytorch", str(error)) from error
-        raise
+    except ForeignArchiveError as error:
+        raise ModelArchiveError(error.told_by(f"the active backend {BACKEND!r}")) from error
     try:
         return use(archive)
     except ModelArchiveError as error:
@@ -53,9 +51,3 @@ def _of_another_backend(path: Path, backend: str, why: str) -> ModelArchiveError
         f"{path} was written by the backend {backend!r} and cannot be opened by the active backend "
         f"{BACKEND!r}: choose the backend {backend!r}, or train again ({why.rstrip('.')})"
     )
-
-
-def _is_of_torch(path: Path) -> bool:
-    """Whether an archive that is none of this format holds a network of the public PyTorch backend."""
-    names = {PurePosixPath(name).name for name in names_in(find_archive(path)) if "/" in name}
-    return "model.pth" in names

@@ -44,6 +44,16 @@ def _images(value: Any) -> Images:
     return value if isinstance(value, GroupedImages) else np.asarray(value)
 
 
+def _offsets(value: ArrayLike) -> NDArray[np.float32]:
+    """As float32, which is what the models take; positions on an object stay such."""
+    array = np.asanyarray(value)
+    if array.dtype == np.float32:
+        return array
+    if isinstance(array, PositionsOnObject):
+        return PositionsOnObject(array.astype(np.float32), array.object_shape)
+    return array.astype(np.float32)
+
+
 @attrs.frozen(eq=False)
 class PtychoDataContainer:
     """B groups of C patterns of N x N pixels, with where they lie and what is known of their object.
@@ -60,11 +70,15 @@ class PtychoDataContainer:
                                                      the mean of its group, as (x, y)
     ``coords_nominal``                  (B,1,2,C)    the same of where the stage was sent
     ``nn_indices``                      (B,C)        int64 frame numbers
-    ``global_offsets``                  (B,1,2,1)    float64 mean of a group's positions, object pixels (x, y)
-    ``local_offsets``                   (B,1,2,C)    float64, what ``coords_true`` holds
+    ``global_offsets``                  (B,1,2,1)    float32 mean of a group's positions, object pixels (x, y)
+    ``local_offsets``                   (B,1,2,C)    float32, what ``coords_true`` holds
     ``probe``                           ([mode,]N,N) complex64 tensor
     ``probeGuess``                      ([mode,]N,N) complex64
     ==================================  ===========  =========================================================
+
+    Each converts to a tensor of this shape and type wherever TensorFlow takes one, images only then:
+    ``tf.convert_to_tensor``, operations, models, ``tf.function``, ``tf.data``, which wants all of it at once
+    (`as_tf_dataset` does not).
 
     ``[X * intensity_scale, local_offsets]`` is what ``model.predict`` takes, and its result and
     ``global_offsets`` are what `pinn_data.mosaic.reassemble_position` takes.
@@ -77,11 +91,11 @@ class PtychoDataContainer:
     Y_phi: Images = attrs.field(converter=_images, repr=False)
     norm_Y_I: float = attrs.field(converter=float)
     YY_full: NDArray[np.complex64] | None = attrs.field(repr=False)
-    _coords_nominal: NDArray[np.float64] = attrs.field(converter=np.asarray, repr=False)
-    _coords_true: NDArray[np.float64] = attrs.field(converter=np.asarray, repr=False)
+    _coords_nominal: NDArray[np.float32] = attrs.field(converter=_offsets, repr=False)
+    _coords_true: NDArray[np.float32] = attrs.field(converter=_offsets, repr=False)
     nn_indices: NDArray[np.int64] = attrs.field(converter=np.asarray, repr=False)
-    global_offsets: NDArray[np.float64] = attrs.field(converter=np.asanyarray, repr=False)
-    local_offsets: NDArray[np.float64] = attrs.field(converter=np.asarray, repr=False)
+    global_offsets: NDArray[np.float32] = attrs.field(converter=_offsets, repr=False)
+    local_offsets: NDArray[np.float32] = attrs.field(converter=_offsets, repr=False)
     probeGuess: NDArray[np.complex64] = attrs.field(
         converter=lambda probe: np.asarray(probe, np.complex64), repr=False
     )

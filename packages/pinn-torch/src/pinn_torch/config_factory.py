@@ -13,7 +13,7 @@ import os
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pinn_archive.reader import find_archive
 from pinn_config import configs as canonical
@@ -53,6 +53,7 @@ __all__ = [
 _LOG = logging.getLogger(__name__)
 
 Given = Mapping[str, Any] | None
+T = TypeVar("T")
 
 
 def _names(kind: type) -> tuple[str, ...]:
@@ -101,7 +102,9 @@ class TrainingPayload:
     pt_data_config, pt_model_config, pt_training_config, pt_inference_config : the same in the terms of the
         PyTorch configs, as far as those have the fields
     execution_config : how it is executed
-    overrides_applied : every setting with its value and the level that gave it
+    overrides_applied : setting to value and the level of the five that gave it
+    file_facts : setting to value, of the others, which the file itself says and no level: ``N``, and
+        ``nphotons`` where its metadata tell
     """
 
     tf_training_config: canonical.TrainingConfig
@@ -111,11 +114,15 @@ class TrainingPayload:
     pt_inference_config: InferenceConfig
     execution_config: PyTorchExecutionConfig
     overrides_applied: Mapping[str, Applied]
+    file_facts: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class InferencePayload:
-    """What a reconstruction is run with; as `TrainingPayload`. The network is that of the archive."""
+    """What a reconstruction is run with; as `TrainingPayload`.
+
+    file_facts : the network, and of how groups are made what no override says: those of the archive
+    """
 
     tf_inference_config: canonical.InferenceConfig
     pt_data_config: DataConfig
@@ -123,6 +130,7 @@ class InferencePayload:
     pt_inference_config: InferenceConfig
     execution_config: PyTorchExecutionConfig
     overrides_applied: Mapping[str, Applied]
+    file_facts: Mapping[str, Any]
 
 
 def create_training_payload(
@@ -163,11 +171,11 @@ def create_training_payload(
     if asked.get("n_groups", usual.get("n_groups")) is None:
         raise ConfigError("n_groups is not known: give overrides={'n_groups': ...}, the groups to draw")
     photons = {} if header.nphotons is None else {"nphotons": header.nphotons}
+    facts = _without({"N": header.N} | photons, asked)
     applied = resolve(
         {
             Level.OVERRIDE: asked,
             Level.EXECUTION: execution_asked,
-            Level.FILE: {"N": header.N} | photons,
             Level.CLI: usual,
             Level.PYTORCH: _pytorch_defaults(asked, usual),
             Level.CANONICAL: canonical_defaults(
@@ -175,7 +183,8 @@ def create_training_payload(
             ),
         }
     )
-    values = {name: one.value for name, one in applied.items()}
+    applied = _without(applied, facts)
+    values = {name: one.value for name, one in applied.items()} | facts
     execution = _runnable(canonical.TrainingConfig, values)
     data, model = data_config(values), model_config(values)
     training, inference = training_config(values), inference_config(values)
@@ -183,8 +192,8 @@ def create_training_payload(
     config = to_training_config(network, data, model, training, {name: values[name] for name in _TRAINING})
     update_legacy_dict(legacy.cfg, config)
     applied = _as_held(applied, config, network, execution)
-    _tell("training", applied)
-    return TrainingPayload(config, data, model, training, inference, execution, applied)
+    _tell("training", applied, facts)
+    return TrainingPayload(config, data, model, training, inference, execution, applied, facts)
 
 
 def create_inference_payload(
@@ -225,28 +234,34 @@ def create_inference_payload(
         )
     # The defaults of a command line for a network are for one that is yet to be trained.
     usual = translated("cli_defaults", cli_defaults or {}, INFERENCE_SETTINGS)
+    asked = _without(asked, network)
+    facts = network | _without({name: getattr(trained, name) for name in _GROUPING}, asked)
     applied = resolve(
         {
-            Level.OVERRIDE: {name: value for name, value in asked.items() if name not in network},
+            Level.OVERRIDE: asked,
             Level.EXECUTION: execution_level(execution_config, execution_given),
-            Level.FILE: network | {name: getattr(trained, name) for name in _GROUPING},
             Level.CLI: usual,
             Level.PYTORCH: {"backend": "pytorch"},
             Level.CANONICAL: canonical_defaults(canonical.InferenceConfig, PyTorchExecutionConfig),
         }
     )
-    values = {name: one.value for name, one in applied.items()}
+    applied = _without(applied, facts)
+    values = {name: one.value for name, one in applied.items()} | facts
     execution = _runnable(canonical.InferenceConfig, values)
     data, inference = data_config(values), inference_config(values)
     config = to_inference_config(trained.model, data, inference, {name: values[name] for name in _INFERENCE})
     update_legacy_dict(legacy.cfg, config)
     applied = _as_held(applied, config, trained.model, execution)
-    _tell("reconstruction", applied)
-    return InferencePayload(config, data, model_config(values), inference, execution, applied)
+    _tell("reconstruction", applied, facts)
+    return InferencePayload(config, data, model_config(values), inference, execution, applied, facts)
 
 
 def _header(what: str, path: str | os.PathLike[str]) -> ScanHeader:
     return read_scan_header(existing_file(what, path))
+
+
+def _without(settings: Mapping[str, T], names: Collection[str]) -> dict[str, T]:
+    return {name: value for name, value in settings.items() if name not in names}
 
 
 def _say_paths(asked: Settings, **paths: str | os.PathLike[str]) -> None:
@@ -329,12 +344,12 @@ def _as_held(applied: Mapping[str, Applied], *configs: Any) -> dict[str, Applied
     }
 
 
-def _tell(run: str, applied: Mapping[str, Applied]) -> None:
+def _tell(run: str, applied: Mapping[str, Applied], facts: Settings) -> None:
     """One line for what was asked for and what else is not the canonical default; all of it on request."""
     usual = canonical_defaults(
         canonical.ModelConfig, canonical.TrainingConfig, canonical.InferenceConfig, PyTorchExecutionConfig
     )
-    parts, whole = [], []
+    parts, whole = [], [f"the file itself: {_listed(facts)}"]
     for level in Level:
         said = {n: one.value for n, one in applied.items() if one.level is level}
         asked = level in (Level.OVERRIDE, Level.EXECUTION)
@@ -342,6 +357,9 @@ def _tell(run: str, applied: Mapping[str, Applied]) -> None:
         if chosen and level not in (Level.PYTORCH, Level.CANONICAL):
             parts.append(f"{level.value}: {_listed(chosen)}")
         whole.append(f"{level.value}: {_listed(said)}")
+    odd = {n: value for n, value in facts.items() if value != usual[n]}
+    if odd:
+        parts.append(f"the file itself: {_listed(odd)}")
     _LOG.info("settings of the %s; %s", run, "; ".join(parts))
     _LOG.debug("all settings of the %s; %s", run, "; ".join(whole))
 

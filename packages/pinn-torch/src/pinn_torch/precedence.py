@@ -13,8 +13,9 @@ From the highest to the lowest level:
    execution, which has one owner, `PyTorchExecutionConfig`
 5. *canonical defaults*: those of `pinn_config`
 
-Between 2 and 3 stands what the files themselves say, which is no preference but a fact: ``N`` and, if its
-metadata tell, ``nphotons`` of a scan; the network of a model archive, and how its groups were made.
+What the files themselves say is no preference but a fact, so it is in no level and has a record of its own:
+``N`` and, if its metadata tell, ``nphotons`` of a scan; the network of a model archive, and how its groups
+were made. It holds unless level 1 says otherwise, which must not contradict ``N`` or the network.
 
 A setting has one name, that of its canonical field (`pinn_torch.setting_names`). Importing this loads no
 framework.
@@ -42,7 +43,6 @@ class Level(Enum):
 
     OVERRIDE = "explicit overrides"
     EXECUTION = "execution config"
-    FILE = "the file itself"
     CLI = "CLI defaults"
     PYTORCH = "PyTorch config defaults"
     CANONICAL = "canonical defaults"
