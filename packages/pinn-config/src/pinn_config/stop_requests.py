@@ -16,7 +16,7 @@ from typing import Any
 
 from pinn_config.exit_codes import INTERRUPTED, TERMINATED
 
-__all__ = ["StopRequest", "heed_lost_request", "stop_requests_heeded"]
+__all__ = ["StopRequest", "heed_lost_request", "stop_requests_heeded", "stop_requests_noted"]
 
 _CODES = {signal.SIGINT: INTERRUPTED, signal.SIGTERM: TERMINATED}
 _DEFAULTS = (signal.SIG_DFL, signal.default_int_handler)
@@ -28,6 +28,7 @@ class StopRequest:
 
     def __init__(self) -> None:
         self.signal: int | None = None
+        self.only_noted = False
         self._before: dict[int, Any] = {}
 
     @property
@@ -46,8 +47,11 @@ class StopRequest:
             signal.signal(number, signal.SIG_IGN)
 
     def _take(self, number: int, _: FrameType | None) -> None:
+        first = self.signal is None
         self.signal = number
-        raise KeyboardInterrupt
+        if not (self.only_noted and first):
+            self.only_noted = False
+            raise KeyboardInterrupt
 
 
 _HEEDED: ContextVar[StopRequest | None] = ContextVar("_HEEDED", default=None)
@@ -60,7 +64,7 @@ def heed_lost_request() -> None:
     calls back into Python prints the exception and goes on.
     """
     request = _HEEDED.get()
-    if request is not None and request.came:
+    if request is not None and request.came and not request.only_noted:
         raise KeyboardInterrupt
 
 
@@ -83,3 +87,18 @@ def stop_requests_heeded() -> Iterator[StopRequest]:
         _HEEDED.reset(token)
         for number, handler in request._before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def stop_requests_noted() -> Iterator[StopRequest]:
+    """A block within `stop_requests_heeded` whose first request is only noted, for work that looks at `came`
+    now and then and ends with what it has; a second one raises KeyboardInterrupt, as do all after the block.
+
+    Outside of `stop_requests_heeded` it changes nothing, and no request ever comes.
+    """
+    request = _HEEDED.get() or StopRequest()
+    request.only_noted = True
+    try:
+        yield request
+    finally:
+        request.only_noted = False

@@ -9,7 +9,8 @@ Layout (ptychodus 1.7.0, ``api/io.py``, ``load_product``/``save_product``):
 * ``probe`` (OPR, modes, H, W) and ``object`` (layers, H, W) complex, with attributes ``pixel_width_m``,
   ``pixel_height_m``, and for the object ``center_x_m``, ``center_y_m``; ``object_layer_spacing_m`` (layers -
   1,);
-* optional ``opr_weights``, and ``loss_epochs`` with ``loss_values`` (formerly ``costs``).
+* optional ``opr_weights``, and ``loss_epochs`` with ``loss_values`` (formerly ``costs``);
+* of ours, and left alone by ptychodus: the group ``ptychopinn`` (:mod:`pinn_data.refined`).
 
 Positions are those of ptychodus, in metres: object pixel ``p = (position - center)/pixel + (extent - 1)/2``
 carries the *middle* of the patch.  :func:`product_from_reconstruction` and :meth:`Product.positions_px` are
@@ -32,9 +33,11 @@ from numpy.typing import ArrayLike, NDArray
 from pinn_data.atomic_write import atomic_write
 from pinn_data.errors import DataKeyError, DataRangeError, ShapeError
 from pinn_data.hdf5 import find_dataset, label, missing, opened, read_attribute, read_numbers
+from pinn_data.refined import ENTRIES, Refined
 from pinn_data.scan import Canvas, from_ptychodus, to_ptychodus, validate_positions
 
 _LEGACY_ENERGY = "probe_energy_eV"
+_OURS = "ptychopinn"
 NUMBERS: Mapping[str, tuple[tuple[str, ...], bool]] = {
     "detector_distance_m": (("detector_object_distance_m",), True),
     "photon_energy_eV": (("photon_energy_eV", _LEGACY_ENERGY), True),
@@ -104,6 +107,7 @@ class Product:
     object_center_m : (y, x), metres, of the middle of the object array
     layer_spacing_m : (layers - 1,) float64
     loss_epochs, loss_values : (k,)
+    refined : what the solver found besides; None where it had no part in it
     far_field : False where ptychodus took the detector for one in the near field
 
     Raises ShapeError, DataRangeError, PositionError where the parts do not fit together.
@@ -129,6 +133,7 @@ class Product:
     far_field: bool = attrs.field(default=True, converter=bool, kw_only=True)
     loss_epochs: NDArray[np.int64] = attrs.field(factory=list, converter=_indexes, kw_only=True, repr=False)
     loss_values: NDArray[np.float64] = attrs.field(factory=list, converter=_floats, kw_only=True, repr=False)
+    refined: Refined | None = attrs.field(default=None, kw_only=True, repr=False)
 
     @probe_pixel_m.default
     def _object_pixel(self) -> tuple[float, float]:
@@ -161,6 +166,8 @@ class Product:
                 f"there are {len(self.loss_epochs)} loss epochs for {len(self.loss_values)} loss values: one "
                 "each"
             )
+        if self.refined is not None:
+            self.refined.check_frames(len(self.positions_m))
         self.positions_px()  # raises where the pixel makes no positions of the metres
 
     def positions_px(self) -> NDArray[np.float64]:
@@ -241,6 +248,9 @@ def write_product(path: str | os.PathLike[str], product: Product) -> Path:
             file["opr_weights"] = product.opr_weights
         file["loss_epochs"] = product.loss_epochs
         file["loss_values"] = product.loss_values
+        if product.refined is not None:
+            for name, array in product.refined.entries().items():
+                file[f"{_OURS}/{name}"] = array
     return target
 
 
@@ -295,8 +305,16 @@ def _product_in(file: h5py.File) -> Product:
         name=_text(read_attribute(file, "name")) if "name" in file.attrs else "Unnamed",
         comments=_text(read_attribute(file, "comments")) if "comments" in file.attrs else "",
         far_field=bool(read_attribute(file, "far_field")) if "far_field" in file.attrs else True,
+        refined=_refined(file),
         **fields,
     )
+
+
+def _refined(file: h5py.File) -> Refined | None:
+    if not _holds(file, _OURS):
+        return None
+    there = {name: found for name in ENTRIES if (found := find_dataset(file, f"{_OURS}/{name}")) is not None}
+    return Refined.read(there.__contains__, lambda name: read_numbers(there[name]))
 
 
 def _dataset(file: h5py.File, key: str) -> h5py.Dataset:

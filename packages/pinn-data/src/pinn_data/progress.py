@@ -40,10 +40,10 @@ class Progress:
     seconds : since this run began
     seconds_left : as long as it will take if it goes on as it went; None before that can be said
     epoch, epochs : the epoch at work, counted from 0 as in the history, of how many; None in a
-        reconstruction, as are all that follow but `finished`
+        reconstruction, as are all that follow but `misfit` and `finished`
     step : steps of the optimiser that are done
     loss, val_loss : the newest ``train_loss`` and ``val_loss`` of the history; None before the first
-    misfit : the newest ``train_deviance``
+    misfit : the newest ``train_deviance``; of a reconstruction by the solver R, as far as it is known
     finished : the run is over, and an archive of it is written
     """
 
@@ -71,6 +71,8 @@ class Progress:
         for name, value in (("loss", self.loss), ("validation", self.val_loss)):
             if value is not None:
                 parts.append(f"{name} {value:.4g}")
+        if self.loss is None and self.misfit is not None:
+            parts.append(f"misfit {self.misfit:.4f}")
         if self.finished:
             parts.append(f"finished in {self.seconds:.0f} s")
         elif self.seconds_left is not None:

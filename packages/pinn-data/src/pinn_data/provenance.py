@@ -7,10 +7,11 @@ key                 value
 ``frameworks``      ``{'numpy': ..., 'torch': ..., 'lightning': ...}``, or ``tensorflow`` and ``keras``
 ``python``          ``'3.11.9'``
 ``platform``        operating system and machine, as :func:`platform.platform` says it
-``seeds``           ``{'seed': int, 'subsample_seed': int or None}``
+``seeds``           ``{'seed': int or None, 'subsample_seed': int or None}``
 ``configuration``   ``{'model': {...}, 'training': {...} or None, 'inference': {...} or None}``: every
                     setting as it took effect, the execution settings under ``execution`` of the run
-                    that they were for; folders and files are left out
+                    that they were for; folders and files are left out. After the solver its settings,
+                    under ``solver``
 ``input``           the scan that was learned or, without a training, reconstructed: `input_of`
 ``test_input``      the scan that validated the training, and was stitched after it, or None
 ``model``           the archive of a reconstruction without a training: ``{'name': ..., 'sha256': ...}``;
@@ -151,6 +152,22 @@ class Origin:
             executed = {name: executed[name] for name in _RECONSTRUCTING}
         runs: dict[str, Any] = {"training": None, "inference": None}
         runs[kind] = settings | {"backend": backend, "execution": executed}
+        seeds = {"seed": int(seed), "subsample_seed": _plain(config.subsample_seed)}
+        return self._record({"model": model, **runs}, seeds, package, frameworks)
+
+    def solver_record(self, settings: Mapping[str, Any], frameworks: Mapping[str, str]) -> dict[str, Any]:
+        """The record of a run of the solver alone, which draws nothing: its settings are the configuration's
+        ``solver``."""
+        runs = {"model": None, "training": None, "inference": None, "solver": _plain(settings)}
+        return self._record(runs, {"seed": None, "subsample_seed": None}, "pinn_data", frameworks)
+
+    def _record(
+        self,
+        configuration: Mapping[str, Any],
+        seeds: Mapping[str, Any],
+        package: str,
+        frameworks: Mapping[str, str],
+    ) -> dict[str, Any]:
         return {
             "packages": {
                 name.replace("_", "-"): sys.modules[name].__version__
@@ -160,8 +177,8 @@ class Origin:
             "frameworks": {"numpy": np.__version__, **frameworks},
             "python": platform.python_version(),
             "platform": platform.platform(),
-            "seeds": {"seed": int(seed), "subsample_seed": _plain(config.subsample_seed)},
-            "configuration": {"model": model, **runs},
+            "seeds": dict(seeds),
+            "configuration": dict(configuration),
             **self.inputs,
             "started": self._started,
             "finished": _now(),

@@ -42,8 +42,10 @@ __all__ = [
     "comparison_figure",
     "demo_figure",
     "halves_figure",
+    "object_panels",
     "reconstruction_figure",
     "training_figure",
+    "unit_of",
 ]
 
 _TRACE = 0.04  # of the best-covered pixel: below it an image is mostly noise
@@ -141,30 +143,38 @@ def reconstruction_figure(
     subtitle: str,
 ) -> Path:
     """A reconstruction: amplitude, phase, probe, coverage, one pattern measured and predicted."""
+    figure = sheet((16.0, 8.6), "Reconstruction", subtitle)
+    grid = figure.add_gridspec(2, 4, left=0.035, right=0.975, top=0.87, bottom=0.055, hspace=0.2, wspace=0.2)
+    object_panels(figure.add_subplot(grid[:, :2]), figure.add_subplot(grid[0, 2]), found)
+    complex_panel(figure.add_subplot(grid[0, 3]), main_mode(found.probe), "probe (hue: phase)")
+    _pattern_pair(figure.add_subplot(grid[1, 2]), figure.add_subplot(grid[1, 3]), measured, predicted)
+    return save(figure, path)
+
+
+def object_panels(big: Axes, small: Axes, found: Reconstruction) -> None:
+    """The covered part of a reconstruction: its phase, and its amplitude, in micrometres where those are
+    told."""
     rows, columns = _covered(found.coverage)
     image, coverage = found.object[rows, columns], found.coverage[rows, columns]
     known = coverage > _TRACE * coverage.max()
     y, x = found.canvas.origin[0] + rows.start, found.canvas.origin[1] + columns.start
-    told = found.geometry.pixel_size_m
-    unit, (high, wide) = ("object pixels", (1.0, 1.0)) if told is None else ("um", 1e6 * np.array(told))
+    unit, (high, wide) = unit_of(found)
     left, right = (wide * edge for edge in (x - 0.5, x + image.shape[1] - 0.5))
     extent = (left, right, high * (y + image.shape[0] - 0.5), high * (y - 0.5))
-    figure = sheet((16.0, 8.6), "Reconstruction", subtitle)
-    grid = figure.add_gridspec(2, 4, left=0.035, right=0.975, top=0.87, bottom=0.055, hspace=0.2, wspace=0.2)
     amplitude, phase = (
         np.where(known, np.abs(image), np.nan),
         np.where(known, flat_phase(image, known), np.nan),
     )
-    big = figure.add_subplot(grid[:, :2])
     image_panel(big, phase, "phase", PHASE, phase_limits(phase), unit="rad", extent=extent)
-    image_panel(
-        figure.add_subplot(grid[0, 2]), amplitude, "amplitude", AMPLITUDE, limits_of(amplitude), extent=extent
-    )
+    image_panel(small, amplitude, "amplitude", AMPLITUDE, limits_of(amplitude), extent=extent)
     big.set_xlabel(f"x, {unit}", fontsize=8, color=FAINT)
     big.set_ylabel(f"y, {unit}", fontsize=8, color=FAINT)
-    complex_panel(figure.add_subplot(grid[0, 3]), main_mode(found.probe), "probe (hue: phase)")
-    _pattern_pair(figure.add_subplot(grid[1, 2]), figure.add_subplot(grid[1, 3]), measured, predicted)
-    return save(figure, path)
+
+
+def unit_of(found: Reconstruction) -> tuple[str, NDArray[np.float64]]:
+    """The unit of lengths on the sample, and how many of it an object pixel is, (height, width)."""
+    told = found.geometry.pixel_size_m
+    return ("object pixels", np.ones(2)) if told is None else ("um", 1e6 * np.array(told))
 
 
 def training_figure(path: Path, history: Sequence[Mapping[str, Any]], subtitle: str) -> Path:

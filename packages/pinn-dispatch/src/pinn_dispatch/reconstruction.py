@@ -13,6 +13,8 @@ entry of the NPZ            shape, dtype                meaning
                                                         ``provenance`` (`pinn_data.provenance`) without the
                                                         times of day
 ==========================  ==========================  ================================================
+
+After the solver the entries of :mod:`pinn_data.refined` are there too, in both kinds of file.
 """
 
 from __future__ import annotations
@@ -36,12 +38,14 @@ from pinn_data.npz_header import read_text
 from pinn_data.patches import place
 from pinn_data.product import Product, product_from_reconstruction, read_product, write_product
 from pinn_data.provenance import without_times
+from pinn_data.refined import Refined
 from pinn_data.scan import Canvas, canvas_for, validate_positions
 
 from pinn_dispatch.errors import ReconstructionFileError, ReconstructionFileNotFoundError
 
 if TYPE_CHECKING:
     from pinn_data.npz import Scan
+    from pinn_data.solver import Solution
 
     from pinn_dispatch.backend import ReconstructionResult
 
@@ -88,7 +92,10 @@ class Image:
 
 @attrs.frozen(eq=False)
 class Reconstruction:
-    """A reconstruction in memory, as the NPZ holds it."""
+    """A reconstruction in memory, as the NPZ holds it.
+
+    refined : what the solver found besides; None where it had no part in it
+    """
 
     object: NDArray[np.complex64]
     coverage: NDArray[np.float32]
@@ -96,6 +103,7 @@ class Reconstruction:
     positions: NDArray[np.float64]
     probe: NDArray[np.complex64]
     metadata: Mapping[str, Any] = attrs.field(factory=dict)
+    refined: Refined | None = None
 
     @classmethod
     def of(cls, result: ReconstructionResult, metadata: Mapping[str, Any]) -> Reconstruction:
@@ -108,6 +116,26 @@ class Reconstruction:
             np.asarray(result.positions, np.float64),
             np.asarray(result.probe, np.complex64),
             {**metadata, **itself},
+        )
+
+    @classmethod
+    def solved(
+        cls, solution: Solution, facts: Mapping[str, Any], metadata: Mapping[str, Any]
+    ) -> Reconstruction:
+        """All of a solution; `facts` are what is told of it in words and numbers, in the types of JSON."""
+        refined = Refined(
+            solution.positions_start,
+            solution.mode_shares,
+            solution.background,
+            solution.bad_pixels,
+            solution.frame_intensity,
+            solution.frame_misfit,
+            solution.pixel_misfit,
+            facts,
+        )
+        image, coverage = solution.object, solution.coverage
+        return cls(
+            image, coverage, solution.canvas, solution.positions, solution.probe, dict(metadata), refined
         )
 
     def as_image(self) -> Image:
@@ -153,6 +181,7 @@ def write_reconstruction_npz(path: Path, found: Reconstruction) -> Path:
         "ycoords": found.positions[:, 0],
         "probeGuess": found.probe,
         "metadata": np.array(json.dumps(dict(found.metadata))),
+        **({} if found.refined is None else found.refined.entries()),
     }
     with atomic_write(path) as temporary, NpzWriter(temporary) as file:
         for key, array in arrays.items():
@@ -174,6 +203,7 @@ def product_of(found: Reconstruction, geometry: Mapping[str, float]) -> Product:
     comments = f"reconstructed by PtychoPINN{_origin(found.metadata)}"
     if missing:
         comments += f"; {_NOMINAL_NOTE}: {', '.join(missing)}"
+    losses = [] if found.refined is None else [R for _, _, R in found.refined.course]
     return product_from_reconstruction(
         found.object,
         found.positions,
@@ -182,6 +212,9 @@ def product_of(found: Reconstruction, geometry: Mapping[str, float]) -> Product:
         name="PtychoPINN",
         comments=comments,
         probe_photon_count=float(np.sum(np.abs(found.probe.astype(np.complex128)) ** 2)),
+        loss_epochs=np.arange(len(losses)),
+        loss_values=losses,
+        refined=found.refined,
         **(NOMINAL | known),
     )
 
@@ -223,6 +256,7 @@ def reconstruction_of(product: Product) -> Reconstruction:
         local + origin,
         (probe if len(probe) > 1 else probe[0]).astype(np.complex64),
         metadata,
+        product.refined,
     )
 
 
@@ -234,9 +268,10 @@ def _origin(metadata: Mapping[str, Any]) -> str:
         data, model = record["input"], record["model"]
         trained = f" by the network in {model['name']} (SHA-256 {model['sha256']})" if model else ""
         name, digest, seed = data["name"] or "a scan in memory", data["sha256"], record["seeds"]["seed"]
+        seeded = "" if seed is None else f", seed {seed}"
     except (KeyError, TypeError, AttributeError):  # it is not told, or somebody else's record
         return ""
-    return f" (with {versions}) from {name} (SHA-256 {digest}){trained}, seed {seed}"
+    return f" (with {versions}) from {name} (SHA-256 {digest}){trained}{seeded}"
 
 
 def read_reconstruction(path: str | os.PathLike[str]) -> Reconstruction:
@@ -284,7 +319,10 @@ def read_reconstruction(path: str | os.PathLike[str]) -> Reconstruction:
         with naming(file_path):
             positions = validate_positions(np.stack([y, x], axis=1))
             probe = checked_probe(file.read("probeGuess"))
-        return Reconstruction(image, coverage, canvas, positions, probe, _json(text, file_path))
+            refined = Refined.read(file.__contains__, file.read)
+            if refined is not None:
+                refined.check_frames(len(positions))
+        return Reconstruction(image, coverage, canvas, positions, probe, _json(text, file_path), refined)
 
 
 def read_image(path: str | os.PathLike[str]) -> Image:

@@ -9,14 +9,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from importlib import metadata, util
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import attrs
 
 from pinn_dispatch.backend import Backend, shortcomings
 from pinn_dispatch.errors import BackendUnavailableError, UnknownBackendError
 
-__all__ = ["BACKENDS", "ENTRY_POINTS", "BackendName", "installed_backends", "load_backend", "row_of"]
+if TYPE_CHECKING:
+    from pinn_data.solver.operations import ArrayOperations
+
+__all__ = [
+    "BACKENDS",
+    "ENTRY_POINTS",
+    "BackendName",
+    "installed_backends",
+    "load_backend",
+    "row_of",
+    "solver_operations",
+]
 
 ENTRY_POINTS = "pinn.backends"
 
@@ -81,6 +92,15 @@ def installed_backends() -> list[str]:
         for name, row in BACKENDS.items()
         if name in provided and util.find_spec(row.framework) is not None
     ]
+
+
+def solver_operations(engine: str | None = None, device: str = "auto") -> ArrayOperations:
+    """The array operations that the solver runs on."""
+    from pinn_data.solver.operations import NumpyOperations
+
+    if engine not in (None, "numpy"):
+        raise BackendUnavailableError(f"the solver has no engine {engine!r} yet: choose 'numpy'")
+    return NumpyOperations()
 
 
 def _owner(point: metadata.EntryPoint) -> str:

@@ -68,7 +68,7 @@ def find_affine_map(problem: Problem, known: Knowledge, journal: Journal) -> NDA
             candidate = best + move * float(np.clip(t, -2.0, 2.0))
             options = [(at, best), (low, best - move), (high, best + move), (misfit(candidate), candidate)]
             at, best = min(options, key=lambda option: option[0])
-            if not journal.tell("affine", tries - 1, 4 * _ROUNDS, 0.0):
+            if not journal.tell("affine", tries - 1, 4 * _ROUNDS, None):
                 return affine_map(best)
         step /= 3
     return affine_map(best)

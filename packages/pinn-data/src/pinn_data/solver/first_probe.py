@@ -62,9 +62,9 @@ def scan_defocus(problem: Problem, known: Knowledge, journal: Journal) -> NDArra
     course = []
     for i, defocus in enumerate(candidates):
         course.append(tried(float(defocus), _FIRST_EPOCHS, 5)[0])
-        if not journal.tell("defocus", i, len(candidates), 0.0):
+        if not journal.tell("defocus", i, len(candidates), None):
             break
-    best = candidates[np.argsort(course)[:3]]
+    best = candidates[np.argsort(course)[: 1 if journal.ended else 3]]
     finals = [(*tried(float(defocus), _LAST_EPOCHS, 3), float(defocus)) for defocus in best]
     misfit, spectrum, defocus = min(finals, key=lambda f: f[0])
     journal.say(

@@ -25,30 +25,32 @@ _PREVIEW_SECONDS = 3.0
 
 
 class Journal:
-    """Tells watchers of a solution, keeps its course, and says whether it goes on.
+    """Tells watchers of a solution, the first time when it is made, keeps its course, and says whether it goes
+    on.
 
-    energy : sum of the measured counts, for R
     seconds : after which it ends; None: never
+    energy : sum of the measured counts, for R; to be set before the first epoch
+    ended : it was cancelled, or its seconds are over: nothing more is to be tried, in no process
     """
 
     def __init__(
         self,
         ops: ArrayOperations,
-        energy: float,
         *,
         seconds: float | None = None,
         watch: Watcher | None = None,
         preview: Preview | None = None,
     ) -> None:
-        self._ops, self._energy, self._seconds, self._preview = ops, max(energy, 1e-300), seconds, preview
+        self._ops, self._seconds, self._preview = ops, seconds, preview
         self._report = Report("reconstruction", watch)
         self._began = time.perf_counter()
         self._seen = self._began
         self._from, self._to = 0.0, 0.0
         self.rows: list[dict[str, Any]] = []
         self.sentences: list[str] = []
-        self.cancelled = False
-        self.out_of_time = False
+        self.energy = 1.0
+        self.cancelled = self.ended = self.out_of_time = False
+        self._wanted = self._report(0.0)
 
     @property
     def seconds(self) -> float:
@@ -60,24 +62,27 @@ class Journal:
         self._from, self._to = self._to, until
 
     def tell(
-        self, stage: str, epoch: int, epochs: int, misfit: float, estimate: Estimate | None = None
+        self, stage: str, epoch: int, epochs: int, misfit: float | None, estimate: Estimate | None = None
     ) -> bool:
         """Tell of an epoch; whether the run is to go on.
 
-        misfit : of the frames of the epoch
+        misfit : of the frames of the epoch; None where something is only tried on some of them
         """
-        R = float(np.sqrt(misfit / self._energy))
+        R = None if misfit is None else float(np.sqrt(misfit / max(self.energy, 1e-300)))
         self.rows.append({"stage": stage, "epoch": epoch, "seconds": self.seconds, "R": R})
         share = self._from + (self._to - self._from) * (epoch + 1) / epochs
-        if not self._report(share, misfit=R):
-            self.cancelled = True
+        self._wanted &= self._report(share, misfit=R)
         if self._preview is not None and estimate is not None:
             now = time.perf_counter()
             if now - self._seen >= _PREVIEW_SECONDS:
                 self._preview(self._ops.numpy(estimate.object))
                 self._seen = time.perf_counter()
-        self.out_of_time = self._seconds is not None and self.seconds > self._seconds * self._to
-        return self._agreed(not (self.cancelled or self.out_of_time))
+        limit, seconds = self._seconds, self.seconds
+        over = limit is not None and seconds > limit
+        late = limit is not None and seconds > limit * self._to
+        self.cancelled, over, self.out_of_time = self._agreed(not self._wanted, over, late)
+        self.ended = self.cancelled or over
+        return not (self.cancelled or self.out_of_time)
 
     def say(self, sentence: str) -> None:
         """Keep a decision, and log it."""
@@ -88,8 +93,9 @@ class Journal:
         """Tell that the run is over."""
         self._report.finish(misfit=R)
 
-    def _agreed(self, goes_on: bool) -> bool:
-        """Of several processes, all stop where one does."""
+    def _agreed(self, *flags: bool) -> tuple[bool, ...]:
+        """Of several processes, all do what one has to."""
         if self._ops.share[1] == 1:
-            return goes_on
-        return not float(np.asarray(self._ops.reduce(np.array([0.0 if goes_on else 1.0])))[0])
+            return flags
+        sums = np.asarray(self._ops.reduce(np.array(flags, np.float64)))
+        return tuple(bool(total) for total in sums)

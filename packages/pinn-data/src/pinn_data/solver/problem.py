@@ -126,6 +126,10 @@ class Problem:
         mean = total / np.maximum(number, 1)
         return PixelStatistics(number, mean, np.maximum(squares / np.maximum(number, 1) - mean**2, 0.0))
 
+    def energy(self, bad_pixels: NDArray[np.bool_]) -> float:
+        """Sum of the counts that are fitted, outside of `bad_pixels`."""
+        return float(self.statistics.mean[~bad_pixels].sum() * len(self.fitted))
+
     @cached_property
     def background_of_file(self) -> NDArray[np.float64]:
         """(N, N) counts that the scan tells of, zero frequency at [0, 0]."""

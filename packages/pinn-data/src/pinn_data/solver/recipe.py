@@ -85,8 +85,7 @@ def solve(
     """
     ops = NumpyOperations() if operations is None else operations
     problem = Problem(ops, scan, SolverSettings() if settings is None else settings)
-    energy = float(problem.statistics.mean.sum() * len(problem.fitted))
-    journal = Journal(ops, energy, seconds=problem.settings.seconds, watch=watch, preview=preview)
+    journal = Journal(ops, seconds=problem.settings.seconds, watch=watch, preview=preview)
     known = _begin(problem, journal, start)
     known, size = _coarse(problem, known, journal)
     if problem.frees("positions") and size < problem.N:
@@ -108,6 +107,7 @@ def _begin(
         suspect_pixels(statistics) if problem.frees("bad-pixels") else np.zeros((problem.N, problem.N), bool)
     )
     good = problem.measured(problem.N, bad) & (statistics.frames > 0)
+    journal.energy = problem.energy(bad)
     background = 0.0
     if problem.frees("background") and scan.background is None and good.any():
         background = float(np.quantile(statistics.mean[good], _BACKGROUND_QUANTILE))
@@ -159,12 +159,14 @@ def _coarse(problem: Problem, known: Knowledge, journal: Journal) -> tuple[Knowl
 def _fine(problem: Problem, known: Knowledge, journal: Journal) -> Knowledge:
     N = problem.N
     moving = "positions" in known.kept
-    known = _without_bad_pixels(problem, known)
+    known = _without_bad_pixels(problem, known, journal)
     journal.part(0.45)
     known = run_stage(problem, known, N, Stage("fine", 2), journal)
-    known = _without_bad_pixels(problem, known)
+    known = _without_bad_pixels(problem, known, journal)
     journal.part(0.65)
     known = run_stage(problem, known, N, Stage("fine", 24, moving=moving), journal)
+    if journal.ended:
+        return known
     start = problem.at_level(known, N)
     sums = sweep(problem.ops, start, problem.frames(N), problem.fitted)
     parts = []
@@ -176,17 +178,16 @@ def _fine(problem: Problem, known: Knowledge, journal: Journal) -> Knowledge:
     return _without_bad_pixels(problem, known, journal)
 
 
-def _without_bad_pixels(problem: Problem, known: Knowledge, journal: Journal | None = None) -> Knowledge:
+def _without_bad_pixels(problem: Problem, known: Knowledge, journal: Journal) -> Knowledge:
     """The same, with the pixels left out that the model of now cannot explain."""
-    if not problem.frees("bad-pixels"):
+    if not problem.frees("bad-pixels") or journal.ended:
         return known
     nothing = np.zeros_like(known.bad_pixels)
     estimate = problem.at_level(attrs.evolve(known, bad_pixels=nothing), problem.N)
     sums = sweep(problem.ops, estimate, problem.frames(problem.N), problem.fitted, pixels=True)
     assert sums.pixels is not None
     found = find_bad_pixels(sums.pixels, suspect_pixels(problem.statistics))
-    if journal is not None and found.any():
-        journal.say(f"{int(found.sum())} pixels that no marker told are bad, and were left out")
+    journal.energy = problem.energy(found)
     return attrs.evolve(known, bad_pixels=found)
 
 
@@ -194,7 +195,7 @@ def _try(
     problem: Problem, known: Knowledge, size: int, parts: list[str], journal: Journal, epochs: int
 ) -> Knowledge:
     """Epochs without and with each of some optional parts, and what predicts the held-out frames best."""
-    if not parts or not len(problem.held):
+    if journal.ended or not parts or not len(problem.held):
         return known
     usual = Stage("as it was", epochs, check=epochs, moving="positions" in known.kept)
     best = run_stage(problem, known, size, usual, journal)
@@ -222,6 +223,8 @@ def _try(
 def _try_affine(problem: Problem, known: Knowledge, size: int, journal: Journal) -> Knowledge:
     """The positions under an affine map, where much is left unexplained and held-out frames are predicted
     better."""
+    if journal.ended:
+        return known
     here = problem.at_level(known, size)
     asked = problem.settings.refine != AUTOMATIC
     enough = not asked and misfit_ratio(problem, here, problem.fitted) < _UNEXPLAINED_AFFINE
@@ -254,6 +257,9 @@ def _described(part: str, known: Knowledge) -> str:
 def _polished(problem: Problem, known: Knowledge, journal: Journal) -> tuple[Knowledge, Estimate, Estimate]:
     """What is known, the estimate that never saw the held-out frames, and the last one."""
     ops, frames = problem.ops, problem.frames(problem.N)
+    if journal.ended:
+        now = problem.at_level(known, problem.N)
+        return known, now, now
     last = math.inf
 
     def between(step: int, estimate: Estimate, misfit: float) -> bool:
@@ -268,7 +274,7 @@ def _polished(problem: Problem, known: Knowledge, journal: Journal) -> tuple[Kno
     plan = Polish(_POLISH_STEPS, "poisson" if problem.counts else "amplitude", probe=problem.frees("probe"))
     journal.part(0.95)
     unseen = polish(ops, problem.at_level(known, problem.N), frames, problem.fitted, plan, between)
-    if not len(problem.held) or journal.cancelled:
+    if not len(problem.held) or journal.ended:
         return known, unseen, unseen
     journal.part(1.0)
     end = polish(ops, unseen, frames, problem.order, attrs.evolve(plan, steps=_LAST_STEPS))
@@ -283,6 +289,8 @@ def _finished(
 ) -> Solution:
     ops, N = problem.ops, problem.N
     frames = problem.frames(N)
+    if known.bad_pixels.any():
+        journal.say(f"{int(known.bad_pixels.sum())} pixels that no marker told are bad, and were left out")
     if known.background:
         journal.say(f"a background of {known.background:.3g} counts in every pixel was found")
     sums = sweep(ops, end, frames, problem.order, pixels=True, noise=True)

@@ -37,7 +37,7 @@ class Solution:
         where not measured
     kept : optional parts that were found and kept
     sentences : decisions, each a sentence
-    history : rows of stage, epoch, seconds, R
+    history : rows of stage, epoch, seconds, R; R is None where something was only tried on some frames
     seconds : that it took
     cancelled : a watcher stopped it: the image is that of the moment
     out_of_time : the limit of seconds stopped it

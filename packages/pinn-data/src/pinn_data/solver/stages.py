@@ -45,7 +45,10 @@ class Stage:
 
 
 def run_stage(problem: Problem, known: Knowledge, size: int, stage: Stage, journal: Journal) -> Knowledge:
-    """What is known after a stage: the best of its checks, by the held-out frames."""
+    """What is known after a stage: the best of its checks, by the held-out frames; nothing is done once the
+    journal has ended."""
+    if journal.ended:
+        return known
     ops, frames = problem.ops, problem.frames(size)
     best: tuple[float, Estimate | None, Knowledge] = (math.inf, None, known)
     now = known

@@ -18,6 +18,7 @@ from pinn_dispatch.cli import (
     evaluate,
     infer,
     info,
+    reconstruct,
     simulate,
     train,
 )
@@ -25,11 +26,15 @@ from pinn_dispatch.errors import UsageError
 
 __all__ = ["COMMANDS", "Parser", "build_parser", "kebab"]
 
-COMMANDS = (demo, train, infer, evaluate, compare, simulate, convert, info, config, doctor, completion)
+COMMANDS = (
+    *(demo, reconstruct, train, infer, evaluate, compare),
+    *(simulate, convert, info, config, doctor, completion),
+)
 
 _EPILOG = """\
 a first look:         pinn demo
-a scan of your own:   pinn train --data scan.npz --output run
+a scan of your own:   pinn reconstruct --data scan.npz --output image
+with a network:       pinn train --data scan.npz --output run
                       pinn infer --model run --data scan.npz --output image
 a file of others:     pinn convert beamline.cxi --guess-probe --output scan.npz
 every flag is accepted with hyphens and with underscores; 'pinn COMMAND --help' lists those of a command

@@ -1,0 +1,175 @@
+"""`pinn reconstruct`: the best image there is of a scan, by the physics solver."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pinn_config.processes import is_first_process
+from pinn_config.stop_requests import stop_requests_noted
+
+from pinn_dispatch.cli.flag_values import explaining
+from pinn_dispatch.cli.mask_flags import add_mask_flags, masked
+from pinn_dispatch.cli.output import output_folder, write_json
+from pinn_dispatch.cli.report import Report
+from pinn_dispatch.cli.run_log import LOG_NAME, run_log
+from pinn_dispatch.selection import FRAMES, Region, select
+
+if TYPE_CHECKING:
+    from pinn_data.progress import Progress
+    from pinn_data.solver import SolverSettings
+
+    from pinn_dispatch.reconstruction import Reconstruction
+
+__all__ = ["ENGINES", "PREVIEW_NAME", "add", "run"]
+
+ENGINES = ("numpy", "pytorch", "tensorflow")
+PREVIEW_NAME = "preview.png"
+
+
+def add(commands: Any) -> argparse.ArgumentParser:
+    """The flags of this command."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "reconstruct",
+        help="reconstruct a scan by physics alone, or from a network's image",
+        description="Finds the object of a scan, its probe, and what else the scan needs: positions, "
+        "background, bad pixels, probe modes. Leaves reconstruction.npz, .h5 (ptychodus product), .png, "
+        "metrics.json and reconstruct.log; while it runs preview.png shows the image so far. Ctrl-C ends it "
+        "with the image of the moment.",
+    )
+    data = parser.add_argument_group("data")
+    data.add_argument("--data", type=Path, metavar="FILE", required=True, help="NPZ with the scan")
+    data.add_argument("--output", type=Path, metavar="DIR", required=True, help="folder for the results")
+    data.add_argument(
+        "--model", type=Path, metavar="PATH", help="start from the image of this trained network (wts.h5.zip)"
+    )
+    data.add_argument(
+        "--region", type=explaining(Region.parse), metavar="EXPR", help="positions to use, as 'y>=238'"
+    )
+    data.add_argument(
+        "--frames", choices=FRAMES, default="all", help="every frame, or every other (default: all)"
+    )
+    add_mask_flags(data)
+    how = parser.add_argument_group("how")
+    how.add_argument(
+        "--modes", type=int, metavar="M", help="incoherent probe modes (default: as many as the scan's probe)"
+    )
+    how.add_argument(
+        "--refine",
+        default="auto",
+        metavar="PARTS",
+        help="what may be refined besides the object: auto (default), none, or some of probe, positions, "
+        "background, bad-pixels, affine, intensity, with commas between",
+    )
+    how.add_argument(
+        "--guess-probe", action="store_true", help="make the first probe from the patterns, not from the scan"
+    )
+    how.add_argument("--seconds", type=float, metavar="S", help="end after this time (default: no limit)")
+    how.add_argument("--engine", choices=ENGINES, help="what computes (default: the fastest installed)")
+    return parser
+
+
+def run(args: argparse.Namespace) -> int | None:
+    """Reconstructs and saves; the exit code of a request to stop where one came."""
+    settings = _settings(args)
+
+    from pinn_data.npz import read_scan
+    from pinn_data.pictures import write_preview
+    from pinn_data.progress import Cancel
+    from pinn_data.stored_patterns import LARGE
+
+    from pinn_dispatch.reconstruction import write_reconstruction
+    from pinn_dispatch.solving import solve
+
+    first = is_first_process()
+    report = Report(args.quiet or not first)
+    with output_folder(args.output) as folder:
+        archive = _archive(args.model)
+        scan = select(masked(read_scan(args.data, in_file_above=LARGE), args), args.region, args.frames)
+        report.note(f"reconstructing {len(scan)} patterns of {scan.N} x {scan.N}")
+        preview = folder / PREVIEW_NAME
+        log = folder / LOG_NAME if first else Path(os.devnull)
+        with run_log(log, quiet=report.quiet) as told, stop_requests_noted() as request:
+
+            def watch(progress: Progress) -> Any:
+                told(progress)
+                return Cancel if request.came else None
+
+            found = solve(
+                scan,
+                settings,
+                engine=args.engine,
+                model=archive,
+                progress=watch,
+                preview=(lambda image: write_preview(preview, image)) if first else None,
+            )
+        if not first:
+            return None
+        write_preview(preview, found.object)
+        npz, product = write_reconstruction(folder, found, scan)
+
+        from pinn_dispatch.solution_figure import solution_figure
+
+        picture = solution_figure(folder / "reconstruction.png", found, args.data.name)
+        assert found.refined is not None
+        facts = {name: value for name, value in found.refined.facts.items() if name != "history"}
+        about = {
+            "data": str(args.data),
+            "model": None if archive is None else str(archive),
+            "region": None if args.region is None else args.region.text,
+            "frames": args.frames,
+            "mask": args.mask,
+            **facts,
+            "provenance": found.metadata["provenance"],
+            "seconds_command": round(report.seconds, 3),
+        }
+        metrics = write_json(folder / "metrics.json", about)
+    report.result(
+        {
+            "reconstruction": npz,
+            "product": product,
+            "picture": picture,
+            "metrics": metrics,
+            "log": log,
+            **_words(found),
+            "seconds": f"{facts['seconds_total']:.1f} to the image, {report.seconds:.1f} in all",
+        }
+    )
+    if request.came:
+        print("pinn: interrupted; the image is that of the moment", file=sys.stderr)
+        return request.exit_code
+    return None
+
+
+def _settings(args: argparse.Namespace) -> SolverSettings:
+    from pinn_data.solver import SolverSettings, parse_parts
+
+    return SolverSettings(parse_parts(args.refine), args.modes, args.guess_probe, args.seconds)
+
+
+def _archive(model: Path | None) -> Path | None:
+    """The archive of the network; what is none is told before a long read of the data."""
+    if model is None:
+        return None
+    from pinn_archive import find_archive
+
+    from pinn_dispatch.dispatch import backend_of
+
+    archive = find_archive(model)
+    backend_of(archive)
+    return archive
+
+
+def _words(found: Reconstruction) -> dict[str, str]:
+    """The numbers that a person asks for first."""
+    assert found.refined is not None
+    facts = found.refined.facts
+    noise = facts["R_of_noise"]
+    beside = "" if noise is None else f" ({noise:.4f} if only counting noise were left)"
+    rows = {"residual R": f"{facts['R']:.4f}{beside}"}
+    if facts["R_held_out"] is not None:
+        rows["of held-out frames"] = f"{facts['R_held_out']:.4f}"
+    return rows
