@@ -49,7 +49,7 @@ def loop(folder: Path, architecture: str, gridsize: int, backend: str) -> list[L
 
 
 def file_to_image(folder: Path, architecture: str, gridsize: int, backend: str) -> list[Line]:
-    """Groups a second from the NPZ file to the stitched image, one pass, against the network alone.
+    """Groups a second from the NPZ file to the stitched image, against the network alone.
 
     Reading the archive and the file, grouping, optics, phases and stitching count; the residual R, which is
     worked out after the image, stands beside.
@@ -61,7 +61,6 @@ def file_to_image(folder: Path, architecture: str, gridsize: int, backend: str) 
         model=config.model,
         model_path=model,
         neighbor_count=config.neighbor_count,
-        overlap_passes=1,
         backend=backend,
     )
     alone = [BATCH / runs.network_alone(folder, model, config, execution)]

@@ -99,9 +99,9 @@ def _rewritten(description: Any, how: str) -> Any:
         a = layer.attributes
         if how == "glorot" and a.get("start") == "zero":
             layer = changed(layer, start="glorot")
-        if how == "more_steps" and layer.kind == "steps" and a["when"] == "first":
+        if how == "more_steps" and layer.kind == "steps":
             layer = changed(layer, steps=a["steps"] + 1)
-        if how == "no_momentum" and layer.kind == "steps" and a["when"] == "first":
+        if how == "no_momentum" and layer.kind == "steps":
             layer = changed(layer, momentum=0.0)
         if how == "without_skips":
             if layer.kind == "concat":
@@ -156,7 +156,7 @@ def _variant(described: Any, how: str, model: Any) -> Any:
 
 
 def _run(train_file: Path, test_file: Path, overrides: dict, seconds: float, seed: int, threads: int) -> dict:
-    """Scores of one training, for 1 pass and for as many as suit the network."""
+    """Scores of one training."""
     import torch
 
     torch.set_num_threads(threads)
@@ -210,17 +210,12 @@ def _run(train_file: Path, test_file: Path, overrides: dict, seconds: float, see
         }
         scores["deviance"] = result.history[-1].get("train_deviance")
         scores["predicted_deviance"] = result.history[-1].get("train_predicted_deviance")
-        for passes in (1, 3) if r["architecture"] == "unrolled" else (1,):
-            inference = InferenceConfig(
-                model=model, overlap_passes=passes, neighbor_count=r["neighbor_count"]
-            )
-            recon = reconstruct(result.archive, unseen, inference, execution)
-            m = evaluate(recon.object, unseen.object, roi=roi, guess=recon.canvas.origin)
-            keys = ("ssim_amp", "ssim_phase", "psnr_amp", "psnr_phase", "frc50_amp", "frc50_phase")
-            scores[f"passes{passes}"] = {k: float(m[k]) for k in keys} | {
-                "R": recon.residual,
-                "inference_seconds": recon.seconds["total"],
-            }
+        inference = InferenceConfig(model=model, neighbor_count=r["neighbor_count"])
+        recon = reconstruct(result.archive, unseen, inference, execution)
+        m = evaluate(recon.object, unseen.object, roi=roi, guess=recon.canvas.origin)
+        keys = ("ssim_amp", "ssim_phase", "psnr_amp", "psnr_phase", "frc50_amp", "frc50_phase")
+        scores |= {k: float(m[k]) for k in keys}
+        scores |= {"R": recon.residual, "inference_seconds": recon.seconds["total"]}
     return scores
 
 
@@ -234,54 +229,38 @@ def report(folder: Path) -> None:
 
     records = [json.loads(p.read_text()) for p in sorted(folder.glob("*.json"))]
     lines = [
-        "| recipe | training s | steps | passes | amplitude SSIM | phase SSIM | amplitude FRC 0.5 "
-        "| phase FRC 0.5 "
+        "| recipe | training s | steps | amplitude SSIM | phase SSIM | amplitude FRC 0.5 | phase FRC 0.5 "
         "| R | seeds |",
-        "|---|---|---|---|---|---|---|---|---|---|",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for name, (_, budgets) in ROWS.items():
         for budget in budgets:
-            runs = [r for r in records if r["row"] == name and r["budget"] == budget]
-            for passes in ("passes1", "passes3"):
-                found = [r["scores"][passes] for r in runs if passes in r["scores"]]
-                if not found:
-                    continue
+            found = [r["scores"] for r in records if r["row"] == name and r["budget"] == budget]
+            if not found:
+                continue
 
-                def spread(key: str, found: list = found) -> str:
-                    values = [f[key] for f in found]
-                    half = (max(values) - min(values)) / 2
-                    return f"{np.mean(values):.3f} ± {half:.3f}"
+            def spread(key: str, found: list = found) -> str:
+                values = [f[key] for f in found]
+                half = (max(values) - min(values)) / 2
+                return f"{np.mean(values):.3f} ± {half:.3f}"
 
-                steps = int(np.mean([r["scores"]["steps"] for r in runs]))
-                cells = [spread(k) for k in ("ssim_amp", "ssim_phase", "frc50_amp", "frc50_phase", "R")]
-                lines.append(
-                    f"| {name} | {budget} | {steps} | {passes[6:]} | "
-                    + " | ".join(cells)
-                    + f" | {len(found)} |"
-                )
+            steps = int(np.mean([f["steps"] for f in found]))
+            cells = [spread(k) for k in ("ssim_amp", "ssim_phase", "frc50_amp", "frc50_phase", "R")]
+            lines.append(f"| {name} | {budget} | {steps} | {' | '.join(cells)} | {len(found)} |")
     (folder / "study.md").write_text("\n".join(lines) + "\n")
     figure, axes = plt.subplots(1, 2, figsize=(11, 4.2), sharex=True)
     curves = [n for n, (_, budgets) in ROWS.items() if len(budgets) > 1]
     for axis, key, title in zip(axes, ("ssim_amp", "ssim_phase"), ("amplitude", "phase"), strict=True):
         for colour, name in enumerate(curves):
-            for passes, style in (("passes1", "--"), ("passes3", "-")):
-                points = {}
-                for r in records:
-                    # The same network as it starts is the curve's point at no seconds.
-                    if r["row"] in (name, f"{name}, untrained") and passes in r["scores"]:
-                        points.setdefault(r["budget"], []).append(r["scores"][passes][key])
-                if points:
-                    x = sorted(points)
-                    label = f"{name}, {'3 passes' if passes == 'passes3' else '1 pass'}"
-                    axis.plot(
-                        x,
-                        [np.mean(points[b]) for b in x],
-                        style,
-                        marker="o",
-                        ms=3,
-                        color=f"C{colour}",
-                        label=label,
-                    )
+            points: dict[float, list[float]] = {}
+            for r in records:
+                # The same network as it starts is the curve's point at no seconds.
+                if r["row"] in (name, f"{name}, untrained"):
+                    points.setdefault(r["budget"], []).append(r["scores"][key])
+            if points:
+                x = sorted(points)
+                means = [np.mean(points[b]) for b in x]
+                axis.plot(x, means, marker="o", ms=3, color=f"C{colour}", label=name)
         axis.axhline(0.8, color="0.6", lw=0.8)
         axis.set(
             title=f"{title} of an object never seen",
@@ -322,10 +301,9 @@ def main() -> int:
         began = time.perf_counter()
         scores = run(train_file, test_file, ROWS[row][0], budget, seed, options.threads)
         target.write_text(json.dumps({"row": row, "budget": budget, "seed": seed, "scores": scores}))
-        best = scores.get("passes3", scores["passes1"])
         print(
-            f"{row}, {budget} s, seed {seed}: amplitude {best['ssim_amp']:.3f}, phase "
-            f"{best['ssim_phase']:.3f} "
+            f"{row}, {budget} s, seed {seed}: amplitude {scores['ssim_amp']:.3f}, phase "
+            f"{scores['ssim_phase']:.3f} "
             f"({scores['steps']} steps, {time.perf_counter() - began:.0f} s)",
             flush=True,
         )

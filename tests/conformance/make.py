@@ -123,8 +123,8 @@ def write_archive(folder: Path, backend: str) -> None:
 
 
 def settings() -> dict[str, int]:
-    """Of the reconstruction. One pass: what the network says; those after it make rounding larger."""
-    return {"neighbor_count": 3, "overlap_passes": 1}
+    """Of the reconstruction."""
+    return {"neighbor_count": 3}
 
 
 if __name__ == "__main__":

@@ -102,7 +102,6 @@ inferences = st.builds(
     model_path=paths,
     test_data_file=st.none() | paths,
     debug=st.booleans(),
-    overlap_passes=optional_counts,
     patch_weighting=st.sampled_from(["probe", "uniform"]),
     border_px=st.integers(0, 100),
     **sampling,

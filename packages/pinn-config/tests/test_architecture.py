@@ -74,7 +74,6 @@ _CANVAS = "canvas"
 def _maps(described: Network) -> dict[str, tuple[Any, Any]]:
     """(channels, side) of every value, from the kinds of layers alone; 'canvas' for both of a canvas."""
     n, c = described.N, described.channels
-    by_name = {layer.name: layer for layer in described.layers}
     values: dict[str, tuple[Any, Any]] = {"amplitude": (c, n)}
     for layer in described.layers:
         x = [values[name] for name in layer.inputs]
@@ -124,14 +123,7 @@ def _maps(described: Network) -> dict[str, tuple[Any, Any]]:
             case "first_canvas":
                 assert x == [(c, n)]
                 result = (_CANVAS, _CANVAS)
-            case "either":
-                assert x == [(_CANVAS, _CANVAS)] * 2
-                made = {
-                    known: [by_name[i].takes_part(known) for i in layer.inputs] for known in (False, True)
-                }
-                assert made == {False: [True, False], True: [False, True]}
-                result = x[0]
-            case "start" | "steps":
+            case "steps":
                 assert x == [(_CANVAS, _CANVAS)]
                 result = x[0]
             case "features":
@@ -182,24 +174,6 @@ def test_parameters_are_named_after_their_layers(model) -> None:
 
 
 @given(known_models)
-def test_layers_act_always_or_on_a_first_estimate_or_on_a_known_canvas(model) -> None:
-    described = network(model)
-    for layer in described.layers:
-        acts = {known: layer.takes_part(known) for known in (False, True)}
-        assert (
-            acts
-            == {
-                None: {False: True, True: True},
-                "first": {False: True, True: False},
-                "known": {False: False, True: True},
-            }[layer.attributes.get("when")]
-        )
-    # What a known canvas passes through has a way from the start to the end.
-    restarts = any(layer.kind == "start" for layer in described.layers)
-    assert restarts == any(layer.attributes.get("when") == "known" for layer in described.layers)
-
-
-@given(known_models)
 def test_flops_are_those_of_the_convolutions_and_matrices(model) -> None:
     described = network(model)
     values = _maps(described)
@@ -208,8 +182,6 @@ def test_flops_are_those_of_the_convolutions_and_matrices(model) -> None:
         for layer in described.layers:
             a, side = layer.attributes, values[layer.name][1]
             side = (canvas or model.N) if side == _CANVAS else side
-            if not layer.takes_part(known=False):
-                continue
             match layer.kind:
                 case "conv":
                     total += 2 * 9 * a["in_channels"] * a["out_channels"] * side**2

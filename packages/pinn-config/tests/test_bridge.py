@@ -95,7 +95,6 @@ INFERENCE_KEYS = {
     "debug": "debug",
     "output_dir": "output_prefix",
     "backend": "backend",
-    "overlap_passes": "overlap_passes",
     "patch_weighting": "patch_weighting",
     "border_px": "border_px",
 }

@@ -57,7 +57,6 @@ WRONG = {
     "model_path": [None],
     "debug": [0],
     "predicted_neighbors": [-1, 1.5, None],
-    "overlap_passes": [0, "all"],
     "amp_loss": ["TV", False],
     "phase_loss": ["total_variation", 0],
     "amp_loss_coeff": [-1, None],

@@ -83,14 +83,14 @@ def test_a_template_writes_over_nothing(written, pinn):
 def test_every_problem_of_every_file_is_listed(pinn, tmp_path):
     first, second = tmp_path / "first.yaml", tmp_path / "second.yaml"
     first.write_text("nepoch: 3\nmodel:\n  gridsize: 0\n")
-    second.write_text("overlap_passes: 0\nborder_px: -1\n")
+    second.write_text("n_subsample: 0\nborder_px: -1\n")
     code, out, err = pinn("config", "validate", first, second, tmp_path / "nowhere.yaml")
     assert code == 2 and "5 problems" in err and err.count("\n") == 1
     nowhere = tmp_path / "nowhere.yaml"
     assert out.splitlines() == [
         f"{first}:1: unknown key 'nepoch': did you mean 'nepochs'?",
         f"{first}:3: model: gridsize must be >= 1, not 0",
-        f"{second}:1: overlap_passes must be >= 1, not 0",
+        f"{second}:1: n_subsample must be >= 1, not 0",
         f"{second}:2: border_px must be >= 0, not -1",
         f"{nowhere}: no configuration file at {nowhere}: give the path of a YAML file.",
     ]

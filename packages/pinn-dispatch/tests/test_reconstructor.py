@@ -165,12 +165,12 @@ def test_settings_change_between_runs_and_a_wrong_change_changes_nothing(client,
     client.training = {"nepochs": 3}
     client.model = ModelConfig(N=16, n_filters_scale=1)
     client.execution = PyTorchExecutionConfig(accum_steps=2)
-    client.inference = {"overlap_passes": 1}
+    client.inference = {"border_px": 1}
     client.train(scan)
     call = backend.CALLS[-1]
     assert (call["config"].nepochs, call["config"].model.n_filters_scale) == (3, 1)
     client.reconstruct(scan)
-    assert backend.CALLS[-1]["config"].overlap_passes == 1
+    assert backend.CALLS[-1]["config"].border_px == 1
     client.execution = None
     client.train(scan)
     assert call["execution"].accum_steps == 2 and backend.CALLS[-1]["execution"] is None

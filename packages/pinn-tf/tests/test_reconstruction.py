@@ -110,13 +110,13 @@ def test_moving_all_positions_moves_the_canvas_and_nothing_else(trained, archite
 def test_the_phase_of_each_group_does_not_matter(monkeypatch, trained, architecture, gridsize):
     """A pattern does not tell the object's global phase, so a network may give every canvas its own."""
     archive = trained(architecture, gridsize)
-    config = _config(archive, overlap_passes=1)
+    config = _config(archive)
     here = reconstruct(archive, small_scan(), config)
     call, rng = PtychoNetwork.call, np.random.default_rng(0)
 
-    def turned(self, amplitude, optics=None, start=None):
+    def turned(self, amplitude, optics=None):
         phases = np.exp(1j * rng.uniform(-3, 3, len(amplitude))).astype(np.complex64)
-        return call(self, amplitude, optics, start) * phases[:, None, None]
+        return call(self, amplitude, optics) * phases[:, None, None]
 
     monkeypatch.setattr(PtychoNetwork, "call", turned)
     there = reconstruct(archive, small_scan(), config)
@@ -197,8 +197,8 @@ def test_progress_grows_to_one_and_a_bar_shows_it(trained, capfd):
     reconstruct(trained(), small_scan(), execution=execution, progress=told.append)
     shares = [progress.fraction for progress in told]
     assert shares == sorted(shares) and shares[0] == 0 and shares[-1] == 1
-    assert len(shares) == 1 + 9 + 1
-    assert [progress.finished for progress in told] == [False] * 10 + [True]
+    assert len(shares) == 1 + 3 + 1
+    assert [progress.finished for progress in told] == [False] * 4 + [True]
     assert "100%" in capfd.readouterr().err
 
 
@@ -213,13 +213,6 @@ def test_a_reconstruction_is_cancelled_after_the_batch(trained, after):
     with pytest.raises(CancelledError, match=r"cancelled when .* of it was done, so there is no image"):
         reconstruct(trained(), small_scan(), progress=watcher)
     assert len(told) == after + 1
-
-
-def test_more_passes_explain_more_and_the_default_is_three(untrained):
-    scan = noise_free(small_scan())
-    results = {n: reconstruct(untrained, scan, _config(untrained, overlap_passes=n)) for n in (1, 3, None)}
-    assert results[3].residual < results[1].residual
-    assert np.array_equal(results[None].object, results[3].object)
 
 
 def test_fewer_groups_cover_less(trained):
@@ -252,10 +245,9 @@ def test_an_image_in_mixed_precision_is_that_of_float32(untrained, tmp_path, pre
 @pytest.mark.parametrize("architecture, tolerance", [("unrolled", 1e-6), ("refined", 1e-3)])
 def test_graphs_make_the_same_image(trained, architecture, tolerance):
     archive = trained(architecture, 2)
-    once = _config(archive, overlap_passes=1)  # later passes start from rounding, and make it larger
-    eager = reconstruct(archive, small_scan(), once)
+    eager = reconstruct(archive, small_scan(), _config(archive))
     tf.config.run_functions_eagerly(False)  # the fixture ends with this, too
-    graph = reconstruct(archive, small_scan(), once, quiet(inference_batch_size=5))
+    graph = reconstruct(archive, small_scan(), _config(archive), quiet(inference_batch_size=5))
     assert np.linalg.norm(graph.object - eager.object) < tolerance * np.linalg.norm(eager.object)
 
 
@@ -265,7 +257,7 @@ def test_debug_tells_the_details_and_nothing_else_does(trained, caplog):
     reconstruct(trained(), small_scan(), _config(trained()))
     assert caplog.records == []
     reconstruct(trained(), small_scan(), _config(trained(), debug=True))
-    assert "12 groups of 1 of 12 frames of 64 x 64; 3 passes on CPU:0" in caplog.text
+    assert "12 groups of 1 of 12 frames of 64 x 64 on CPU:0" in caplog.text
     assert logging.getLogger("pinn_tf").level == logging.WARNING
 
 
@@ -277,13 +269,6 @@ def test_patterns_of_another_size_are_refused(trained):
         TensorFlowRunError, match=r"the patterns are 32 x 32, but the model was trained for N=64: crop"
     ):
         reconstruct(trained(), small_scan(32))
-
-
-def test_passes_are_refused_where_a_network_cannot_restart(trained):
-    archive = trained("cnn", 1)
-    with pytest.raises(TensorFlowRunError, match=r"overlap_passes=2 .* 'cnn' cannot start .*: use 1 pass"):
-        reconstruct(archive, small_scan(), _config(archive, overlap_passes=2))
-    assert reconstruct(archive, small_scan(), _config(archive, overlap_passes=1)).object.any()
 
 
 @pytest.mark.parametrize("setting", [{"gridsize": 3}, {"architecture": "unet"}, {"probe_mask": True}])
@@ -298,7 +283,7 @@ def test_a_config_that_asks_for_another_network_is_refused(trained, setting):
 @pytest.mark.parametrize(
     ("settings", "execution", "error", "says"),
     [
-        ({"overlap_passes": 0}, {}, ConfigError, "overlap_passes must be"),
+        ({"border_px": -1}, {}, ConfigError, "border_px must be"),
         ({"n_groups": 0}, {}, ConfigError, "n_groups must be"),
         ({"border_px": 500}, {}, ShapeError, "border_px=500"),
         ({}, {"middle_trim": 65}, ShapeError, "middle_trim=65 .* 64 x 64 pixels: give 1 to 64"),

@@ -16,14 +16,10 @@ ARCHITECTURES = ("cnn", "unet", "refined", "unrolled")
 
 
 def shaken(network: PtychoNetwork, seed: int = 0) -> PtychoNetwork:
-    """The same network with weights that all differ from zero, where training would move them."""
+    """The same network with weights that all differ from zero."""
     rng = np.random.default_rng(seed + 1)
-    fixed = {id(v) for v in network.non_trainable_variables}
-    weights = {
-        name: w if id(network.arrays[name]) in fixed else w + 0.03 * rng.normal(size=w.shape).astype("f4")
-        for name, w in write_weights(network).items()
-    }
-    read_weights(network, weights)
+    weights = write_weights(network)
+    read_weights(network, {n: w + 0.03 * rng.normal(size=w.shape).astype("f4") for n, w in weights.items()})
     return network
 
 
@@ -39,20 +35,18 @@ def patterns_of(gridsize: int, **settings: Any) -> Scene:
     return scene(**{"patterns": gridsize**2, "modes": 1, "size": 64, "canvas": 76} | settings)
 
 
-def canvases(network: PtychoNetwork, s: Scene, start: Any = None, **options: Any) -> NDArray[np.complex64]:
+def canvases(network: PtychoNetwork, s: Scene, **options: Any) -> NDArray[np.complex64]:
     """What the network makes of a scene."""
-    start = None if start is None else tf.constant(start, tf.complex64)
     amplitude = tf.constant(s.amplitude, tf.float32)
-    return network(amplitude, optics=s.optics(**options), start=start).numpy()
+    return network(amplitude, optics=s.optics(**options)).numpy()
 
 
-def expected(network: PtychoNetwork, s: Scene, start: Any = None) -> NDArray[np.complex128]:
+def expected(network: PtychoNetwork, s: Scene) -> NDArray[np.complex128]:
     """What NumPy makes of it, with the same weights."""
     weights, result = write_weights(network), []
     for g in range(len(s.canvas)):
         optics = network_oracle.Optics(
             s.amplitude[g], s.probes[g], s.corners[g], s.canvas.shape[-1], BACKGROUND, s.sigma
         )
-        known = None if start is None else np.asarray(start[g], np.complex128)
-        result.append(network_oracle.run(network.description, weights, optics, known))
+        result.append(network_oracle.run(network.description, weights, optics))
     return np.stack(result)

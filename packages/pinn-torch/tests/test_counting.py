@@ -96,7 +96,7 @@ def test_an_image_is_the_numpy_stitch_of_its_patches(monkeypatch, trained, weigh
     patches = (0.5 + rng.uniform(0, 1, (len(scan), N, N))).astype(np.complex64)
     whole, fraction = split_subpixel(scan.positions)
 
-    def own(self, amplitude, optics, start=None):
+    def own(self, amplitude, optics):
         # Which frames these are is seen from their brightness.
         frames = [int(np.argmin(np.abs(energies - float(a.double().square().sum())))) for a in amplitude]
         return torch.from_numpy(patches[frames])
@@ -130,11 +130,11 @@ def test_the_patches_of_an_object_give_it_back_where_covered(monkeypatch, traine
     rng, origins = np.random.default_rng(0), []
     forward = PtychoPINN_Lightning.forward
 
-    def remember(self, batch, canvas, start=None):
+    def remember(self, batch, canvas):
         origins[:] = self.corners(batch)[1].tolist()
-        return forward(self, batch, canvas, start)
+        return forward(self, batch, canvas)
 
-    def own(self, amplitude, optics, start=None):
+    def own(self, amplitude, optics):
         side = optics.canvas
         cuts = [truth[100 + y : 100 + y + side, 100 + x : 100 + x + side] for y, x in origins]
         phases = rng.uniform(-3, 3, (len(cuts), 1, 1)).astype(np.float32)
@@ -148,25 +148,6 @@ def test_the_patches_of_an_object_give_it_back_where_covered(monkeypatch, traine
     seen = result.coverage > 1e-4
     factor = np.vdot(result.object[seen], expected[seen]) / np.vdot(result.object[seen], result.object[seen])
     np.testing.assert_allclose(factor * result.object[seen], expected[seen], atol=2e-3)
-
-
-def test_passes_start_from_what_the_light_tells_whatever_counts_in_the_end(monkeypatch, trained):
-    archive = trained("unrolled", 1)
-    forward, starts = PtychoNetwork.forward, []
-
-    def listening(self, amplitude, optics, start=None):
-        starts.append(None if start is None else start.clone())
-        return forward(self, amplitude, optics, start)
-
-    monkeypatch.setattr(PtychoNetwork, "forward", listening)
-    plain = _run(archive)
-    before = starts.copy()
-    starts.clear()
-    trimmed = _run(archive, execution={"middle_trim": 9})
-    assert len(starts) == len(before) > 2
-    for a, b in zip(before, starts, strict=True):
-        assert (a is None and b is None) or torch.equal(a, b)
-    assert not np.array_equal(trimmed.object, plain.object)
 
 
 @pytest.mark.parametrize(

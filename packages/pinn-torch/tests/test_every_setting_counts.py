@@ -121,7 +121,6 @@ _RECONSTRUCTION: dict[type, dict[str, tuple[Settings, Settings]]] = {
         "min_neighbor_distance": (_NEAR, {"min_neighbor_distance": 8.0}),
         "max_neighbor_distance": (_NEAR, {"max_neighbor_distance": 12.0}),
         "scan_pattern": ({**_NEAR, "max_neighbor_distance": 9.5}, {"scan_pattern": "Rectangular"}),
-        "overlap_passes": ({}, {"overlap_passes": 2}),
         "patch_weighting": ({}, {"patch_weighting": "uniform"}),
         "border_px": ({}, {"border_px": 1}),
     },

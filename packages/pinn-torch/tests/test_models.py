@@ -251,7 +251,7 @@ def test_they_compute_what_a_reconstruction_computes(tmp_path, architecture, gri
             torch.from_numpy(probe_modes(scans[0][0].probe)).to(torch.complex64),
             torch.tensor([PatternStack(scan).scale for scan, _ in scans], dtype=torch.float32),
         )
-    config = InferenceConfig(module.model, n_groups=1, overlap_passes=1)
+    config = InferenceConfig(module.model, n_groups=1)
     for i, (scan, order) in enumerate(scans):
         made = reconstruct(archive, scan, config)
         for j, frame in enumerate(order):

@@ -20,7 +20,7 @@ _HALF = pytest.mark.skipif(not devices._has_half_on_cpu(), reason="this PyTorch 
 _MIXED = ("bf16-mixed", pytest.param("16-mixed", marks=_HALF))
 # Of the misfit: 8 and 11 significant bits, through some ten convolutions.
 _TOLERANCE = {"bf16-mixed": 0.01, "16-mixed": 0.001}
-# Of an image, as a whole; restarts pass on what was rounded.
+# Of an image, as a whole.
 _OF_AN_IMAGE = {"bf16-mixed": 0.06, "16-mixed": 0.02}
 
 

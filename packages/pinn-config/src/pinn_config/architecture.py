@@ -8,8 +8,7 @@ The convolutional network ``cnn`` is the specification's: encoder, two decoders,
 table of PtychoPINN, Hoidn et al., Sci. Rep. 13, 22789 (2023)). ``unrolled`` follows the learned iterative
 schemes of Adler and Oektem (Inverse Problems 33, 124007 (2017)): a few steps of the physics, then a learned
 correction, repeated. ``refined`` is the specification's encoder, decoders and heads on the real-space maps of
-``unet``, and the physics has the last word: every setting acts in it, and it takes known canvases as
-``unrolled`` does.
+``unet``, and the physics has the last word: every setting acts in it.
 
 Attention and normalisation, where the configuration switches them on, come after both convolutions of a block
 of the encoder or decoder, before its pooling or upsampling: ``eca``, then ``channel_attention`` and
@@ -95,8 +94,6 @@ _STAGES = 3
 _STEPS, _MOMENTUM = 2, 0.85
 # Of `refined`, after its network.
 _REFINED_STEPS = 6
-# On a known canvas: one long descent, for momentum that starts anew every few steps never gets going.
-_REFINE_STEPS, _REFINE_MOMENTUM = 16, 0.9
 
 
 def network(model: ModelConfig) -> Network:
@@ -198,8 +195,8 @@ class _Chain:
         self.width = out
         return name
 
-    def descent(self, name: str, steps: int, momentum: float, **attributes: Any) -> str:
-        return self.add(name, "steps", steps=steps, floor=ESTIMATE_FLOOR, momentum=momentum, **attributes)
+    def descent(self, name: str, steps: int) -> str:
+        return self.add(name, "steps", steps=steps, floor=ESTIMATE_FLOOR, momentum=_MOMENTUM)
 
     def block(self, name: str, filters: int, normalised: bool) -> str:
         for i in (1, 2):
@@ -370,37 +367,26 @@ def _unet(model: ModelConfig) -> list[Layer]:
 
 
 def _refined(model: ModelConfig) -> list[Layer]:
-    # A known canvas needs no network; only its global phase is compared with that of a first estimate.
     # It starts as an empty object, and before any training the network is plain physics. From an object of
     # random numbers, or of none, a few steps may lead to the wrong twin.
     empty = {"start": "zero", "bias_start": _EMPTY[model.amp_activation]}
-    first = _encoder_decoder(model, _front(), "front", 3 * model.gridsize**2, empty, {"start": "zero"})
-    layers = [attrs.evolve(x, attributes={**x.attributes, "when": "first"}) for x in first]
-    chain = _Chain(layers, "amplitude", 0)
-    chain.add("canvas0", "first_canvas", floor=ESTIMATE_FLOOR, when="known")
-    chain.add("either", "either", "canvas", "canvas0")
-    chain.add("start", "start")
-    chain.descent("steps", _REFINED_STEPS, _MOMENTUM, when="first")
-    chain.descent("refine", _REFINE_STEPS, _REFINE_MOMENTUM, when="known")
+    layers = _encoder_decoder(model, _front(), "front", 3 * model.gridsize**2, empty, {"start": "zero"})
+    _Chain(layers, "canvas", 0).descent("steps", _REFINED_STEPS)
     return layers
 
 
 def _unrolled(model: ModelConfig) -> list[Layer]:
     filters = 16 * model.n_filters_scale
-    layers = [
-        Layer("canvas0", "first_canvas", ("amplitude",), {"floor": ESTIMATE_FLOOR}),
-        Layer("start", "start", ("canvas0",)),
-    ]
-    state = "start"
+    layers = [Layer("canvas0", "first_canvas", ("amplitude",), {"floor": ESTIMATE_FLOOR})]
+    state = "canvas0"
     for i in range(_STAGES):
         chain = _Chain(layers, state, 0)
-        moved = chain.descent(f"stage{i}/steps", _STEPS, _MOMENTUM, when="first")
-        chain.add(f"stage{i}/features", "features", moved, "canvas0", floor=ESTIMATE_FLOOR, when="first")
+        moved = chain.descent(f"stage{i}/steps", _STEPS)
+        chain.add(f"stage{i}/features", "features", moved, "canvas0", floor=ESTIMATE_FLOOR)
         chain.width = 7
-        chain.conv(f"stage{i}/conv1", filters, when="first")
-        chain.conv(f"stage{i}/conv2", filters, when="first")
+        chain.conv(f"stage{i}/conv1", filters)
+        chain.conv(f"stage{i}/conv2", filters)
         # Starts at zero: before any training the network is the plain physics, which already converges.
-        chain.conv(f"stage{i}/conv3", 2, "linear", start="zero", when="first")
-        state = chain.add(f"stage{i}", "correct", moved, chain.last, when="first")
-    _Chain(layers, state, 0).descent("refine", _REFINE_STEPS, _REFINE_MOMENTUM, when="known")
+        chain.conv(f"stage{i}/conv3", 2, "linear", start="zero")
+        state = chain.add(f"stage{i}", "correct", moved, chain.last)
     return layers

@@ -165,9 +165,6 @@ class InferenceConfig:
     debug: bool = setting(False, "log in detail")
     output_dir: Path = setting(Path("inference_outputs"), "folder for the reconstruction and its pictures")
     backend: Literal["tensorflow", "pytorch"] = setting("tensorflow", "the framework that reconstructs")
-    overlap_passes: int | None = setting(
-        None, "passes over the scan, each from the image of the one before; none: as many as suit the network"
-    )
     patch_weighting: Literal["probe", "uniform"] = setting(
         "probe", "where patches overlap, their pixels count by the probe's intensity, or all alike"
     )

@@ -20,6 +20,7 @@ from pinn_config.errors import ConfigError, ConfigFileError
 from pinn_config.execution import PyTorchExecutionConfig
 from pinn_config.files import EXECUTION, StrictLoader, field_value, read_bytes
 from pinn_config.quoting import one_line
+from pinn_config.superseded import current_settings
 from pinn_config.validation import field_types, located_problems, shown
 
 __all__ = ["Finding", "check_file", "kind_of"]
@@ -114,7 +115,7 @@ def _read(path: str | os.PathLike[str]) -> tuple[dict[str, _Entry], list[Finding
             raise ConfigFileError(f"{path} holds a {root.id}: it must hold 'key: value' lines.")
         for key, entry in _entries(loader, root, "", findings):
             entries[key] = entry
-        return entries, findings
+        return current_settings(entries, str(path)), findings
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         if isinstance(error, ConfigFileError):
             raise

@@ -28,6 +28,7 @@ from pinn_config.configs import InferenceConfig, ModelConfig, TrainingConfig
 from pinn_config.errors import ConfigFileError, ConfigFileNotFoundError
 from pinn_config.execution import PyTorchExecutionConfig
 from pinn_config.quoting import one_line
+from pinn_config.superseded import current_settings
 from pinn_config.validation import allowed, field_types, shown, type_problem
 
 __all__ = [
@@ -87,7 +88,8 @@ def load_run(path: str | os.PathLike[str], kind: type[R]) -> tuple[R, PyTorchExe
 
 
 def load_mapping(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """What the YAML file at `path` says, as dicts, lists and scalars; the keys are not looked at."""
+    """What the YAML file at `path` says, as dicts, lists and scalars. The keys are not looked at, but former
+    settings (`pinn_config.superseded`) are left out."""
     try:
         # Safe: the loader derives from SafeLoader and builds text, numbers, lists and dicts only.
         value = yaml.load(read_bytes(path), StrictLoader)
@@ -99,7 +101,7 @@ def load_mapping(path: str | os.PathLike[str]) -> dict[str, Any]:
         return {}
     if not isinstance(value, dict):
         raise ConfigFileError(f"{path} holds a {type(value).__name__}: it must hold 'key: value' lines.")
-    return value
+    return current_settings(value, str(path))
 
 
 def read_bytes(path: str | os.PathLike[str]) -> bytes:
@@ -129,6 +131,7 @@ def from_mapping(mapping: Mapping[str, Any], kind: type[C], where: str) -> C:
     ConfigFileError
         Unknown keys and wrong types, all at once.
     """
+    mapping = current_settings(mapping, where)
     problems: list[str] = []
     values = dict(_values(mapping, kind, where, problems))
     if "model" in field_types(kind):

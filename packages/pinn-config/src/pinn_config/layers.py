@@ -18,8 +18,6 @@ Kinds of layers (attributes in brackets)
     ``estimate_maps`` real and imaginary part of that and the probe's amplitude, as maps
     ``merge``     object to canvas: the mean of overlapping patches by the probe's intensity [floor]
     ``first_canvas`` the estimate of all patterns of a group together, as a canvas [floor]
-    ``either``    the one of two canvases that was made, where one is a first estimate's, one a known canvas'
-    ``start``     that canvas, or in its place one that is known already, turned to its global phase
     ``steps``     preconditioned gradient descent on the amplitudes with momentum [steps, floor, momentum]
     ``features``  7 maps for a correction: canvas, first canvas, remaining gradient, coverage [floor]
     ``correct``   canvas plus maps as real and imaginary part
@@ -34,11 +32,6 @@ Kinds that the PyTorch backend alone has (`Network.torch_only`); x is what comes
                   two in turn are CBAM: Woo et al., ECCV 2018, arXiv:1807.06521, equations 2 and 3
     ``eca``       x * sigmoid(convolution of x's mean over pixels along the channels) [channels, taps]:
                   Wang et al., CVPR 2020, arXiv:1910.03151
-
-A layer with the attribute *when* = ``first`` takes part only on a first estimate, with ``known`` only where
-the canvas to start from was known already; a step or a correction that takes no part hands its canvas on as
-it is. Corrections are learned on first estimates, and on an image that the patterns have agreed on they let
-slow phases drift (docs/training.md), so there only the physics moves it.
 """
 
 from __future__ import annotations
@@ -54,7 +47,7 @@ __all__ = ["TORCH_ONLY_KINDS", "Layer", "Network"]
 TORCH_ONLY_KINDS = ("batch_norm", "channel_attention", "spatial_attention", "eca")
 """Kinds of layers that no other backend has to build."""
 
-_CANVAS_KINDS = ("first_canvas", "either", "start", "steps", "features", "correct", "merge")
+_CANVAS_KINDS = ("first_canvas", "steps", "features", "correct", "merge")
 
 
 @attrs.frozen
@@ -65,10 +58,6 @@ class Layer:
     kind: str
     inputs: tuple[str, ...]
     attributes: Mapping[str, Any] = attrs.field(factory=dict)
-
-    def takes_part(self, known: bool) -> bool:
-        """Whether the layer acts where the canvas to start from is known already, or is not."""
-        return self.attributes.get("when", "") in ("", "known" if known else "first")
 
     def parameters(self) -> dict[str, tuple[int, ...]]:
         """Shapes of this layer's trained arrays: kernels are (out, in, row, column), matrices (out, in).
@@ -137,8 +126,8 @@ class Network:
         return tuple(layer for layer in self.layers if layer.kind in TORCH_ONLY_KINDS)
 
     def flops(self, canvas: int | None = None) -> int:
-        """Floating-point operations of the convolutions and matrices for one group on a first estimate,
-        forward; an addition and a product are two.
+        """Floating-point operations of the convolutions and matrices for one group, forward; an addition and
+        a product are two.
 
         canvas : pixels along one side of the group's canvas, default N
         """
@@ -148,8 +137,7 @@ class Network:
             here = size.get(layer.inputs[0], self.N) if layer.inputs else self.N
             if layer.kind in _CANVAS_KINDS:
                 here = canvas or self.N
-            if layer.takes_part(known=False):
-                total += 2 * layer.products(here)
+            total += 2 * layer.products(here)
             here = here // 2 if layer.kind == "max_pool" else 2 * here if layer.kind == "upsample" else here
             size[layer.name] = here + 2 * layer.attributes["border"] if layer.kind == "pad" else here
         return total

@@ -89,28 +89,17 @@ class Optics:
         return (total + floor * self.background) / (light + floor)
 
 
-def run(
-    network: Network,
-    weights: Mapping[str, NDArray],
-    optics: Optics,
-    start: NDArray[np.complex128] | None = None,
-) -> NDArray[np.complex128]:
+def run(network: Network, weights: Mapping[str, NDArray], optics: Optics) -> NDArray[np.complex128]:
     """The canvas (side, side) complex128 of one group.
 
     weights : by their canonical names, `pinn_config.layers.Network.parameters`
-    start : the canvas as known so far; its global phase is kept
 
     Raises ValueError for a layer that only one backend has.
     """
     values: dict[str, NDArray] = {"amplitude": np.asarray(optics.amplitude, np.float64)}
-    turn = 1.0
     for layer in network.layers:
         a = layer.attributes
-        if a.get("when") == ("first" if start is not None else "known"):
-            if layer.kind in ("steps", "correct"):
-                values[layer.name] = values[layer.inputs[0]]
-            continue
-        x = [values[name] for name in layer.inputs if name in values]
+        x = [values[name] for name in layer.inputs]
         own = {key: np.asarray(weights[f"{layer.name}/{key}"], np.float64) for key in layer.parameters()}
         if layer.kind == "conv":
             y = _conv(x[0], own, a["activation"])
@@ -119,14 +108,10 @@ def run(
             for step, momentum in zip(own["step"], [0, *own["momentum"]], strict=True):
                 velocity = momentum * velocity + step * optics.gradient_step(y, a["floor"])
                 y = y + velocity
-        elif layer.kind == "start" and start is not None:
-            product = (start.conj() * x[0] * optics.coverage).sum()
-            turn = product / abs(product)
-            y = start * turn
         else:
             y = _fixed(layer, x, optics)
         values[layer.name] = y
-    return values[network.layers[-1].name] * np.conj(turn)
+    return values[network.layers[-1].name]
 
 
 def _conv(x: Array, own: Mapping[str, Array], activation: str) -> Array:
@@ -184,8 +169,6 @@ def _fixed(layer: Layer, x: list[NDArray], optics: Optics) -> NDArray:
             return np.stack(maps)
         case "merge":
             return _merge(x[0], optics, a["floor"])
-        case "either" | "start":
-            return x[0]
     raise ValueError(f"the oracle has no layer of kind {layer.kind!r}")
 
 

@@ -97,8 +97,8 @@ def write_picture(
 
 
 def write_preview(path: Path, image: ArrayLike) -> Path:
-    """Write phase and amplitude of a complex `image` (row, column) side by side, quickly: of a large one every
-    k-th pixel. Pixels of 0 are unknown. Raises as `write_picture`."""
+    """Write phase and amplitude of a complex `image` (row, column) side by side, quickly: of a large one
+    every k-th pixel. Pixels of 0 are unknown. Raises as `write_picture`."""
     whole = np.asarray(image)
     step = max(1, math.ceil(max(whole.shape) / _PREVIEW_SIDE)) if whole.ndim == 2 else 1
     part = whole[::step, ::step] if step > 1 else whole

@@ -51,8 +51,8 @@ def solve(
     device : of the engine
     model : an archive whose network's image is the start
     execution : how that network runs
-    progress : is told of each epoch (:mod:`pinn_data.progress`); one that cancels gets the image of the moment,
-        and ``refined.facts['cancelled']`` says so
+    progress : is told of each epoch (:mod:`pinn_data.progress`); one that cancels gets the image of the
+        moment, and ``refined.facts['cancelled']`` says so
     preview : is given the image so far, (row, column) complex, every few seconds
 
     Raises what `solver_operations` raises, what reading the patterns raises, and with a model what

@@ -246,9 +246,7 @@ class PtychoPINN(keras.layers.Layer):
         origin = tf.reduce_min(centres, 1)
         return centres - origin[:, None], origin - self.model.N // 2
 
-    def call(
-        self, batch: Batch, canvas: int | None = None, start: tf.Tensor | None = None
-    ) -> tuple[tf.Tensor, GroupOptics]:
+    def call(self, batch: Batch, canvas: int | None = None) -> tuple[tf.Tensor, GroupOptics]:
         """The canvas (group, M, M) of each group in network units, and the physics of its input patterns.
 
         ``module(batch, canvas=M)``; canvas : pixels along one side of the canvases, default N
@@ -257,7 +255,7 @@ class PtychoPINN(keras.layers.Layer):
         corners, _ = self.corners(batch)
         optics = self.optics(batch, given, corners, canvas or self.model.N)
         amplitude = tf.convert_to_tensor(batch["amplitude"])[:, given]
-        return self.network(amplitude, optics=optics, start=start), optics
+        return self.network(amplitude, optics=optics), optics
 
     # What is minimised
 

@@ -17,6 +17,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from pinn_config.architecture import Layer, Network, network
 from pinn_config.configs import ModelConfig
+from pinn_config.superseded import PARAMETERS, current_parameters
 
 from pinn_tf.activations import ACTIVATIONS
 from pinn_tf.complex_numbers import as_complex
@@ -140,8 +141,6 @@ _KINDS: dict[str, Callable[[Mapping[str, Any], list[tf.Tensor], GroupOptics], tf
     "estimate_maps": lambda a, x, optics: _estimate_maps(x[0], optics),
     "merge": lambda a, x, optics: _merge(x[0], optics, a["floor"]),
     "first_canvas": lambda a, x, optics: optics.canvas_estimate(a["floor"]),
-    "either": lambda a, x, optics: x[0],
-    "start": lambda a, x, optics: x[0],
     "features": lambda a, x, optics: _features(x[0], x[1], optics, a["floor"]),
     "correct": lambda a, x, optics: _cartesian(x[0][:, None], x[1])[:, 0],
 }
@@ -193,39 +192,21 @@ class PtychoNetwork(keras.layers.Layer):
                     shape=_own_shape(value.shape),
                     initializer=_constant(_own_layout(value)),
                     dtype="float32",
-                    # Those of steps that training never takes stay as they are.
-                    trainable=layer.kind != "steps" or layer.takes_part(known=False),
                     autocast=False,
                     name=name.replace("/", "."),
                 )
         self.built = True
 
-    @property
-    def restarts(self) -> bool:
-        """Whether the network can start from a canvas that is already known."""
-        return any(layer.kind == "start" for layer in self.description.layers)
-
-    def call(
-        self, amplitude: tf.Tensor, optics: GroupOptics | None = None, start: tf.Tensor | None = None
-    ) -> tf.Tensor:
-        """start : (group, M, M) complex, optional. The object as known so far; its global phase is kept."""
+    def call(self, amplitude: tf.Tensor, optics: GroupOptics | None = None) -> tf.Tensor:
         values: dict[str, tf.Tensor] = {"amplitude": _as_maps(amplitude)}
-        turn = None
         for layer in self.description.layers:
-            if not layer.takes_part(known=start is not None):
-                if layer.kind in ("correct", "steps"):
-                    values[layer.name] = values[layer.inputs[0]]
-                continue
-            inputs = [values[name] for name in layer.inputs if layer.kind != "either" or name in values]
+            inputs = [values[name] for name in layer.inputs]
             if layer.kind == "conv":
                 result = self._convolution(layer, inputs[0])
             elif layer.kind == "steps":
                 result = self._descent(layer, inputs[0], optics)
             elif layer.name in self._folded:
                 result = inputs[0]
-            elif layer.kind == "start" and start is not None:
-                turn = _turn(start, inputs[0], optics)
-                result = start * turn
             else:
                 result = _KINDS[layer.kind](layer.attributes, inputs, optics)
             if layer.name in self._on_canvas and optics.inside is not None:
@@ -234,8 +215,7 @@ class PtychoNetwork(keras.layers.Layer):
             for name in layer.inputs:
                 if self._last_use[name] == layer.name:
                     values.pop(name, None)
-        canvas = values[self.description.layers[-1].name]
-        return canvas if turn is None else canvas * tf.math.conj(turn)
+        return values[self.description.layers[-1].name]
 
     def _convolution(self, layer: Layer, x: tf.Tensor) -> tf.Tensor:
         kernel = self._array(layer, "kernel")
@@ -269,6 +249,12 @@ class PtychoNetwork(keras.layers.Layer):
 
     def _array(self, layer: Layer, key: str) -> tf.Tensor:
         return tf.convert_to_tensor(self.arrays[f"{layer.name}/{key}"])
+
+    def load_own_variables(self, store: Any) -> None:
+        # A file of version 0.1.0 may hold arrays that no network has now, behind all others.
+        if len(store.keys()) == len(self.arrays) + len(PARAMETERS):
+            store = {str(i): store[str(i)] for i in range(len(self.arrays))}
+        super().load_own_variables(store)
 
     def get_config(self) -> dict[str, Any]:
         return {
@@ -357,18 +343,6 @@ def _maps_of_canvases(description: Network) -> frozenset[str]:
     return frozenset(found)
 
 
-def _turn(given: tf.Tensor, first: tf.Tensor, optics: GroupOptics) -> tf.Tensor:
-    """Unit factor (group, 1, 1) that brings the given canvas to the global phase of the network's own first
-    estimate.
-
-    A pattern does not tell the object's global phase, and the network knows only the phase that its estimate
-    starts from.
-    """
-    light = as_complex(optics.coverage)
-    product = tf.reduce_sum(tf.math.conj(given) * first * light, (-2, -1), keepdims=True)
-    return product / as_complex(tf.maximum(tf.abs(product), np.finfo(np.float32).tiny))
-
-
 def write_weights(network: PtychoNetwork) -> dict[str, NDArray[np.float32]]:
     """The trained arrays under their canonical names (`Network.parameters`), float32 copies."""
     return {
@@ -378,13 +352,15 @@ def write_weights(network: PtychoNetwork) -> dict[str, NDArray[np.float32]]:
 
 
 def read_weights(network: PtychoNetwork, weights: Mapping[str, NDArray[np.float32]]) -> None:
-    """Give the network these arrays: ``write_weights(read_weights(w)) == w``.
+    """Give the network these arrays: ``write_weights(read_weights(w)) == w``. Those of former versions
+    (`pinn_config.superseded`) are left out.
 
     Raises
     ------
     ModelArchiveError
         A name is missing or unknown, or a shape differs; the network is then unchanged.
     """
+    weights = current_parameters(weights)
     wanted = network.description.parameters()
     missing, unknown = sorted(wanted.keys() - weights.keys()), sorted(weights.keys() - wanted.keys())
     shapes = [

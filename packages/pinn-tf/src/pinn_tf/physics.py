@@ -167,9 +167,9 @@ class GroupOptics:
     ) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
         """`gradient_step` with the derivative by the canvas alone, written out.
 
-        A network takes twenty of these steps. Automatic differentiation would keep eight arrays of each for
-        the way back, and go there in as many passes over memory; this keeps the far field and the inverse of
-        its amplitude.
+        A network takes six to nine of these steps. Automatic differentiation would keep eight arrays of each
+        for the way back, and go there in as many passes over memory; this keeps the far field and the inverse
+        of its amplitude.
         """
         waves = self._exit_waves(canvas)
         field = self._spectrum(waves)

@@ -35,7 +35,7 @@ from pinn_tf.archive_backend import BACKEND
 from pinn_tf.course import HISTORICAL_EXECUTION
 from pinn_tf.devices import device_of, network_precision, on_device, resolved_precision
 from pinn_tf.errors import NotFiniteError, TensorFlowRunError
-from pinn_tf.module import BACKGROUND, PtychoPINN, probe_disk
+from pinn_tf.module import PtychoPINN, probe_disk
 from pinn_tf.network import read_weights, write_weights
 from pinn_tf.physics import fourier_shift
 from pinn_tf.smoothing import smoothed
@@ -43,14 +43,9 @@ from pinn_tf.stitching import Mosaic, agreeing_phases, counted
 from pinn_tf.supported import refuse_unsupported
 from pinn_tf.tracing import BatchFunction
 
-__all__ = ["DEFAULT_PASSES", "run_reconstruction"]
+__all__ = ["run_reconstruction"]
 
 _LOG = logging.getLogger(__name__)
-
-DEFAULT_PASSES = 3
-"""Passes of a network that can start from a known canvas: each pass but the first starts from the image of
-the one before, so what a group says of the object reaches all that overlap it (figures in
-docs/training.md)."""
 
 
 @attrs.define
@@ -85,7 +80,6 @@ def run_reconstruction(
     _refuse_other_network(config.model, trained.config.model)
     canvas = canvas_for(scan.positions, scan.N)
     inner = without_border(canvas, config.border_px)
-    passes = _passes(config.overlap_passes, trained.module)
     counting = Counting.of(scan.N, config.patch_weighting, execution.middle_trim, execution.pad_eval)
     device = device_of(execution.accelerator)
     precision = resolved_precision(device, execution.precision)
@@ -95,12 +89,11 @@ def run_reconstruction(
         module = _module_for(trained, scan, precision)
         rows = reconstruction_rows(scan, stack.centres, config, trained.config.model.gridsize, seed=seed)
         _LOG.debug(
-            "%d groups of %d of %d frames of %d x %d; %d passes on %s; canvas %d x %d at %s",
+            "%d groups of %d of %d frames of %d x %d on %s; canvas %d x %d at %s",
             *rows.shape,
             len(scan),
             scan.N,
             scan.N,
-            passes,
             device,
             *canvas.shape,
             canvas.origin,
@@ -109,9 +102,7 @@ def run_reconstruction(
         with progress_bar(execution.enable_progress_bar) as bar:
             report = Report("reconstruction", bar, progress)
             _go_on(report, 0.0)
-            for index in range(passes):
-                runner.run(index, passes, lambda share: _go_on(report, share))
-        mosaic = runner.mosaic
+            mosaic = runner.run(lambda share: _go_on(report, share))
         image, coverage = (
             emptied_outside(on_canvas(array, mosaic.origin, canvas), canvas, inner)
             for array in (mosaic.image(), mosaic.coverage())
@@ -123,7 +114,7 @@ def run_reconstruction(
         residual = _residual(result, probe, scan, stack, canvas, sigma)
     batch_size = execution.inference_batch_size or trained.config.batch_size
     record = origin.record(
-        replace(config, model=trained.config.model, overlap_passes=passes),
+        replace(config, model=trained.config.model),
         replace(execution, precision=precision, inference_batch_size=batch_size),
         seed=seed,
         backend=BACKEND,
@@ -172,18 +163,6 @@ def _refuse_other_network(asked: ModelConfig, trained: ModelConfig) -> None:
         )
 
 
-def _passes(wanted: int | None, module: PtychoPINN) -> int:
-    if wanted is None:
-        return DEFAULT_PASSES if module.network.restarts else 1
-    if wanted > 1 and not module.network.restarts:
-        raise TensorFlowRunError(
-            f"overlap_passes={wanted} was given, but the network {module.model.architecture!r} "
-            "cannot start from a known "
-            "image: use 1 pass, or a model with architecture 'unrolled' or 'refined'"
-        )
-    return wanted
-
-
 def _module_for(trained: TrainedModel, scan: Scan, precision: str) -> PtychoPINN:
     """The model with the scan's probe, or its own where that was trained; a copy."""
     source = trained.module
@@ -228,7 +207,7 @@ _Kept = tuple[NDArray[Any], ...]
 
 
 class _Runner:
-    """The passes of a network over the groups of a scan."""
+    """A network over the groups of a scan."""
 
     def __init__(
         self,
@@ -247,48 +226,31 @@ class _Runner:
         self.window = Window.of(module.probe.numpy(), self.size, counting)
         self.corners = stack.centres[rows].min(1) - stack.N // 2
         self.origin, self.shape = _frame_of(self.corners, self.size)
-        self.mosaic = Mosaic(self.origin, self.shape)
         self.clock = _Clock()
         self._windows = BatchFunction(self._network, compiled=execution.compile)
 
-    def _network(
-        self, asked: bool, batch: dict[str, tf.Tensor], start: tf.Tensor | None = None
-    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """The windows of a batch, their light, and if `asked` what they count, else again their light."""
-        canvases, optics = self.module(batch, canvas=self.size, start=start)
-        light = self.window.cut(optics.coverage)
-        weight = self.window.cut(counted(self.counting, optics)) if asked else light
-        return self.window.cut(canvases), light, weight
+    def _network(self, batch: dict[str, tf.Tensor]) -> list[tf.Tensor]:
+        """The windows of a batch, their light and, where pixels do not count by that, what they count."""
+        canvases, optics = self.module(batch, canvas=self.size)
+        arrays = [canvases, optics.coverage]
+        if not self.counting.is_plain:
+            arrays.append(counted(self.counting, optics))
+        return [self.window.cut(array) for array in arrays]
 
-    def run(self, index: int, passes: int, report: Callable[[float], None]) -> None:
-        """One pass; the first brings the groups to one phase, later ones start from the image so far and keep
-        its phase.
-
-        Phases agree, and passes start, by what the light tells; only the last pass counts pixels as asked.
-        """
-        known = self.mosaic.image(empty=BACKGROUND) if index else None
-        fresh = Mosaic(self.origin, self.shape)
+    def run(self, report: Callable[[float], None]) -> Mosaic:
+        """The image of all groups. Their phases agree by what the light tells; pixels count as asked."""
+        mosaic = Mosaic(self.origin, self.shape)
         kept: list[_Kept] = []
-        asked = index + 1 == passes and not self.counting.is_plain
-        for part, batch in self._batches():
-            corners = self.corners[part]
+        for done, batch in self._batches():
             began = time.perf_counter()
-            start = [] if known is None else [tf.constant(self.mosaic.cut(known, corners, self.size))]
-            window, light, weight = (array.numpy() for array in self._windows((asked,), batch, *start))
-            between = time.perf_counter()
-            if index:
-                fresh.add(window, weight, corners + self.window.first)
-            else:
-                kept.append((window, light, weight) if asked else (window, light))
-            self.clock.network += between - began
-            self.clock.stitching += time.perf_counter() - between
-            report((index + part.stop / len(self.rows)) / passes)
-        if not index:
-            began = time.perf_counter()
-            self._join(kept, fresh)
-            self.clock.stitching += time.perf_counter() - began
-        _check_finite(fresh.image(), self.precision)
-        self.mosaic = fresh
+            kept.append(tuple(array.numpy() for array in self._windows((), batch)))
+            self.clock.network += time.perf_counter() - began
+            report(done)
+        began = time.perf_counter()
+        self._join(kept, mosaic)
+        self.clock.stitching += time.perf_counter() - began
+        _check_finite(mosaic.image(), self.precision)
+        return mosaic
 
     def _join(self, kept: list[_Kept], mosaic: Mosaic) -> None:
         windows, light, *asked = (np.concatenate(arrays) for arrays in zip(*kept, strict=True))
@@ -301,13 +263,14 @@ class _Runner:
             part = slice(start, start + self.batch_size)
             mosaic.add(windows[part], weights[part], corners[part])
 
-    def _batches(self) -> Iterator[tuple[slice, dict[str, tf.Tensor]]]:
+    def _batches(self) -> Iterator[tuple[float, dict[str, tf.Tensor]]]:
         starts = range(0, len(self.rows), self.batch_size)
         parts = [slice(start, min(start + self.batch_size, len(self.rows))) for start in starts]
         workers, ahead = self.execution.num_workers, self.execution.prefetch_factor or 1
         gathered = prefetched(lambda part: self.stack.batch(self.rows[part]), parts, workers, ahead)
         for part, patterns in zip(parts, gathered, strict=True):
-            yield part, {name: tf.convert_to_tensor(array) for name, array in patterns.items()}
+            batch = {name: tf.convert_to_tensor(array) for name, array in patterns.items()}
+            yield part.stop / len(self.rows), batch
 
 
 def _check_finite(image: NDArray[np.complex64], precision: str) -> None:

@@ -66,10 +66,10 @@ class Mosaic:
             self._total[where] += part
             self._weight[where] += weight
 
-    def image(self, empty: complex = 0.0) -> NDArray[np.complex64]:
-        """(rows, columns); `empty` where nothing was added."""
+    def image(self) -> NDArray[np.complex64]:
+        """(rows, columns); 0 where nothing was added."""
         lit = self._weight > _FAINT * self._weight.max()
-        image = np.full(self.shape, empty, np.complex64)
+        image = np.zeros(self.shape, np.complex64)
         return np.divide(self._total, self._weight, out=image, where=lit)
 
     def coverage(self) -> NDArray[np.float32]:

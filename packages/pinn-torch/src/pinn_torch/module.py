@@ -233,12 +233,12 @@ class PtychoPINN_Lightning(lightning.LightningModule):
         origin = centres.amin(1)
         return centres - origin[:, None], origin - self.model.N // 2
 
-    def forward(self, batch: Batch, canvas: int, start: Tensor | None = None) -> tuple[Tensor, GroupOptics]:
+    def forward(self, batch: Batch, canvas: int) -> tuple[Tensor, GroupOptics]:
         """The canvas (group, M, M) of each group in network units, and the physics of its input patterns."""
         given = slice(0, self.channels)
         corners, _ = self.corners(batch)
         optics = self.optics(batch, given, corners, canvas)
-        return self.network(batch["amplitude"][:, given], optics, start), optics
+        return self.network(batch["amplitude"][:, given], optics), optics
 
     def loss(self, batch: Batch, canvas: int) -> dict[str, Tensor]:
         """``loss`` to minimise, see `pinn_config.objective`, and for reading the terms that it is made of.

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from pinn_config.architecture import Layer, Network
+from pinn_config.superseded import current_parameters
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -78,17 +80,13 @@ class _Convolution(nn.Module):
 
 
 class _Steps(nn.Module):
-    """Gradient descent with momentum; sizes of steps and momenta are learned, except those of steps that
-    training never takes."""
+    """Gradient descent with momentum; sizes of steps and momenta are learned."""
 
     def __init__(self, layer: Layer) -> None:
         super().__init__()
         a = layer.attributes
-        learned = layer.takes_part(known=False)
-        self.step = nn.Parameter(torch.ones(a["steps"]), requires_grad=learned)
-        self.momentum = nn.Parameter(
-            torch.full((a["steps"] - 1,), float(a["momentum"])), requires_grad=learned
-        )
+        self.step = nn.Parameter(torch.ones(a["steps"]))
+        self.momentum = nn.Parameter(torch.full((a["steps"] - 1,), float(a["momentum"])))
         self.floor = a["floor"]
 
     def forward(self, canvas: Tensor, optics: GroupOptics) -> Tensor:
@@ -165,8 +163,6 @@ _KINDS: dict[str, Callable[[Layer, list[Tensor], GroupOptics], Tensor]] = {
     ).contiguous(memory_format=torch.channels_last),
     "merge": lambda layer, x, optics: _merge(x[0], optics, layer.attributes["floor"]),
     "first_canvas": lambda layer, x, optics: optics.canvas_estimate(layer.attributes["floor"]),
-    "either": lambda layer, x, optics: x[0],
-    "start": lambda layer, x, optics: x[0],
     "features": lambda layer, x, optics: _features(x[0], x[1], optics, layer.attributes["floor"]).contiguous(
         memory_format=torch.channels_last
     ),
@@ -207,39 +203,30 @@ class PtychoNetwork(nn.Module):
         for name, user in last_use.items():
             self._dead_after.setdefault(user, []).append(name)
 
-    @property
-    def restarts(self) -> bool:
-        """Whether the network can start from a canvas that is already known."""
-        return any(layer.kind == "start" for layer in self.description.layers)
-
-    def forward(self, amplitude: Tensor, optics: GroupOptics, start: Tensor | None = None) -> Tensor:
-        """start : (group, M, M) complex, optional. The object as known so far; its global phase is kept."""
+    def forward(self, amplitude: Tensor, optics: GroupOptics) -> Tensor:
         # A copy, not `contiguous`: that keeps the strides of a single channel, and with them torch takes the
         # slower convolutions of channels-first arrays, to the end of the network.
         values: Values = {"amplitude": amplitude.clone(memory_format=torch.channels_last)}
-        turn = None
         for layer in self.description.layers:
-            if not layer.takes_part(known=start is not None):
-                if layer.kind in ("correct", "steps"):
-                    values[layer.name] = values[layer.inputs[0]]
-                continue
-            inputs = [values[name] for name in layer.inputs if layer.kind != "either" or name in values]
+            inputs = [values[name] for name in layer.inputs]
             if layer.kind == "steps":
                 result = self.trained[layer.name](inputs[0], optics)
             elif layer.name in self.trained:
                 result = self.trained[layer.name](inputs[0])
             elif layer.name in self._inside:
                 result = inputs[0]
-            elif layer.kind == "start" and start is not None:
-                turn = _turn(start, inputs[0], optics)
-                result = start * turn
             else:
                 result = _KINDS[layer.kind](layer, inputs, optics)
             values[layer.name] = result
             for name in self._dead_after.get(layer.name, ()):
                 values.pop(name, None)
-        canvas = values[self.description.layers[-1].name]
-        return canvas if turn is None else canvas * turn.conj()
+        return values[self.description.layers[-1].name]
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *options: Any) -> None:
+        current = current_parameters(state_dict, lambda name: f"{prefix}trained.{_state_name(name)}")
+        for name in state_dict.keys() - current.keys():
+            del state_dict[name]  # from here torch takes what it gives to the modules below
+        super()._load_from_state_dict(state_dict, prefix, *options)
 
 
 def _inside_convolutions(description: Network) -> frozenset[str]:
@@ -268,17 +255,6 @@ def _inside_convolutions(description: Network) -> frozenset[str]:
     return frozenset(layer.name for layer in description.layers if belongs(layer))
 
 
-def _turn(given: Tensor, first: Tensor, optics: GroupOptics) -> Tensor:
-    """Unit factor (group, 1, 1) that brings the given canvas to the global phase of the network's own first
-    estimate.
-
-    A pattern does not tell the object's global phase, and the network knows only the phase that its estimate
-    starts from.
-    """
-    product = (given.conj() * first * optics.coverage).sum((-2, -1), keepdim=True)
-    return product / product.abs().clamp_min(torch.finfo(torch.float32).tiny)
-
-
 def _state_name(name: str) -> str:
     """torch's name of a canonical parameter: the last slash is torch's dot."""
     return ".".join(name.rsplit("/", 1))
@@ -294,13 +270,15 @@ def write_weights(network: PtychoNetwork) -> dict[str, NDArray[np.float32]]:
 
 
 def read_weights(network: PtychoNetwork, weights: Mapping[str, NDArray[np.float32]]) -> None:
-    """Give the network these arrays: ``write_weights(read_weights(w)) == w``.
+    """Give the network these arrays: ``write_weights(read_weights(w)) == w``. Those of former versions
+    (`pinn_config.superseded`) are left out.
 
     Raises
     ------
     ModelArchiveError
         A name is missing or unknown, or a shape differs; the network is then unchanged.
     """
+    weights = current_parameters(weights)
     wanted = network.description.parameters()
     missing, unknown = sorted(wanted.keys() - weights.keys()), sorted(weights.keys() - wanted.keys())
     shapes = [

@@ -153,8 +153,8 @@ def _sum_of_modes(waves: Tensor) -> Tensor:
 class _GradientStep(torch.autograd.Function):
     """`GroupOptics.gradient_step` with the derivative by the canvas alone, written out.
 
-    A network takes twenty of these steps. Autograd would keep eight arrays of each for the way back, and go
-    there in as many passes over memory; this keeps the far field and the inverse of its amplitude.
+    A network takes six to nine of these steps. Autograd would keep eight arrays of each for the way back, and
+    go there in as many passes over memory; this keeps the far field and the inverse of its amplitude.
     """
 
     @staticmethod

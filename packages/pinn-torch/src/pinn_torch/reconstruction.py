@@ -37,7 +37,7 @@ from pinn_torch.datamodule import PatternStack
 from pinn_torch.devices import autocast, device_of, prepare_cpu, resolved_precision
 from pinn_torch.errors import NotFiniteError, TorchRunError
 from pinn_torch.launch import together
-from pinn_torch.module import BACKGROUND, Batch, PtychoPINN_Lightning, normalised_probe, probe_disk
+from pinn_torch.module import Batch, PtychoPINN_Lightning, normalised_probe, probe_disk
 from pinn_torch.physics import fourier_shift
 from pinn_torch.smoothing import smoothed
 from pinn_torch.stitching import Mosaic, agreeing_phases, counted
@@ -45,14 +45,9 @@ from pinn_torch.strategies import processes_for
 from pinn_torch.team import Team
 from pinn_torch.workflows import Reconstruction
 
-__all__ = ["DEFAULT_PASSES", "run_reconstruction"]
+__all__ = ["run_reconstruction"]
 
 _LOG = logging.getLogger(__name__)
-
-DEFAULT_PASSES = 3
-"""Passes of a network that can start from a known canvas: each pass but the first starts from the image of
-the one before, so what a group says of the object reaches all that overlap it (figures in
-docs/training.md)."""
 
 
 @attrs.define
@@ -89,7 +84,6 @@ def run_reconstruction(
         "scan": scan,
         "config": config,
         "execution": execution,
-        "passes": _passes(config.overlap_passes, trained.module),
         "counting": Counting.of(scan.N, config.patch_weighting, execution.middle_trim, execution.pad_eval),
         "canvas": canvas,
         "inner": without_border(canvas, config.border_px),
@@ -98,7 +92,7 @@ def run_reconstruction(
     processes = processes_for(execution, device)
     origin = Origin(scan, model=None if isinstance(model, TrainedModel) else find_archive(model))
     result = together(_reconstruct, shared, {"progress": progress}, processes=processes, device=device)
-    effective = replace(config, model=trained.config.model, overlap_passes=shared["passes"])
+    effective = replace(config, model=trained.config.model)
     precision = resolved_precision(device, execution.precision)
     batch_size = execution.inference_batch_size or trained.config.batch_size
     record = origin.record(
@@ -138,7 +132,6 @@ def _image(
     scan: Scan,
     config: InferenceConfig,
     execution: PyTorchExecutionConfig,
-    passes: int,
     counting: Counting,
     canvas: Canvas,
     inner: Canvas,
@@ -157,12 +150,11 @@ def _image(
         _use_probe(module, scan)
     rows = reconstruction_rows(scan, stack.centres, config, gridsize, seed=seed)
     _LOG.debug(
-        "%d frames of %d x %d in %d groups of %d; %d passes on %s; canvas %d x %d at %s",
+        "%d frames of %d x %d in %d groups of %d on %s; canvas %d x %d at %s",
         len(scan),
         scan.N,
         scan.N,
         *rows.shape,
-        passes,
         device,
         *canvas.shape,
         canvas.origin,
@@ -185,9 +177,7 @@ def _image(
             execution.num_workers,
         )
         with compiled(module.network, device, execution.compile):
-            for index in range(passes):
-                runner.run(index, passes)
-    mosaic = runner.mosaic
+            mosaic = runner.run()
     scale = _object_scale(module, scan, stack, trained)
     origin = mosaic.origin.cpu().numpy()
     image, coverage = (
@@ -229,18 +219,6 @@ def _refuse_other_network(asked: ModelConfig, trained: ModelConfig) -> None:
             f"the configuration asks for another network than the archive holds: {', '.join(wrong)}: "
             "leave these out, or open an archive of such a network"
         )
-
-
-def _passes(wanted: int | None, module: PtychoPINN_Lightning) -> int:
-    if wanted is None:
-        return DEFAULT_PASSES if module.network.restarts else 1
-    if wanted > 1 and not module.network.restarts:
-        raise TorchRunError(
-            f"overlap_passes={wanted} was given, but the network {module.model.architecture!r} "
-            "cannot start from a known "
-            "image: use 1 pass, or a model with architecture 'unrolled' or 'refined'"
-        )
-    return wanted
 
 
 def _use_probe(module: PtychoPINN_Lightning, scan: Scan) -> None:
@@ -286,7 +264,7 @@ _Kept = tuple[NDArray[Any], ...]
 
 
 class _Runner:
-    """The passes of a network over a scan, of whose groups every process of the team takes its part."""
+    """A network over a scan, of whose groups every process of the team takes its part."""
 
     def __init__(
         self,
@@ -312,42 +290,30 @@ class _Runner:
         self.origin, self.shape = _frame_of(self.all_corners, self.size)
         self.part = team.part(len(rows))
         self.rows, self.corners = rows[self.part], self.all_corners[self.part]
-        self.mosaic = Mosaic(self.origin, self.shape, device)
 
-    def run(self, index: int, passes: int) -> None:
-        """One pass; the first brings the groups to one phase, later ones start from the image so far and keep
-        its phase.
-
-        Phases agree, and passes start, by what the light tells; only the last pass counts pixels as asked.
-        """
-        known = self.mosaic.image(empty=BACKGROUND) if index else None
-        fresh = Mosaic(self.origin, self.shape, self.device)
+    def run(self) -> Mosaic:
+        """The image of all groups. Their phases agree by what the light tells; pixels count as asked."""
+        mosaic = Mosaic(self.origin, self.shape, self.device)
         kept: list[_Kept] = []
-        asked = index + 1 == passes and not self.counting.is_plain
-        for done, (batch, corners) in self._batches():
-            start = self.mosaic.cut(known, corners, self.size) if known is not None else None
+        for done, batch in self._batches():
             began = time.perf_counter()
             with autocast(self.device, self.precision):
-                canvases, optics = self.module(batch, self.size, start)
+                canvases, optics = self.module(batch, self.size)
             self._wait()
             between = time.perf_counter()
-            window, light = self.window.cut(canvases), self.window.cut(optics.coverage)
-            weight = self.window.cut(counted(self.counting, optics)) if asked else light
-            if index:
-                fresh.add(window, weight, corners + self.window.first)
-            else:
-                arrays = (window, light, weight) if asked else (window, light)
-                kept.append(tuple(array.cpu().numpy() for array in arrays))
+            arrays = [canvases, optics.coverage]
+            if not self.counting.is_plain:
+                arrays.append(counted(self.counting, optics))
+            kept.append(tuple(self.window.cut(array).cpu().numpy() for array in arrays))
             self.clock.network += between - began
             self.clock.stitching += time.perf_counter() - between
-            self.report((index + done) / passes)
-        if not index:
-            began = time.perf_counter()
-            self._join(kept, fresh)
-            self.clock.stitching += time.perf_counter() - began
-        fresh.add_up(self.team)
-        _check_finite(fresh.image().cpu().numpy(), self.precision)
-        self.mosaic = fresh
+            self.report(done)
+        began = time.perf_counter()
+        self._join(kept, mosaic)
+        self.clock.stitching += time.perf_counter() - began
+        mosaic.add_up(self.team)
+        _check_finite(mosaic.image().cpu().numpy(), self.precision)
+        return mosaic
 
     def _join(self, kept: list[_Kept], mosaic: Mosaic) -> None:
         if not kept:  # the process has no group
@@ -377,13 +343,12 @@ class _Runner:
             factors = agreeing_phases(every[0].numpy(), every[1].numpy(), corners)
         return self.team.first(factors)[self.part]
 
-    def _batches(self) -> Iterator[tuple[float, tuple[Batch, Tensor]]]:
+    def _batches(self) -> Iterator[tuple[float, Batch]]:
         starts = range(0, len(self.rows), self.batch_size)
         parts = [slice(start, min(start + self.batch_size, len(self.rows))) for start in starts]
         gathered = prefetched(lambda part: self.stack.batch(self.rows[part]), parts, self.workers)
         for part, patterns in zip(parts, gathered, strict=True):
-            batch = {k: v.to(self.device) for k, v in patterns.items()}
-            yield part.stop / len(self.rows), (batch, torch.from_numpy(self.corners[part]).to(self.device))
+            yield part.stop / len(self.rows), {k: v.to(self.device) for k, v in patterns.items()}
 
     def _wait(self) -> None:
         if self.device.type == "cuda":

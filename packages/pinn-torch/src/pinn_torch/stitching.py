@@ -73,11 +73,11 @@ class Mosaic:
         team.sum(self._total)
         team.sum(self._weight)
 
-    def image(self, empty: complex = 0.0) -> Tensor:
-        """(rows, columns) complex64; `empty` where nothing was added."""
+    def image(self) -> Tensor:
+        """(rows, columns) complex64; 0 where nothing was added."""
         lit = self._weight > _FAINT * self._weight.max()
         mean = self._total / torch.where(lit, self._weight, torch.ones_like(self._weight))
-        return torch.where(lit, mean, torch.full_like(mean, empty)).view(self.shape)
+        return torch.where(lit, mean, torch.zeros_like(mean)).view(self.shape)
 
     def coverage(self) -> Tensor:
         """(rows, columns) float32: sum of the weights."""

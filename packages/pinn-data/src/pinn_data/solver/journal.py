@@ -25,8 +25,8 @@ _PREVIEW_SECONDS = 3.0
 
 
 class Journal:
-    """Tells watchers of a solution, the first time when it is made, keeps its course, and says whether it goes
-    on.
+    """Tells watchers of a solution, the first time when it is made, keeps its course, and says whether it
+    goes on.
 
     seconds : after which it ends; None: never
     energy : sum of the measured counts, for R; to be set before the first epoch
