@@ -117,3 +117,21 @@ def test_labels_come_where_the_objective_needs_them():
         assert stack.batch(rows)["labels"].shape == (2, 3, 64, 64)
         with pytest.raises(LabelError, match=f"^{why} learns from the object"):
             labels_for(attrs.evolve(scan, object=None), config)
+
+
+@pytest.mark.parametrize("per_frame", [False, True])
+def test_a_mask_and_a_background_leave_the_scale_of_the_light_alone(per_frame):
+    """Energy is what diffraction brings to the whole detector, whether all of it was measured or not."""
+    scan = noise_free(small_scan())
+    rng = np.random.default_rng(0)
+    N, plain = scan.N, PatternStack(scan)
+    bad = rng.random((len(scan), N, N) if per_frame else (N, N)) < 0.2
+    bad &= np.arange(N) % 3 == 0
+    counts = scan.counts() + 3.0
+    masked = attrs.evolve(scan, diffraction=counts, unit="intensity", bad_pixels=bad, background=3.0)
+    stack, rows = PatternStack(masked), np.array([[3, 0], [5, 7]])
+    assert stack.scale == pytest.approx(plain.scale, rel=0.05)
+    batch = stack.batch(rows)
+    expected = np.broadcast_to(bad, (len(scan), N, N))[rows]
+    assert np.array_equal(batch["measured"] == 0, expected) and not batch["amplitude"][expected].any()
+    np.testing.assert_allclose(batch["stray"], np.full((1, 1, N, N), 3 * stack.scale**2), rtol=1e-6)

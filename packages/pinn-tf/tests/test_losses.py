@@ -190,3 +190,15 @@ def test_derivatives_are_finite_where_an_object_or_a_label_is_dark(compiled):
     for light in (tf.ones((1, 2, 3)), tf.zeros((1, 2, 3))):
         assert np.isfinite(total(canvas, light))
         assert np.isfinite(derivative(light)).all()
+
+
+@given(SEEDS, SCALES)
+def test_pixels_that_were_not_measured_do_not_enter(seed, scale):
+    """A mean over the measured pixels: that of those pixels alone, whatever lies under the others."""
+    rate, counts = _draw(seed, scale)
+    measured = np.random.default_rng(seed).random(rate.shape) > 0.3
+    others = tf.constant(np.where(measured, counts, 12345.0))
+    for term in (poisson_nll, poisson_deviance, amplitude_mae):
+        ours = term(tf.constant(rate), others, tf.constant(measured.astype(np.float64)))
+        alone = term(tf.constant(rate[measured]), tf.constant(counts[measured]))
+        np.testing.assert_allclose(ours, alone, rtol=1e-9, atol=1e-9)

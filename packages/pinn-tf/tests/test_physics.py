@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import attrs
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -281,3 +282,43 @@ def test_merging_the_patches_of_a_canvas_gives_it_back_where_the_probe_shone(see
     assert lit.any()
     np.testing.assert_allclose(merged[lit], s.canvas[lit], rtol=1e-6, atol=1e-6)
     np.testing.assert_allclose(merged[coverage == 0], BACKGROUND, rtol=1e-6)
+
+
+@pytest.mark.parametrize("probes_learn", [False, True])
+def test_a_step_with_bad_pixels_and_stray_light_is_the_gradient_over_what_was_measured(probes_learn):
+    s = scene(3)
+    rng = np.random.default_rng(3)
+    measured = (rng.random(s.amplitude.shape) > 0.2).astype(float)
+    stray = rng.random((1, 1, *s.amplitude.shape[-2:]))
+    known = {
+        "measured_pixels": tf.constant(measured),
+        "stray": tf.constant(stray),
+        "probes_learn": probes_learn,
+    }
+    junk = attrs.evolve(s, amplitude=np.where(measured > 0, s.amplitude, 7 * rng.random(measured.shape)))
+    canvas = tf.constant(np.full_like(s.canvas, BACKGROUND + 0.1j))
+    direction = tf.constant(rng.normal(size=canvas.shape) + 1j * rng.normal(size=canvas.shape))
+    step, of_junk = (scene_.optics(tf.float64, **known).gradient_step(canvas, 0.05) for scene_ in (s, junk))
+    np.testing.assert_array_equal(step, of_junk)
+
+    def misfit(objects):
+        predicted = tf.sqrt(s.optics(tf.float64).intensity(objects) + stray + 1e-6)
+        return tf.reduce_sum(measured * (predicted - s.amplitude) ** 2)
+
+    with tf.GradientTape() as tape:
+        tape.watch(canvas)
+        value = misfit(canvas)
+    gradient = tape.gradient(value, canvas).numpy()
+    optics = s.optics(tf.float64, **known)
+    peak = (np.abs(s.probes) ** 2).sum(2).max((1, 2, 3))[:, None, None]
+    expected = -gradient / (2 * peak * (optics.coverage.numpy() + 0.05))
+    np.testing.assert_allclose(step, expected, rtol=1e-8, atol=1e-11)
+
+    def along(objects):
+        return tf.reduce_sum(tf.math.real(optics.gradient_step(objects, 0.05) * tf.math.conj(direction)))
+
+    with tf.GradientTape() as tape:
+        tape.watch(canvas)
+        value = along(canvas)
+    slope = (along(canvas + 1e-6 * direction) - along(canvas - 1e-6 * direction)) / 2e-6
+    assert np.vdot(tape.gradient(value, canvas), direction).real == pytest.approx(float(slope), rel=1e-5)

@@ -203,3 +203,16 @@ def test_gradients_are_finite_where_an_object_or_a_label_is_dark():
         (gradient,) = torch.autograd.grad(sum(parts), canvas)
         assert torch.isfinite(torch.view_as_real(gradient)).all()
         assert all(torch.isfinite(p) for p in parts)
+
+
+@given(SEEDS, SCALES)
+def test_pixels_that_were_not_measured_do_not_enter(seed, scale):
+    """A mean over the measured pixels: that of those pixels alone, whatever lies under the others."""
+    rate, counts = _draw(seed, scale)
+    measured = np.random.default_rng(seed).random(rate.shape) > 0.3
+    flags = torch.from_numpy(measured.astype(np.float64))
+    others = torch.from_numpy(np.where(measured, counts, 12345.0))
+    alone = torch.from_numpy(rate[measured]), torch.from_numpy(counts[measured])
+    for term in (poisson_nll, poisson_deviance, amplitude_mae):
+        ours = term(torch.from_numpy(rate), others, flags)
+        torch.testing.assert_close(ours, term(*alone), rtol=1e-9, atol=1e-9)

@@ -196,8 +196,12 @@ def test_an_estimate_is_one_step_from_an_empty_object(seed, sigma):
 
 @pytest.mark.parametrize("modes", [1, 2])
 @pytest.mark.parametrize("sigma", [0.0, 0.7])
-def test_the_written_out_derivative_of_a_step_is_that_of_autograd(modes, sigma):
-    """With a probe that is not trained a step has a derivative of its own: same value, same way back."""
+@pytest.mark.parametrize("known", [False, True])
+def test_the_written_out_derivative_of_a_step_is_that_of_autograd(modes, sigma, known):
+    """With a probe that is not trained a step has a derivative of its own: same value, same way back.
+
+    known : whether there are bad pixels and stray light
+    """
     generator = torch.Generator().manual_seed(modes)
 
     def draw(*shape):
@@ -207,11 +211,49 @@ def test_the_written_out_derivative_of_a_step_is_that_of_autograd(modes, sigma):
     corners = torch.randint(0, 5, (2, 3, 2), generator=generator)
     amplitude = torch.rand(2, 3, 8, 8, dtype=torch.float64, generator=generator)
     results = []
+    measured = (torch.rand(2, 3, 8, 8, generator=generator) > 0.2).double()
+    stray = torch.rand(1, 1, 8, 8, dtype=torch.float64, generator=generator)
     for trained in (False, True):
         here = canvas.clone().requires_grad_()
-        optics = GroupOptics(amplitude, probes.clone().requires_grad_(trained), corners, 12, 0.7, sigma)
+        optics = GroupOptics(
+            amplitude,
+            probes.clone().requires_grad_(trained),
+            corners,
+            12,
+            0.7,
+            sigma,
+            measured=measured if known else None,
+            stray=stray if known else None,
+        )
         step = optics.gradient_step(here, 0.05)
         (step * weight).sum().abs().backward()
         results.append((step.detach(), here.grad))
     for own, autograd in zip(*results, strict=True):
         torch.testing.assert_close(own, autograd, rtol=1e-9, atol=1e-12)
+
+
+@given(SEEDS)
+def test_a_step_with_bad_pixels_and_stray_light_is_the_gradient_over_what_was_measured(seed):
+    s = scene(seed, dtype=torch.float64)
+    generator = torch.Generator().manual_seed(seed)
+
+    def draw(*shape):
+        return torch.rand(shape, dtype=torch.float64, generator=generator)
+
+    measured = (draw(*s.amplitude.shape) > 0.2).double()
+    stray = draw(1, 1, *s.amplitude.shape[-2:])
+    junk = torch.where(measured > 0, s.amplitude, 7 * draw(*s.amplitude.shape))
+    canvas = torch.full_like(s.canvas, s.optics.background + 0.1j).requires_grad_()
+    known = {"measured": measured, "stray": stray}
+    step, of_junk = (
+        GroupOptics(a, s.probes, s.corners, 24, s.optics.background, **known).gradient_step(
+            canvas.detach(), 0.05
+        )
+        for a in (s.amplitude, junk)
+    )
+    assert torch.equal(step, of_junk)
+    predicted = torch.sqrt(s.optics.intensity(canvas) + stray + 1e-6)
+    (gradient,) = torch.autograd.grad((measured * (predicted - s.amplitude) ** 2).sum(), canvas)
+    peak = (s.probes.abs() ** 2).sum(-3).amax((-3, -2, -1))[:, None, None]
+    expected = -gradient / (2 * peak * (s.optics.coverage + 0.05))
+    torch.testing.assert_close(step, expected, rtol=1e-9, atol=1e-12)

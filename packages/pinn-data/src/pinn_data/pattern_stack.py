@@ -11,11 +11,13 @@ from pinn_config.objective import Objective
 
 from pinn_data.diffraction import intensity_scale
 from pinn_data.errors import DataRangeError
+from pinn_data.forward_model import far_field
 from pinn_data.labels import ObjectLabels
 from pinn_data.npz import Scan
+from pinn_data.probe import probe_modes
 from pinn_data.scan import split_subpixel
 
-__all__ = ["PatternStack", "labels_for", "report_overruled"]
+__all__ = ["PatternStack", "diffraction_energy", "labels_for", "report_overruled"]
 
 _LOG = logging.getLogger(__name__)
 
@@ -28,6 +30,8 @@ class PatternStack:
     nphotons : photons of a mean pattern, from a configuration; default, and always where the patterns are
         counts, what is measured
     intensity_scale : factor from network amplitudes to sqrt(photons)
+    measured : (N, N) or (frame, N, N) bool, or None where every pixel was measured
+    stray : (N, N) float32, the background in the square of the network's amplitudes, or None
     centres, fractions : (frame, 2) int64 and float32, as (y, x): ``position = centre + fraction``
 
     Raises DataRangeError where all patterns are empty.
@@ -38,7 +42,7 @@ class PatternStack:
         self.diffraction = scan.diffraction
         self.unit = scan.unit
         self.N = scan.N
-        energy = scan.nphotons
+        energy = diffraction_energy(scan)
         if energy <= 0:
             raise DataRangeError(
                 "all diffraction patterns are empty (no counts), so there is nothing to learn "
@@ -47,6 +51,11 @@ class PatternStack:
         self.nphotons = energy if nphotons is None or scan.holds_counts else nphotons
         self.scale = (self.N / 2) / float(np.sqrt(energy))
         self.intensity_scale = intensity_scale(self.nphotons, self.N)
+        self.measured = None if scan.bad_pixels is None else ~scan.bad_pixels
+        self.stray = None
+        if scan.background is not None:
+            whole = np.broadcast_to(scan.background, (self.N, self.N))
+            self.stray = (whole * self.scale**2).astype(np.float32)
         centres, fractions = split_subpixel(scan.positions)
         self.centres = centres
         self.fractions = fractions.astype(np.float32)
@@ -72,12 +81,34 @@ class PatternStack:
         return np.ascontiguousarray(stack, dtype=np.float32).reshape(*rows.shape, self.N, self.N)
 
     def geometry(self, rows: NDArray[np.int64]) -> dict[str, NDArray]:
-        """``centres`` (group, pattern, 2) int64, ``fractions`` (group, pattern, 2) float32, and with labels
-        ``labels`` (group, pattern, N, N) complex64."""
+        """``centres`` (group, pattern, 2) int64, ``fractions`` (group, pattern, 2) float32; with labels
+        ``labels`` (group, pattern, N, N) complex64; with bad pixels ``measured`` (group, pattern, N, N)
+        float32, 1 where measured, else 0; with a background ``stray`` (1, 1, N, N) float32."""
         arrays = {"centres": self.centres[rows], "fractions": self.fractions[rows]}
+        if self.measured is not None:
+            flags = self.measured if self.measured.ndim == 2 else self.measured[rows]
+            whole = np.broadcast_to(flags, (*rows.shape, self.N, self.N))
+            arrays["measured"] = whole.astype(np.float32)
+        if self.stray is not None:
+            arrays["stray"] = self.stray[None, None]
         if self.labels is not None:
             arrays["labels"] = self.labels.patches(rows)
         return arrays
+
+
+def diffraction_energy(scan: Scan) -> float:
+    """Photons that diffraction brings to the whole detector in a mean pattern: what was counted without the
+    background, over the share of the probe's own far field that falls on measured pixels."""
+    counted = scan.nphotons
+    if scan.bad_pixels is None and scan.background is None:
+        return counted
+    bad = np.zeros((scan.N, scan.N)) if scan.bad_pixels is None else scan.bad_pixels
+    measured = 1.0 - (bad if bad.ndim == 2 else bad.mean(axis=0))
+    if scan.background is not None:
+        counted -= float((scan.background * measured).sum())
+    light = np.square(np.abs(far_field(probe_modes(scan.probe)))).sum(axis=0)
+    share = float((light * measured).sum() / light.sum())
+    return counted / max(share, 1e-3)
 
 
 def labels_for(scan: Scan, config: TrainingConfig) -> ObjectLabels | None:

@@ -1,6 +1,7 @@
 """The terms of `pinn_config.objective`.
 
-Between predicted and measured patterns: means over all pixels, the same numbers as in every other backend.
+Between predicted and measured patterns: means over all pixels that were measured, the same numbers as in
+every other backend. `measured` is 1 there and 0 elsewhere, in the shape of the counts; None: everywhere.
 Of objects: means over pixels by how brightly they are lit, one for each group, and then over the groups, so
 that groups together equal groups one by one. A global phase changes only what compares phases with labels.
 """
@@ -33,31 +34,38 @@ __all__ = [
 _DARK = 1e-8
 
 
-def poisson_nll(rate: tf.Tensor, counts: tf.Tensor) -> tf.Tensor:
+def poisson_nll(rate: tf.Tensor, counts: tf.Tensor, measured: tf.Tensor | None = None) -> tf.Tensor:
     """Mean of ``rate - counts * log(max(rate, RATE_FLOOR))``: the Poisson negative log-likelihood without
     ``log(counts!)``.
 
     The number of `pinn_data.forward_model.poisson_nll`, of the same shapes: photons in a pixel. It is worked
     out as half the deviance plus a constant of the data, which keeps float32 exact where counts are large.
     """
-    return poisson_deviance(rate, counts) + saturated_nll(counts)
+    return poisson_deviance(rate, counts, measured) + saturated_nll(counts, measured)
 
 
-def saturated_nll(counts: tf.Tensor) -> tf.Tensor:
+def saturated_nll(counts: tf.Tensor, measured: tf.Tensor | None = None) -> tf.Tensor:
     """`poisson_nll` of rates that equal the counts: what no prediction can go below."""
-    return tf.reduce_mean(counts - tf.math.xlogy(counts, counts))
+    return _over_pixels(counts - tf.math.xlogy(counts, counts), measured)
 
 
-def poisson_deviance(rate: tf.Tensor, counts: tf.Tensor) -> tf.Tensor:
+def poisson_deviance(rate: tf.Tensor, counts: tf.Tensor, measured: tf.Tensor | None = None) -> tf.Tensor:
     """Mean of ``rate - counts - counts * log(rate / counts)``, half the deviance: 0 for a perfect fit, about
     1/2 where noise is all that is left of large counts."""
     ratio = tf.maximum(rate, RATE_FLOOR) / tf.maximum(counts, _tiny(counts))
-    return tf.reduce_mean(rate - counts - tf.math.xlogy(counts, ratio))
+    return _over_pixels(rate - counts - tf.math.xlogy(counts, ratio), measured)
 
 
-def amplitude_mae(rate: tf.Tensor, counts: tf.Tensor) -> tf.Tensor:
+def amplitude_mae(rate: tf.Tensor, counts: tf.Tensor, measured: tf.Tensor | None = None) -> tf.Tensor:
     """Mean absolute difference of the amplitudes, in sqrt(photons)."""
-    return tf.reduce_mean(tf.abs(tf.sqrt(tf.maximum(rate, RATE_FLOOR)) - tf.sqrt(counts)))
+    return _over_pixels(tf.abs(tf.sqrt(tf.maximum(rate, RATE_FLOOR)) - tf.sqrt(counts)), measured)
+
+
+def _over_pixels(values: tf.Tensor, measured: tf.Tensor | None) -> tf.Tensor:
+    """Their mean over the measured pixels."""
+    if measured is None:
+        return tf.reduce_mean(values)
+    return tf.reduce_sum(values * measured) / tf.maximum(tf.reduce_sum(measured), 1.0)
 
 
 def amplitude_error(objects: tf.Tensor, labels: tf.Tensor, light: tf.Tensor) -> tf.Tensor:

@@ -38,9 +38,9 @@ __all__ = ["BACKGROUND", "Batch", "PtychoPINN", "normalised_probe", "probe_disk"
 Batch = Mapping[str, Any]
 """Tensors or NumPy arrays: ``amplitude`` (group, pattern, N, N) float32 with mean energy (N/2)**2,
 ``centres`` (group, pattern, 2) int64 whole-pixel positions and ``fractions`` (group, pattern, 2) float32;
-where the objective needs them also ``labels`` (group, pattern, N, N) complex64, see `pinn_data.labels`. The
-first `channels` patterns are the network's input; those that follow it must predict without having seen
-them."""
+where the objective needs them also ``labels`` (group, pattern, N, N) complex64, see `pinn_data.labels`; where
+the scan has them ``measured`` and ``stray``, see `pinn_data.pattern_stack.PatternStack`. The first
+`channels` patterns are the network's input; those that follow it must predict without having seen them."""
 
 _REGULARISERS = {
     "Total_Variation": (amplitude_variation, phase_variation),
@@ -237,6 +237,10 @@ class PtychoPINN(keras.layers.Layer):
             self.model.gaussian_smoothing_sigma,
             sides=sides,
             probes_learn=self.probe_parts.trainable,
+            measured_pixels=tf.convert_to_tensor(batch["measured"])[:, patterns]
+            if "measured" in batch
+            else None,
+            stray=tf.convert_to_tensor(batch["stray"]) if "stray" in batch else None,
         )
 
     def corners(self, batch: Batch, patterns: slice = slice(None)) -> tuple[tf.Tensor, tf.Tensor]:
@@ -298,11 +302,14 @@ class PtychoPINN(keras.layers.Layer):
         # Both with the zero frequency at index 0, as the Fourier transform leaves it: they are only averaged.
         rate = optics.unshifted_intensity(seen) * tf.exp(2 * tf.convert_to_tensor(self.log_intensity_scale))
         # What was counted: it does not move with the scale that is learned.
-        counts = optics.measured**2 * tf.cast(tf.convert_to_tensor(self._counted_scale) ** 2, tf.float32)
-        terms["deviance"] = poisson_deviance(rate, counts)
-        terms["nll"] = terms["deviance"] + saturated_nll(counts)
+        counted = tf.cast(tf.convert_to_tensor(self._counted_scale) ** 2, tf.float32)
+        counts = optics.measured**2 * counted
+        if optics.stray is not None:
+            rate += optics.stray * counted
+        terms["deviance"] = poisson_deviance(rate, counts, optics.flags)
+        terms["nll"] = terms["deviance"] + saturated_nll(counts, optics.flags)
         if o.mae_weight > 0:
-            terms["mae"] = amplitude_mae(rate, counts)
+            terms["mae"] = amplitude_mae(rate, counts, optics.flags)
         if o.looks_at_diffraction:
             loss += o.nll_weight * terms["nll"]
             if o.mae_weight > 0:

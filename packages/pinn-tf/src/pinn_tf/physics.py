@@ -52,14 +52,17 @@ class GroupOptics:
     smoothing_sigma : width of the smoothing of the exit waves, pixels; 0: none
     sides : (group,) int, optional: pixels along one side of the canvas that each group asks for, where
         `canvas` is the largest of them; what a network makes of a group then does not depend on its company
+    measured_pixels : (group, pattern, N, N) float, 1 where a pixel was measured, else 0; None: everywhere.
+        Nothing is mended where it is 0
+    stray : (1, 1, N, N) float, what pixels count besides the diffraction, in the amplitude's unit squared
     probes_learn : whether a derivative by the probes will be asked for: without it `gradient_step` has one by
         the canvas alone, which takes less time and memory
 
     `relative_intensity` (group, pattern, N, N) is the probes' intensity, relative to the brightest pixel in
     the group, and `coverage` (group, M, M) its sum on the canvas; `measured` (group, pattern, N, N) is the
-    amplitude with the zero frequency at index 0; `middle` (group, 1, 2) is the mean of each group's corners,
-    rounded down; `inside` (group, M, M, 1) is 1 on each group's own canvas and 0 beyond, or None without
-    `sides`.
+    amplitude with the zero frequency at index 0, as `flags` and `stray` are; `middle` (group, 1, 2) is the
+    mean of each group's corners, rounded down; `inside` (group, M, M, 1) is 1 on each group's own canvas and
+    0 beyond, or None without `sides`.
     """
 
     def __init__(
@@ -73,6 +76,8 @@ class GroupOptics:
         *,
         sides: tf.Tensor | None = None,
         probes_learn: bool = False,
+        measured_pixels: tf.Tensor | None = None,
+        stray: tf.Tensor | None = None,
     ) -> None:
         self.size: int = amplitude.shape[-1]
         self.canvas = canvas
@@ -84,6 +89,10 @@ class GroupOptics:
         self.indices = patch_indices(corners, self.size, canvas)
         self.inside = None if sides is None else _squares(tf.cast(sides, tf.int32), canvas)
         self.measured = tf.signal.ifftshift(amplitude, axes=(-2, -1))
+        self.flags = _unshifted(measured_pixels)
+        self.stray = _unshifted(stray)
+        # The floor keeps the gradient of the square root finite where the field vanishes.
+        self._least = _AMPLITUDE_FLOOR**2 + (0.0 if self.stray is None else self.stray)
         intensity = _intensity(probes)
         self._peak = tf.reduce_max(intensity, (-3, -2, -1), keepdims=True)
         self.relative_intensity = intensity / self._peak
@@ -115,9 +124,12 @@ class GroupOptics:
         return tf.signal.fftshift(self.unshifted_intensity(canvas), axes=(-2, -1))
 
     def _with_measured_amplitude(self, field: tf.Tensor) -> tf.Tensor:
-        # The floor keeps the gradient of the square root finite where the field vanishes.
-        inverse = tf.math.rsqrt(_intensity(field) + _AMPLITUDE_FLOOR**2)
-        return self._waves(field * as_complex(self.measured * inverse)[:, :, None])
+        inverse = tf.math.rsqrt(_intensity(field) + self._least)
+        return self._waves(field * as_complex(self._kept(self.measured * inverse))[:, :, None])
+
+    def _kept(self, ratio: tf.Tensor) -> tf.Tensor:
+        """What a field is multiplied with: the ratio where it was measured, 1 where it was not."""
+        return ratio if self.flags is None else ratio * self.flags + (1 - self.flags)
 
     def _back(self, waves: tf.Tensor) -> tf.Tensor:
         return _sum_of_modes(self._adjoint * smoothed_back(waves, self.smoothing_sigma))
@@ -173,8 +185,8 @@ class GroupOptics:
         """
         waves = self._exit_waves(canvas)
         field = self._spectrum(waves)
-        inverse = tf.math.rsqrt(_intensity(field) + _AMPLITUDE_FLOOR**2)
-        ratio = self.measured * inverse
+        inverse = tf.math.rsqrt(_intensity(field) + self._least)
+        ratio = self._kept(self.measured * inverse)
         mended = self._waves(field * as_complex(ratio)[:, :, None])
         step = place(self._back(mended - waves), self.indices, self.canvas) * weight
 
@@ -186,6 +198,8 @@ class GroupOptics:
             light = smoothed(tf.math.conj(self._adjoint) * patches, self.smoothing_sigma)
             far = self._spectrum(light)
             along = _sum_of_modes(tf.math.real(tf.math.conj(field) * far)) * tf.square(inverse)
+            if self.flags is not None:
+                along *= self.flags
             turned = (far - field * as_complex(along)[:, :, None]) * as_complex(ratio)[:, :, None]
             change = smoothed_back(self._waves(turned) - light, self.smoothing_sigma)
             change = _sum_of_modes(tf.math.conj(self.probes) * change)
@@ -202,6 +216,10 @@ class GroupOptics:
     def patches(self, canvas: tf.Tensor) -> tf.Tensor:
         """The canvas under each pattern: (group, pattern, N, N)."""
         return extract(canvas, self.indices)
+
+
+def _unshifted(pixels: tf.Tensor | None) -> tf.Tensor | None:
+    return None if pixels is None else tf.signal.ifftshift(pixels, axes=(-2, -1))
 
 
 def _squares(sides: tf.Tensor, canvas: Side) -> tf.Tensor:

@@ -303,8 +303,13 @@ def _residual(
         probes = fourier_shift(modes, tf.constant(batch["fractions"][:, 0]))
         field = tf.signal.fft2d(smoothed(probes * patches[:, None], smoothing_sigma)) / scan.N
         intensity = tf.reduce_sum(tf.math.real(field) ** 2 + tf.math.imag(field) ** 2, 1)
-        predicted = tf.signal.fftshift(tf.sqrt(intensity), axes=(-2, -1)).numpy()
+        expected = tf.signal.fftshift(intensity, axes=(-2, -1)).numpy()
+        if "stray" in batch:
+            expected = expected + batch["stray"][0] / np.float32(stack.scale**2)
         measured = batch["amplitude"][:, 0] / np.float32(stack.scale)
-        misfit += float(np.sum((predicted - measured) ** 2, dtype=np.float64))
+        squares = (np.sqrt(expected) - measured) ** 2
+        if "measured" in batch:
+            squares *= batch["measured"][:, 0]
+        misfit += float(np.sum(squares, dtype=np.float64))
         energy += float(np.sum(measured**2, dtype=np.float64))
     return float(np.sqrt(misfit / energy))

@@ -1,6 +1,7 @@
 """The terms of `pinn_config.objective`.
 
-Between predicted and measured patterns: means over all pixels, the same numbers as in every other backend.
+Between predicted and measured patterns: means over all pixels that were measured, the same numbers as in
+every other backend. `measured` is 1 there and 0 elsewhere, in the shape of the counts; None: everywhere.
 Of objects: means over pixels by how brightly they are lit, one for each group, and then over the groups, so
 that groups together equal groups one by one. A global phase changes only what compares phases with labels.
 """
@@ -32,26 +33,34 @@ __all__ = [
 _DARK = 1e-8
 
 
-def poisson_nll(rate: Tensor, counts: Tensor) -> Tensor:
+def poisson_nll(rate: Tensor, counts: Tensor, measured: Tensor | None = None) -> Tensor:
     """Mean of ``rate - counts * log(max(rate, RATE_FLOOR))``: the Poisson negative log-likelihood without
     ``log(counts!)``.
 
     The number of `pinn_data.forward_model.poisson_nll`, of the same shapes: photons in a pixel. It is worked
     out as half the deviance plus a constant of the data, which keeps float32 exact where counts are large.
     """
-    return poisson_deviance(rate, counts) + (counts - torch.special.xlogy(counts, counts)).mean()
+    saturated = _over_pixels(counts - torch.special.xlogy(counts, counts), measured)
+    return poisson_deviance(rate, counts, measured) + saturated
 
 
-def poisson_deviance(rate: Tensor, counts: Tensor) -> Tensor:
+def poisson_deviance(rate: Tensor, counts: Tensor, measured: Tensor | None = None) -> Tensor:
     """Mean of ``rate - counts - counts * log(rate / counts)``, half the deviance: 0 for a perfect fit, about
     1/2 where noise is all that is left of large counts."""
     ratio = rate.clamp_min(RATE_FLOOR) / counts.clamp_min(torch.finfo(counts.dtype).tiny)
-    return (rate - counts - torch.special.xlogy(counts, ratio)).mean()
+    return _over_pixels(rate - counts - torch.special.xlogy(counts, ratio), measured)
 
 
-def amplitude_mae(rate: Tensor, counts: Tensor) -> Tensor:
+def amplitude_mae(rate: Tensor, counts: Tensor, measured: Tensor | None = None) -> Tensor:
     """Mean absolute difference of the amplitudes, in sqrt(photons)."""
-    return (torch.sqrt(rate.clamp_min(RATE_FLOOR)) - torch.sqrt(counts)).abs().mean()
+    return _over_pixels((torch.sqrt(rate.clamp_min(RATE_FLOOR)) - torch.sqrt(counts)).abs(), measured)
+
+
+def _over_pixels(values: Tensor, measured: Tensor | None) -> Tensor:
+    """Their mean over the measured pixels."""
+    if measured is None:
+        return values.mean()
+    return (values * measured).sum() / measured.sum().clamp_min(1)
 
 
 def amplitude_error(objects: Tensor, labels: Tensor, light: Tensor) -> Tensor:

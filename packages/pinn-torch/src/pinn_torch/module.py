@@ -44,7 +44,8 @@ __all__ = ["BACKGROUND", "Batch", "PtychoPINN_Lightning", "normalised_probe", "p
 Batch = dict[str, Tensor]
 """``amplitude`` (group, pattern, N, N) float32 with mean energy (N/2)**2, ``centres`` (group, pattern, 2)
 int64 whole-pixel positions and ``fractions`` (group, pattern, 2) float32; where the objective needs them also
-``labels`` (group, pattern, N, N) complex64, see `pinn_data.labels`. The first `channels` patterns are the
+``labels`` (group, pattern, N, N) complex64, see `pinn_data.labels`; where the scan has them ``measured`` and
+``stray``, see `pinn_data.pattern_stack.PatternStack`. The first `channels` patterns are the
 network's input; those that follow it must predict without having seen them."""
 
 _REGULARISERS = {
@@ -224,6 +225,8 @@ class PtychoPINN_Lightning(lightning.LightningModule):
             canvas,
             BACKGROUND,
             self.model.gaussian_smoothing_sigma,
+            measured=batch["measured"][:, patterns] if "measured" in batch else None,
+            stray=batch.get("stray"),
         )
 
     def corners(self, batch: Batch, patterns: slice = slice(None)) -> tuple[Tensor, Tensor]:
@@ -274,10 +277,12 @@ class PtychoPINN_Lightning(lightning.LightningModule):
             rate = optics.intensity(objects) * scale
             # What was counted: it does not move with the scale that is learned.
             counts = batch["amplitude"][:, patterns] ** 2 * self.training_intensity_scale**2
-            terms["nll"] = poisson_nll(rate, counts)
-            terms["deviance"] = poisson_deviance(rate, counts).detach()
+            if optics.stray is not None:
+                rate = rate + optics.stray * self.training_intensity_scale**2
+            terms["nll"] = poisson_nll(rate, counts, optics.measured)
+            terms["deviance"] = poisson_deviance(rate, counts, optics.measured).detach()
             if o.mae_weight > 0:
-                terms["mae"] = amplitude_mae(rate, counts)
+                terms["mae"] = amplitude_mae(rate, counts, optics.measured)
         if o.looks_at_diffraction:
             loss = loss + o.nll_weight * terms["nll"]
             if o.mae_weight > 0:

@@ -50,6 +50,9 @@ class GroupOptics:
     canvas : pixels along one side of the canvas
     background : transmission of an object that nothing is known of
     smoothing_sigma : width of the smoothing of the exit waves, pixels; 0: none
+    measured : (group, pattern, N, N) float, 1 where a pixel was measured, else 0; None: everywhere. Nothing
+        is mended where it is 0
+    stray : (1, 1, N, N) float, what pixels count besides the diffraction, in the amplitude's unit squared
 
     `coverage` (group, M, M) is the probes' intensity on the canvas, relative to the brightest pixel of a
     probe; `middle` (group, 1, 2) int64 is the mean of each group's corners, rounded down.
@@ -63,6 +66,9 @@ class GroupOptics:
         canvas: int,
         background: float,
         smoothing_sigma: float = 0.0,
+        *,
+        measured: Tensor | None = None,
+        stray: Tensor | None = None,
     ) -> None:
         self.size = amplitude.shape[-1]
         self.canvas = canvas
@@ -71,7 +77,13 @@ class GroupOptics:
         self.probes = probes
         self.middle = corners.sum(1, keepdim=True) // corners.shape[1]
         self.indices = patch_indices(corners, self.size, canvas)
+        self.measured, self.stray = measured, stray
         self._measured = torch.fft.ifftshift(amplitude, dim=(-2, -1))
+        self._flags = None if measured is None else torch.fft.ifftshift(measured, dim=(-2, -1))
+        # The floor keeps the gradient of the square root finite where the field vanishes.
+        self._least: Tensor | float = _AMPLITUDE_FLOOR**2
+        if stray is not None:
+            self._least = torch.fft.ifftshift(stray, dim=(-2, -1)) + _AMPLITUDE_FLOOR**2
         intensity = (probes.real**2 + probes.imag**2).sum(-3)
         self._peak = intensity.amax((-3, -2, -1), keepdim=True)
         self.relative_intensity = intensity / self._peak
@@ -87,15 +99,18 @@ class GroupOptics:
         return smoothed(waves, self.smoothing_sigma)
 
     def intensity(self, canvas: Tensor) -> Tensor:
-        """Predicted intensity (group, pattern, N, N), zero frequency at N/2, in the square of the amplitude's
-        unit."""
+        """Predicted intensity (group, pattern, N, N) without stray light, zero frequency at N/2, in the
+        square of the amplitude's unit."""
         field = self.far_field(canvas)
         return torch.fft.fftshift((field.real**2 + field.imag**2).sum(-3), dim=(-2, -1))
 
     def _with_measured_amplitude(self, field: Tensor) -> Tensor:
-        # The floor keeps the gradient of the square root finite where the field vanishes.
-        predicted = torch.sqrt((field.real**2 + field.imag**2).sum(-3) + _AMPLITUDE_FLOOR**2)
-        return torch.fft.ifft2(field * (self._measured / predicted)[:, :, None], norm="ortho")
+        predicted = torch.sqrt((field.real**2 + field.imag**2).sum(-3) + self._least)
+        return torch.fft.ifft2(field * self._kept(self._measured / predicted)[:, :, None], norm="ortho")
+
+    def _kept(self, ratio: Tensor) -> Tensor:
+        """What a field is multiplied with: the ratio where it was measured, 1 where it was not."""
+        return ratio if self._flags is None else ratio * self._flags + (1 - self._flags)
 
     def _back(self, waves: Tensor) -> Tensor:
         return (self._adjoint * smoothed_back(waves, self.smoothing_sigma)).sum(-3)
@@ -162,11 +177,12 @@ class _GradientStep(torch.autograd.Function):
         waves = optics._exit_waves(canvas)
         field = torch.fft.fft2(waves, norm="ortho")
         intensity = _sum_of_modes(field.real.square().addcmul_(field.imag, field.imag))
-        inverse = torch.rsqrt(intensity + _AMPLITUDE_FLOOR**2)
+        inverse = torch.rsqrt(intensity + optics._least)
         # A product with the reciprocal: the quotient of a complex and a real array takes six times as long.
         ctx.optics, ctx.weight = optics, torch.reciprocal(optics.coverage + floor)
         ctx.save_for_backward(field, inverse)
-        change = torch.fft.ifft2(field * (optics._measured * inverse)[:, :, None], norm="ortho").sub_(waves)
+        ratio = optics._kept(optics._measured * inverse)
+        change = torch.fft.ifft2(field * ratio[:, :, None], norm="ortho").sub_(waves)
         change = smoothed_back(change, optics.smoothing_sigma)
         total = place(_sum_of_modes(change.mul_(optics._adjoint)), optics.indices, optics.canvas)
         return total * ctx.weight
@@ -183,7 +199,9 @@ class _GradientStep(torch.autograd.Function):
         ratio = optics._measured * inverse
         along = _sum_of_modes((far.real * field.real).addcmul_(far.imag, field.imag))
         along = along.mul_(ratio).mul_(inverse.square())
-        far = far.mul_(ratio[:, :, None]).sub_(field * along[:, :, None])
+        if optics._flags is not None:
+            along = along.mul_(optics._flags)
+        far = far.mul_(optics._kept(ratio)[:, :, None]).sub_(field * along[:, :, None])
         change = torch.fft.ifft2(far, norm="ortho").sub_(waves)
         change = smoothed_back(change, optics.smoothing_sigma).mul_(optics.probes.conj())
         return place(_sum_of_modes(change), optics.indices, optics.canvas), None, None

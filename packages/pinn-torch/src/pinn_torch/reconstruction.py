@@ -389,9 +389,13 @@ def _residual(
             patches = mosaic.cut(image, batch["centres"] - scan.N // 2, scan.N)
             waves = smoothed(fourier_shift(modes, batch["fractions"]) * patches[:, None], smoothing_sigma)
             field = torch.fft.fftshift(torch.fft.fft2(waves, norm="ortho"), dim=(-2, -1))
-            predicted = torch.sqrt((field.real**2 + field.imag**2).sum(1))
+            intensity = (field.real**2 + field.imag**2).sum(1)
+            if "stray" in batch:
+                intensity = intensity + batch["stray"][0] / stack.scale**2
+            predicted = torch.sqrt(intensity)
             measured = batch["amplitude"] / stack.scale
-            misfit += float(((predicted - measured) ** 2).sum(dtype=torch.float64))
+            squares = (predicted - measured) ** 2
+            misfit += float((squares * batch.get("measured", 1.0)).sum(dtype=torch.float64))
             energy += float((measured**2).sum(dtype=torch.float64))
     misfit, energy = team.sum(torch.tensor([misfit, energy], dtype=torch.float64)).tolist()
     return float(np.sqrt(misfit / energy))
