@@ -22,7 +22,7 @@ __all__ = ["Polish", "polish"]
 
 _DIVERGED = 4.0
 _LARGEST_NOISE = 0.28
-"""Most that counting noise adds to the misfit of a pixel; the penalty may raise an overfitted image to that."""
+"""Most that counting noise adds to the misfit of a pixel: the penalty may bring an overfitted image there."""
 
 
 @attrs.frozen
