@@ -37,7 +37,8 @@ def scan_defocus(problem: Problem, known: Knowledge, journal: Journal) -> NDArra
     Defoci between the two at which the probe would fill half the window are tried in steps that change the
     phase at the pupil's edge by about a radian, then the three best with a free probe.
     """
-    mean = np.maximum(problem.statistics.mean - known.background, 0.0) * ~known.bad_pixels
+    background = problem.background_of_file + known.background
+    mean = np.maximum(problem.statistics.mean - background, 0.0) * ~known.bad_pixels
     mean = np.where(problem.measured(problem.N, known.bad_pixels), mean, 0.0)
     N = problem.N
     k = np.rint(fft.fftfreq(N) * N)

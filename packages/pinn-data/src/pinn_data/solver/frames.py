@@ -44,6 +44,7 @@ class Frames:
     bad_pixels : (N, N) or (n, N, N) bool, or None
     size : the central size x size pixels of each pattern are used
     modes : of the probe, for the size of a block
+    gain : what amplitudes are multiplied with
     """
 
     def __init__(
@@ -55,8 +56,9 @@ class Frames:
         *,
         size: int,
         modes: int = 1,
+        gain: float = 1.0,
     ) -> None:
-        self.ops, self.size = ops, size
+        self.ops, self.size, self._gain = ops, size, gain
         self._patterns, self._unit, self._bad = patterns, unit, bad_pixels
         first = (patterns.shape[-1] - size) // 2
         self._window = slice(first, first + size)
@@ -98,6 +100,8 @@ class Frames:
             if self._bad.ndim == 3:
                 measured = fft.ifftshift(~bad, axes=(-2, -1))
         amplitude = np.asarray(convert_block(patterns, self._unit, "amplitude"))
+        if self._gain != 1.0:
+            amplitude = amplitude * amplitude.dtype.type(self._gain)
         return fft.ifftshift(amplitude, axes=(-2, -1)), measured
 
     def measured_everywhere(self) -> NDArray[np.bool_] | None:

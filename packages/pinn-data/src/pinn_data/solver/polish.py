@@ -1,6 +1,7 @@
 """Full passes with Nesterov's momentum and restarts: the last, exact part of a solution.
 
 Poisson weights and a penalty (:mod:`pinn_data.solver.penalty`); the steps are those of all frames together.
+Poisson weights have no bound, so with a hopeless probe the steps can diverge: then the best image comes back.
 """
 
 from __future__ import annotations
@@ -18,6 +19,10 @@ from pinn_data.solver.penalty import Penalty
 from pinn_data.solver.sweep import Likelihood, sweep
 
 __all__ = ["Polish", "polish"]
+
+_DIVERGED = 4.0
+_LARGEST_NOISE = 0.28
+"""Most that counting noise adds to the misfit of a pixel: the penalty may bring an overfitted image there."""
 
 
 @attrs.frozen
@@ -52,6 +57,7 @@ def polish(
     penalty = Penalty(ops, light, stiffness, plan.strength, plan.edge) if plan.strength else None
     share = ops.asarray(light / light.sum())
     now, before, age, last = start, start, 0, np.inf
+    best, least = start, np.inf
     for k in range(plan.steps):
         beta = age / (age + 3.0)
         ahead = attrs.evolve(
@@ -69,6 +75,12 @@ def polish(
             object=True,
             probe=plan.probe,
         )
+        misfit, counted = float(sums.misfit.sum()), float(sums.measured_counts.sum())
+        if misfit < least:
+            best, least = ahead, misfit
+        noise = min(_LARGEST_NOISE * len(numbers) * start.size**2, counted)
+        if not misfit <= _DIVERGED * max(least, noise):
+            return best
         image = ahead.object + sums.object * step
         changes = {"object": image if penalty is None else penalty.applied_to(image)}
         if plan.probe:
@@ -77,7 +89,6 @@ def polish(
                 plan.probe_step / (len(numbers) * transmitted)
             )
         before, now = now, attrs.evolve(now, **changes)
-        misfit = float(sums.misfit.sum())
         age = 0 if misfit > last else age + 1
         last = misfit
         if between is not None and not between(k, now, misfit):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import cached_property
 from typing import TYPE_CHECKING, cast
 
@@ -27,6 +28,9 @@ SUBSETS = 4
 _MARGIN_PX = 8
 """Pixels of the scan around the patches, for positions that move."""
 _STATISTICS_BLOCK = 1 << 20  # pixels
+_USUAL_PHOTONS = 1e5
+"""What a pattern is taken to hold where its numbers are no counts: penalty, floors and thresholds are in
+photons."""
 
 
 @attrs.frozen(eq=False)
@@ -67,6 +71,7 @@ class Problem:
         than 16 frames
     fitted : the others, along a curve through the field
     subsets : `fitted` in parts that each cover the field evenly
+    gain : what measured amplitudes and the scan's probe are multiplied with; 1 where the scan holds counts
     """
 
     def __init__(self, ops: ArrayOperations, scan: Scan, settings: SolverSettings) -> None:
@@ -80,6 +85,8 @@ class Problem:
         self.order = order
         self.subsets = [self.fitted[k::SUBSETS] for k in range(min(SUBSETS, len(self.fitted)))]
         self.counts = scan.holds_counts
+        light = 0.0 if self.counts else scan.nphotons
+        self.gain = math.sqrt(_USUAL_PHOTONS / light) if light > 0 else 1.0
         self._frames: dict[int, Frames] = {}
 
     def frees(self, part: str) -> bool:
@@ -96,6 +103,7 @@ class Problem:
                 self.scan.bad_pixels,
                 size=size,
                 modes=self.modes,
+                gain=self.gain,
             )
         return self._frames[size]
 
@@ -107,7 +115,12 @@ class Problem:
     def statistics(self) -> PixelStatistics:
         """Of each pixel, over all frames."""
         frames = Frames(
-            self.ops, self.scan.diffraction, cast(Unit, self.scan.unit), self.scan.bad_pixels, size=self.N
+            self.ops,
+            self.scan.diffraction,
+            cast(Unit, self.scan.unit),
+            self.scan.bad_pixels,
+            size=self.N,
+            gain=self.gain,
         )
         sums = np.zeros((3, self.N, self.N))
         rank, processes = self.ops.share
@@ -137,7 +150,7 @@ class Problem:
         return (
             np.zeros((self.N, self.N))
             if told is None
-            else fft.ifftshift(np.broadcast_to(told, (self.N, self.N)))
+            else fft.ifftshift(np.broadcast_to(told * self.gain**2, (self.N, self.N)))
         )
 
     def most_background(self, known: Knowledge) -> float:

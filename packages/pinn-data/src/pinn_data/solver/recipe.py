@@ -113,7 +113,10 @@ def _begin(
         background = float(np.quantile(statistics.mean[good], _BACKGROUND_QUANTILE))
     probe = scan.probe if scan.probe.ndim == 3 else scan.probe[None]
     known = Knowledge(
-        fft.fft2(probe.astype(np.complex128), norm="ortho"), Moves.none(scan.positions), background, bad
+        fft.fft2(problem.gain * probe.astype(np.complex128), norm="ortho"),
+        Moves.none(scan.positions),
+        background,
+        bad,
     )
     if problem.settings.guess_probe:
         journal.part(0.1)
@@ -291,8 +294,10 @@ def _finished(
     frames = problem.frames(N)
     if known.bad_pixels.any():
         journal.say(f"{int(known.bad_pixels.sum())} pixels that no marker told are bad, and were left out")
-    if known.background:
-        journal.say(f"a background of {known.background:.3g} counts in every pixel was found")
+    found_background = known.background / problem.gain**2
+    if found_background:
+        unit = "counts" if problem.counts else "(in the unit of the intensities)"
+        journal.say(f"a background of {found_background:.3g} {unit} in every pixel was found")
     sums = sweep(ops, end, frames, problem.order, pixels=True, noise=True)
     assert sums.pixels is not None
     energy = max(float(sums.measured_counts.sum()), 1e-300)
@@ -318,11 +323,11 @@ def _finished(
         object=image,
         coverage=coverage,
         canvas=canvas,
-        probe=np.asarray((probe if len(probe) > 1 else probe[0]) / factor, np.complex64),
+        probe=np.asarray((probe if len(probe) > 1 else probe[0]) / (factor * problem.gain), np.complex64),
         mode_shares=shares,
         positions=end.positions,
         positions_start=problem.scan.positions,
-        background=np.asarray(told + known.background, np.float64),
+        background=np.asarray(told + found_background, np.float64),
         bad_pixels=_all_bad(problem.scan.bad_pixels, found),
         found_bad_pixels=int(found.sum()),
         frame_intensity=known.intensity,
@@ -365,7 +370,7 @@ def _cut_image(
     cut, share = image[rows, columns], light[rows, columns] / light.max()
     shown = share > _FAINT
     now = float(np.square(np.abs(ops.numpy(end.spectrum))).sum())
-    told = float(np.square(np.abs(problem.scan.probe.astype(np.complex128))).sum())
+    told = float(np.square(np.abs(problem.gain * problem.scan.probe.astype(np.complex128))).sum())
     factor = math.sqrt(now / told) if 0.7 * now < told < 10 * now else 1.0
     canvas = Canvas(canvas.origin, (int(cut.shape[0]), int(cut.shape[1])))
     return (

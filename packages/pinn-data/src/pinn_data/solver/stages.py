@@ -45,8 +45,8 @@ class Stage:
 
 
 def run_stage(problem: Problem, known: Knowledge, size: int, stage: Stage, journal: Journal) -> Knowledge:
-    """What is known after a stage: the best of its checks, by the held-out frames; nothing is done once the
-    journal has ended."""
+    """What is known after a stage: the best of its checks, by the held-out frames, or by the misfit of the
+    fitted ones where none are held out. Nothing is done once the journal has ended."""
     if journal.ended:
         return known
     ops, frames = problem.ops, problem.frames(size)
@@ -72,7 +72,7 @@ def run_stage(problem: Problem, known: Knowledge, size: int, stage: Stage, journ
         goes_on = journal.tell(stage.name, epoch, stage.epochs, misfit, estimate)
         last = epoch == stage.epochs - 1
         if epoch % stage.check == stage.check - 1 or last or not goes_on:
-            score = held_out_misfit(problem, estimate)
+            score = held_out_misfit(problem, estimate) if len(problem.held) else misfit
             enough = score > (1 - stage.gain) * best[0]
             if score < best[0] or best[1] is None:
                 best = score, estimate, now
