@@ -69,7 +69,7 @@ def polish(
             object=True,
             probe=plan.probe,
         )
-        image = ahead.object + sums.object * step
+        image = ahead.object + ops.scale(sums.object, step)
         changes = {"object": image if penalty is None else penalty.applied_to(image)}
         if plan.probe:
             transmitted = float(ops.numpy(ops.sum(ops.abs2(ahead.object) * share, (0, 1))))
