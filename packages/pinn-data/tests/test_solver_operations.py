@@ -1,4 +1,4 @@
-"""The operations of the solver: extract and place are adjoint, float32 is float64, frames are read once or each time."""
+"""The solver's operations: extract and place are adjoint, float32 is float64, kept frames are read ones."""
 
 from __future__ import annotations
 

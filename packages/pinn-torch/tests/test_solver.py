@@ -103,7 +103,7 @@ def test_a_device_that_is_not_there_is_refused():
         with pytest.raises(TorchRunError, match="this machine has none: choose 'cpu' or 'auto'"):
             operations("cuda")
     if not torch.backends.mps.is_available():
-        with pytest.raises(TorchRunError, match="'mps'.*: choose 'cpu'"):
+        with pytest.raises(TorchRunError, match=r"'mps'.*: choose 'cpu'"):
             TorchOperations("mps", double=True)
 
 

@@ -1,8 +1,8 @@
 """Which backends there are, and the one that was asked for; and the module that carries the solver on each.
 
-The names are a closed set; the modules behind a name are found through the entry-point groups ``pinn.backends``
-and ``pinn.engines``, so that this package depends on neither backend. Exactly one is loaded, and never another
-than the one that was named.
+The names are a closed set; the modules behind a name are found through the entry-point groups
+``pinn.backends`` and ``pinn.engines``, so that this package depends on neither backend. Exactly one is loaded,
+and never another than the one that was named.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What every engine is held against NumPy with: all that the solver computes, every part of it switched on."""
+"""What every engine is held against NumPy with: all that the solver computes, every part switched on."""
 
 from __future__ import annotations
 
