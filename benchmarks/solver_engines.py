@@ -15,8 +15,8 @@ from pinn_data.solver.descent import Descent, descend
 from pinn_data.solver.moves import Moves
 from pinn_data.solver.problem import Knowledge, Problem
 from pinn_data.solver.settings import SolverSettings
-from pinn_dispatch.engines import ENGINES, solver_operations
-from pinn_dispatch.registry import BACKENDS
+from pinn_dispatch.engines import solver_operations
+from pinn_dispatch.registry import BACKENDS, ENGINES
 from scipy import fft
 
 from benchmarks.children import run_child

@@ -9,8 +9,9 @@ import types
 import numpy as np
 import pytest
 from pinn_dispatch import engines
-from pinn_dispatch.engines import ENGINES, solver_operations
+from pinn_dispatch.engines import solver_operations
 from pinn_dispatch.errors import BackendUnavailableError, UsageError
+from pinn_dispatch.registry import ENGINES
 
 
 @pytest.fixture
@@ -64,7 +65,7 @@ def test_an_engine_that_is_not_installed_is_told_and_nothing_else_is_taken(engin
 def test_a_gpu_that_pytorch_sees_is_taken(pytorch, monkeypatch):
     asked = pytorch(on_gpu=True)
     monkeypatch.setattr(engines, "_may_have_gpu", lambda: True)
-    assert solver_operations().name == "pytorch" and asked == [None]
+    assert solver_operations(device="auto").name == "pytorch" and asked == [None]
     assert solver_operations(device="cuda").name == "pytorch" and asked[-1] == "cuda"
     assert solver_operations(device="cpu").name == "numpy" and len(asked) == 2
 

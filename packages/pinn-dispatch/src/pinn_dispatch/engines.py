@@ -14,14 +14,11 @@ from pathlib import Path
 from pinn_data.solver.operations import ArrayOperations, NumpyOperations
 
 from pinn_dispatch.errors import UsageError
-from pinn_dispatch.registry import ENGINE_POINTS, installed_backends, load_engine_module
+from pinn_dispatch.registry import ENGINE_POINTS, ENGINES, installed_backends, load_engine_module
 
-__all__ = ["ENGINES", "solver_operations"]
+__all__ = ["solver_operations"]
 
 _LOG = logging.getLogger(__name__)
-
-ENGINES = ("numpy", "pytorch", "tensorflow")
-"""What can be asked for by name."""
 
 _GPU_FILES = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
 """What Linux has where there is a GPU of NVIDIA or AMD, and under Windows."""
@@ -30,8 +27,9 @@ _GPU_FILES = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
 def solver_operations(engine: str | None = None, device: str | None = None) -> ArrayOperations:
     """The array operations of an engine, for ``pinn_data.solver.solve(scan, operations=...)``.
 
-    engine : one of :data:`ENGINES`; None: PyTorch where it is installed and sees a GPU, else NumPy
-    device : 'cpu', 'gpu', 'cuda' or 'mps'; None: a GPU where the engine sees one
+    engine : one of :data:`pinn_dispatch.registry.ENGINES`; None: PyTorch where it is
+        installed and sees a GPU, else NumPy
+    device : 'cpu', 'gpu', 'cuda' or 'mps'; None and 'auto': a GPU where the engine sees one
 
     Raises
     ------
@@ -42,6 +40,7 @@ def solver_operations(engine: str | None = None, device: str | None = None) -> A
     ValueError, RuntimeError
         The engine has no such device on this machine.
     """
+    device = None if device == "auto" else device
     if engine is None:
         return _fastest(device)
     if engine not in ENGINES:
@@ -50,7 +49,7 @@ def solver_operations(engine: str | None = None, device: str | None = None) -> A
         )
     if engine != "numpy":
         return load_engine_module(engine).operations(device)
-    if device not in (None, "cpu", "auto"):
+    if device not in (None, "cpu"):
         raise UsageError(
             f"engine 'numpy' was asked for on {device!r}, but it runs on the CPU alone: choose 'pytorch' or "
             "'tensorflow', or leave the device out"
@@ -59,7 +58,7 @@ def solver_operations(engine: str | None = None, device: str | None = None) -> A
 
 
 def _fastest(device: str | None) -> ArrayOperations:
-    wanted = device not in (None, "cpu", "auto")
+    wanted = device not in (None, "cpu")
     if device != "cpu" and (wanted or (_may_have_gpu() and "pytorch" in installed_backends(ENGINE_POINTS))):
         try:
             found = load_engine_module("pytorch").operations(device)

@@ -1,8 +1,8 @@
 """Which backends there are, and the one that was asked for; and the module that carries the solver on each.
 
 The names are a closed set; the modules behind a name are found through the entry-point groups
-``pinn.backends`` and ``pinn.engines``, so that this package depends on neither backend. Exactly one is loaded,
-and never another than the one that was named.
+``pinn.backends`` and ``pinn.engines``, so that this package depends on neither backend. Exactly one is
+loaded, and never another than the one that was named.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from pinn_dispatch.errors import BackendUnavailableError, UnknownBackendError
 
 __all__ = [
     "BACKENDS",
+    "ENGINES",
     "ENGINE_POINTS",
     "ENTRY_POINTS",
     "BackendName",
@@ -47,6 +48,9 @@ BACKENDS: Mapping[str, BackendName] = {
     "tensorflow": BackendName("TensorFlow", "tensorflow", "pip install tensorflow>=2.16 pinn-tf"),
     "pytorch": BackendName("PyTorch", "torch", "pip install torch>=2.2 pinn-torch"),
 }
+
+ENGINES = ("numpy", "pytorch", "tensorflow")
+"""What the solver can be asked to run on, see :mod:`pinn_dispatch.engines`."""
 
 
 def load_backend(name: str) -> Backend:
