@@ -92,6 +92,8 @@ ROWS = (
     *(Row(f"measured-{row}", "measured_experiment:measured_row", {"row": row}) for row in MEASURED),
     Row("measured-bench", "measured_bench:bench"),
     Row("measured-star", "measured_star:star"),
+    Row("solver-engines", "solver_engines:engines"),
+    Row("solver-gpu", "solver_engines:gpu"),
     Row("solver-scaling", "solver_scaling:scaling", {"wide": False}),
     Row("solver-scaling-wide", "solver_scaling:scaling", {"wide": True}),
 )

@@ -36,18 +36,12 @@ class Solved(NamedTuple):
     positions: NDArray[Any]
 
 
-def _operations(engine: str) -> Any:
-    """The array operations of an engine, None for NumPy's: the one place that knows where they are."""
-    if engine == "numpy":
-        return None
-    raise SystemExit(f"the engine {engine!r} was asked for, but only numpy can be measured here")
-
-
 def solver(options: dict[str, Any]) -> Callable[[Any], Solved]:
     """The function from a scan to what the solver finds with its defaults, everything imported."""
     from pinn_data.solver import SolverSettings, solve
+    from pinn_dispatch.engines import solver_operations
 
-    operations = _operations(options["engine"])
+    operations = solver_operations(options["engine"])
     settings = SolverSettings(
         modes=options["modes"] if options["modes"] > 1 else None,
         guess_probe=options.get("guess_probe", False),

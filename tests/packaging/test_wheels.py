@@ -23,12 +23,19 @@ MODULES = {
 }
 ENTRY_POINTS = {
     "pinn-dispatch": ["[console_scripts]", "pinn = pinn_dispatch.cli:main", "[pinn.dispatch]"],
-    "pinn-tf": ["[pinn.backends]", "tensorflow = ptycho.workflows.components"],
+    "pinn-tf": [
+        "[pinn.backends]",
+        "tensorflow = ptycho.workflows.components",
+        "[pinn.engines]",
+        "tensorflow = pinn_tf.solver",
+    ],
     "pinn-torch": [
         "[console_scripts]",
         "pinn-torch = pinn_torch.cli:main",
         "[pinn.backends]",
         "pytorch = ptycho_torch.workflows.components",
+        "[pinn.engines]",
+        "pytorch = pinn_torch.solver",
     ],
 }
 

@@ -49,7 +49,7 @@ def provide(monkeypatch):
 
         def entry_points(*, group, name=None):
             if group != registry.ENTRY_POINTS:  # libraries that look for extensions of their own
-                return others(group=group)
+                return others(group=group) if name is None else others(group=group, name=name)
             return [point for point in points if name in (None, point.name)]
 
         monkeypatch.setattr(registry.metadata, "entry_points", entry_points)

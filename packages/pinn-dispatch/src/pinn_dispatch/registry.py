@@ -1,35 +1,37 @@
-"""Which backends there are, and the one that was asked for.
+"""Which backends there are, and the one that was asked for; and the module that carries the solver on each.
 
-The names are a closed set; the module behind a name is found through the entry-point group ``pinn.backends``,
-so that this package depends on neither backend. Exactly one is loaded, and never another than the one that
-was named.
+The names are a closed set; the modules behind a name are found through the entry-point groups
+``pinn.backends`` and ``pinn.engines``, so that this package depends on neither backend. Exactly one is
+loaded, and never another than the one that was named.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from importlib import metadata, util
-from typing import TYPE_CHECKING, cast
+from types import ModuleType
+from typing import cast
 
 import attrs
 
 from pinn_dispatch.backend import Backend, shortcomings
 from pinn_dispatch.errors import BackendUnavailableError, UnknownBackendError
 
-if TYPE_CHECKING:
-    from pinn_data.solver.operations import ArrayOperations
-
 __all__ = [
     "BACKENDS",
+    "ENGINES",
+    "ENGINE_POINTS",
     "ENTRY_POINTS",
     "BackendName",
     "installed_backends",
     "load_backend",
+    "load_engine_module",
     "row_of",
-    "solver_operations",
 ]
 
 ENTRY_POINTS = "pinn.backends"
+ENGINE_POINTS = "pinn.engines"
+"""Modules with ``operations(device)``, see :mod:`pinn_dispatch.engines`."""
 
 
 @attrs.frozen
@@ -47,6 +49,9 @@ BACKENDS: Mapping[str, BackendName] = {
     "pytorch": BackendName("PyTorch", "torch", "pip install torch>=2.2 pinn-torch"),
 }
 
+ENGINES = ("numpy", "pytorch", "tensorflow")
+"""What the solver can be asked to run on, see :mod:`pinn_dispatch.engines`."""
+
 
 def load_backend(name: str) -> Backend:
     """The backend `name`, its module imported.
@@ -58,8 +63,26 @@ def load_backend(name: str) -> Backend:
     BackendUnavailableError (a RuntimeError)
         The backend or its framework is not installed, or cannot be imported; two packages claim the name.
     """
+    row, module = row_of(name), _load(name, ENTRY_POINTS)
+    problems = shortcomings(module)
+    if problems:
+        raise BackendUnavailableError(
+            f"{row.title} backend selected, but {module.__name__} is no backend ({'; '.join(problems)}): "
+            "install the "
+            "version that belongs to this pinn-dispatch"
+        )
+    return cast(Backend, module)
+
+
+def load_engine_module(name: str) -> ModuleType:
+    """The module that carries the solver on the framework of the backend `name`; raises as `load_backend`
+    does."""
+    return _load(name, ENGINE_POINTS)
+
+
+def _load(name: str, group: str) -> ModuleType:
     row = row_of(name)
-    points = tuple(metadata.entry_points(group=ENTRY_POINTS, name=name))
+    points = tuple(metadata.entry_points(group=group, name=name))
     if not points:
         raise BackendUnavailableError(_sentence(row, "no installed package provides it"))
     if len({point.value for point in points}) > 1:
@@ -71,36 +94,19 @@ def load_backend(name: str) -> Backend:
     if util.find_spec(row.framework) is None:
         raise BackendUnavailableError(_sentence(row, f"{row.framework} is not installed"))
     try:
-        module = points[0].load()
+        return cast(ModuleType, points[0].load())
     except Exception as error:  # whatever a broken installation raises: the cause is chained and named
         raise BackendUnavailableError(_sentence(row, f"it cannot be imported ({error})")) from error
-    problems = shortcomings(module)
-    if problems:
-        raise BackendUnavailableError(
-            f"{row.title} backend selected, but {points[0].value} is no backend ({'; '.join(problems)}): "
-            "install the "
-            "version that belongs to this pinn-dispatch"
-        )
-    return cast(Backend, module)
 
 
-def installed_backends() -> list[str]:
+def installed_backends(group: str = ENTRY_POINTS) -> list[str]:
     """Names of :data:`BACKENDS` whose package and framework are installed; nothing is imported."""
-    provided = {point.name for point in metadata.entry_points(group=ENTRY_POINTS)}
+    provided = {point.name for point in metadata.entry_points(group=group)}
     return [
         name
         for name, row in BACKENDS.items()
         if name in provided and util.find_spec(row.framework) is not None
     ]
-
-
-def solver_operations(engine: str | None = None, device: str = "auto") -> ArrayOperations:
-    """The array operations that the solver runs on."""
-    from pinn_data.solver.operations import NumpyOperations
-
-    if engine not in (None, "numpy"):
-        raise BackendUnavailableError(f"the solver has no engine {engine!r} yet: choose 'numpy'")
-    return NumpyOperations()
 
 
 def _owner(point: metadata.EntryPoint) -> str:

@@ -16,7 +16,7 @@ import attrs
 import numpy as np
 
 from pinn_dispatch.reconstruction import Reconstruction
-from pinn_dispatch.registry import row_of, solver_operations
+from pinn_dispatch.registry import row_of
 
 if TYPE_CHECKING:
     from pinn_config import PyTorchExecutionConfig
@@ -68,6 +68,8 @@ def solve(
         from pinn_dispatch.dispatch import backend_of
 
         engine = backend_of(model)
+    from pinn_dispatch.engines import solver_operations
+
     operations = solver_operations(engine, device)
     origin = provenance.Origin(scan, model=model)
     solution = run(

@@ -71,7 +71,7 @@ def descend(
         for numbers, step in zip(subsets, steps, strict=True):
             sums = sweep(ops, now, frames, numbers, likelihood=plan.likelihood, object=True, probe=free)
             misfit += float(sums.misfit.sum())
-            velocity = velocity * momentum + sums.object * step
+            velocity = velocity * momentum + ops.scale(sums.object, step)
             changes = {"object": now.object + velocity}
             if free:
                 transmitted = _mean_transmission(ops, now.object, coverage)

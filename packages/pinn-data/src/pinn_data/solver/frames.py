@@ -7,6 +7,7 @@ moved about while the solver runs.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -18,8 +19,7 @@ from pinn_data.solver.operations import Array, ArrayOperations
 
 __all__ = ["Frames", "even_order"]
 
-_KEPT_BYTES = 1 << 28
-"""Converted amplitudes that are kept in memory; frames beyond are read from the scan each time."""
+_BLOCK_FRAMES = 64
 
 
 def even_order(positions: NDArray[np.float64]) -> NDArray[np.int64]:
@@ -63,8 +63,9 @@ class Frames:
         first = (patterns.shape[-1] - size) // 2
         self._window = slice(first, first + size)
         self.block_frames = max(1, int(ops.block_bytes // (ops.complex.itemsize * size * size * modes)))
-        self._kept: dict[bytes, tuple[Array, Array | None]] = {}
-        self._kept_bytes = 0
+        stacks = 1 if bad_pixels is None or bad_pixels.ndim == 2 else 2
+        # All or none: part of them would save part of the reading, and make memory depend on the scan's size.
+        self._keeps = len(patterns) * size * size * ops.real.itemsize * stacks <= ops.kept_bytes
 
     def __len__(self) -> int:
         return len(self._patterns)
@@ -76,17 +77,28 @@ class Frames:
         chosen = chosen[rank::processes]
         for start in range(0, len(chosen), self.block_frames):
             numbers = chosen[start : start + self.block_frames]
-            key = numbers.tobytes()
-            if key in self._kept:
-                yield (numbers, *self._kept[key])
-                continue
-            amplitude, measured = self.host_block(numbers)
-            held = self.ops.asarray(amplitude), None if measured is None else self.ops.asarray(measured)
-            size = amplitude.size * self.ops.real.itemsize * (2 if measured is not None else 1)
-            if self._kept_bytes + size <= _KEPT_BYTES:
-                self._kept[key] = held
-                self._kept_bytes += size
-            yield (numbers, *held)
+            if self._keeps:
+                yield (
+                    numbers,
+                    *(None if kept is None else self.ops.take(kept, numbers) for kept in self._kept),
+                )
+            else:
+                block = self.host_block(numbers)
+                yield (numbers, *(None if part is None else self.ops.asarray(part) for part in block))
+
+    @cached_property
+    def _kept(self) -> tuple[Array, Array | None]:
+        """Amplitudes and what was measured, of all frames."""
+        shape = (len(self), self.size, self.size)
+        amplitude = np.empty(shape, self.ops.real)
+        measured = None
+        for start in range(0, len(self), _BLOCK_FRAMES):
+            block = slice(start, start + _BLOCK_FRAMES)
+            amplitude[block], flags = self.host_block(np.arange(len(self))[block])
+            if flags is not None:
+                measured = np.empty(shape, self.ops.real) if measured is None else measured
+                measured[block] = flags
+        return self.ops.asarray(amplitude), None if measured is None else self.ops.asarray(measured)
 
     def host_block(self, numbers: NDArray[np.int64]) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
         """Amplitudes (b, size, size) as NumPy has them, 0 where not measured, and what was measured if not
@@ -99,10 +111,11 @@ class Frames:
             patterns = np.where(bad, patterns.dtype.type(0), patterns)
             if self._bad.ndim == 3:
                 measured = fft.ifftshift(~bad, axes=(-2, -1))
+        patterns = fft.ifftshift(patterns, axes=(-2, -1))
         amplitude = np.asarray(convert_block(patterns, self._unit, "amplitude"))
         if self._gain != 1.0:
             amplitude = amplitude * amplitude.dtype.type(self._gain)
-        return fft.ifftshift(amplitude, axes=(-2, -1)), measured
+        return amplitude, measured
 
     def measured_everywhere(self) -> NDArray[np.bool_] | None:
         """(size, size): the pixels of a mask that holds for all frames, True where measured; None without."""

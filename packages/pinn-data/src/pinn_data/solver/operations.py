@@ -1,7 +1,8 @@
 """The array operations that the solver is written in, and NumPy's spelling of them.
 
 The recipe is written once, over arrays of any framework: besides the functions of :class:`ArrayOperations`
-it uses only ``+ - * /`` and indexing with slices and None, which NumPy, PyTorch and TensorFlow share.
+it uses only ``+ - * /`` of arrays of one kind (real or complex) and of numbers, and indexing with slices and
+None, which NumPy, PyTorch and TensorFlow share.
 Nothing is changed in place, but for the sums of `place`.
 """
 
@@ -11,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
 from scipy import fft
 
 __all__ = ["Array", "ArrayOperations", "NumpyOperations"]
@@ -26,6 +27,7 @@ class ArrayOperations(Protocol):
     name : 'numpy', 'pytorch' or 'tensorflow'
     real, complex : NumPy dtypes of the engine's arrays, float32 and complex64, or float64 and complex128
     block_bytes : bytes that the exit waves of one block of frames may take
+    kept_bytes : bytes that the amplitudes of all frames at one level may take, to be read from the scan once
     share : (rank, processes) where several processes share a scan's frames, else (0, 1)
     """
 
@@ -33,6 +35,7 @@ class ArrayOperations(Protocol):
     real: np.dtype[Any]
     complex: np.dtype[Any]
     block_bytes: int
+    kept_bytes: int
     share: tuple[int, int]
 
     def asarray(self, values: Any) -> Array:
@@ -63,6 +66,10 @@ class ArrayOperations(Protocol):
         """``Re(conj(a) * b)``, real."""
         ...
 
+    def scale(self, array: Array, by: Array) -> Array:
+        """A complex array times a real one."""
+        ...
+
     def sqrt(self, array: Array) -> Array:
         """The square root of real numbers >= 0."""
         ...
@@ -81,6 +88,10 @@ class ArrayOperations(Protocol):
 
     def roll(self, array: Array, shift: int, axis: int) -> Array:
         """Moved along an axis, what leaves at one end coming back at the other."""
+        ...
+
+    def take(self, array: Array, numbers: NDArray[np.int64]) -> Array:
+        """Some of the arrays along the first axis, by their numbers."""
         ...
 
     def extract(self, canvas: Array, corners: NDArray[np.int64], size: int) -> Array:
@@ -109,11 +120,12 @@ class NumpyOperations:
 
     name = "numpy"
     block_bytes = 1 << 19  # a block's arrays stay inside the cache
+    kept_bytes = 1 << 28
     share = (0, 1)
 
     def __init__(self, *, double: bool = False) -> None:
-        self.real: DTypeLike = np.dtype(np.float64 if double else np.float32)
-        self.complex: DTypeLike = np.dtype(np.complex128 if double else np.complex64)
+        self.real: np.dtype[Any] = np.dtype(np.float64 if double else np.float32)
+        self.complex: np.dtype[Any] = np.dtype(np.complex128 if double else np.complex64)
 
     def asarray(self, values: Any) -> Array:
         array = np.asarray(values)
@@ -137,6 +149,9 @@ class NumpyOperations:
     def real_product(self, a: Array, b: Array) -> Array:
         return a.real * b.real + a.imag * b.imag
 
+    def scale(self, array: Array, by: Array) -> Array:
+        return array * by
+
     def sqrt(self, array: Array) -> Array:
         return np.sqrt(array)
 
@@ -147,10 +162,15 @@ class NumpyOperations:
         return np.maximum(array, least)
 
     def sum(self, array: Array, axes: Sequence[int]) -> Array:
+        if all(array.shape[axis] == 1 for axis in axes):  # one mode: no pass over the numbers
+            return np.squeeze(array, tuple(axes))
         return array.sum(axis=tuple(axes))
 
     def roll(self, array: Array, shift: int, axis: int) -> Array:
         return np.roll(array, shift, axis)
+
+    def take(self, array: Array, numbers: NDArray[np.int64]) -> Array:
+        return array[numbers]
 
     def extract(self, canvas: Array, corners: NDArray[np.int64], size: int) -> Array:
         patches = np.empty((len(corners), size, size), canvas.dtype)

@@ -44,10 +44,11 @@ class Penalty:
         # No difference across the canvas' edge, where `roll` brings the other side.
         rows, columns = weight.copy(), weight.copy()
         rows[-1], columns[:, -1] = 0.0, 0.0
-        self._inside = (ops.asarray((rows > 0) * 1.0), ops.asarray((columns > 0) * 1.0))
+        self._inside = tuple(ops.asarray((part > 0) * self._dual_step) for part in (rows, columns))
         self._weight = ops.asarray(weight)
         self._shrink = ops.asarray(1.0 / (1.0 + self._dual_step * edge / np.maximum(weight, 1e-9)))
-        self._stiffness = ops.asarray(stiffness)
+        self._looseness = ops.asarray(1.0 / stiffness)
+        self._pull = ops.asarray(self._step * stiffness)
         self._back = ops.asarray(1.0 / (1.0 + self._step * stiffness))
         self._dual: tuple[Array, Array] | None = None
 
@@ -56,19 +57,19 @@ class Penalty:
         ops = self._ops
         dual = (image * 0.0, image * 0.0) if self._dual is None else self._dual
         # The image that belongs to these edges: from the given one, few iterations end short of the minimum.
-        x = ahead = image + self._divergence(dual) / self._stiffness
-        pull = self._stiffness * image * self._step
+        x = ahead = image + ops.scale(self._divergence(dual), self._looseness)
+        pull = ops.scale(image, self._pull)
         for _ in range(_FIRST_ITERATIONS if self._dual is None else _ITERATIONS):
             dual = tuple(
-                (p + (ops.roll(ahead, -1, k) - ahead) * self._inside[k] * self._dual_step) * self._shrink
+                ops.scale(p + ops.scale(ops.roll(ahead, -1, k) - ahead, self._inside[k]), self._shrink)
                 for k, p in enumerate(dual)
             )
             length = ops.sqrt(ops.abs2(dual[0]) + ops.abs2(dual[1]))
             within = self._weight / ops.maximum(length, 1e-9)
             # min(1, within)
             limit = 1.0 - ops.maximum(1.0 - within, 0.0)
-            dual = tuple(p * limit for p in dual)
-            new = (x + self._divergence(dual) * self._step + pull) * self._back
+            dual = tuple(ops.scale(p, limit) for p in dual)
+            new = ops.scale(x + self._divergence(dual) * self._step + pull, self._back)
             x, ahead = new, new * 2.0 - x
         self._dual = dual
         return x

@@ -81,7 +81,7 @@ def polish(
         noise = min(_LARGEST_NOISE * len(numbers) * start.size**2, counted)
         if not misfit <= _DIVERGED * max(least, noise):
             return best
-        image = ahead.object + sums.object * step
+        image = ahead.object + ops.scale(sums.object, step)
         changes = {"object": image if penalty is None else penalty.applied_to(image)}
         if plan.probe:
             transmitted = float(ops.numpy(ops.sum(ops.abs2(ahead.object) * share, (0, 1))))

@@ -109,15 +109,17 @@ def sweep(
     columns = [0, 1, 2, *([3, 4] if noise else []), *(range(5, 10) if moves else [])]
     per_frame = np.zeros((n, 10 if moves else 5))
     on_canvas = ops.empty_sum(estimate.shape) if object else None
-    on_probe: Any = None
-    per_pixel: list[Any] = [None] * 6
+    on_probe = estimate.spectrum * 0.0 if probe else None
+    per_pixel = [ops.asarray(np.zeros((size, size)))] * 6 if pixels else None
+    told: list[tuple[NDArray[np.int64], list[Array]]] = []
     frequency = fft.fftfreq(size)
     for numbers, amplitude, measured in frames.blocks(chosen):
         corners, fraction = estimate.corners(numbers)
         ramp = _ramps(ops, fraction, frequency)
         light = estimate.spectrum[None] * ramp
         if estimate.intensity is not None:
-            light = light * ops.asarray(np.sqrt(estimate.intensity[numbers])[:, None, None, None])
+            bright = ops.asarray(np.sqrt(estimate.intensity[numbers])[:, None, None, None])
+            light = ops.scale(light, bright)
         shone = ops.ifft2(light)
         patch = ops.extract(estimate.object, corners, size)[:, None]
         field = ops.fft2(shone * patch)
@@ -146,28 +148,28 @@ def sweep(
             if mask is not None:
                 a, b = a * mask, b * mask
             sums += [a * a, a * b, b * b, a * difference, b * difference]
-        for column, values in zip(columns, sums, strict=True):
-            per_frame[numbers, column] = ops.numpy(ops.sum(values, (1, 2)))
-        if pixels:
+        told.append((numbers, [ops.sum(values, (1, 2)) for values in sums]))
+        if per_pixel is not None:
             inverse = 1.0 / ops.maximum(expected, _FAINTEST)
             flags = squares * 0.0 + 1.0
             if mask is not None:
                 inverse, flags = inverse * mask, flags * mask
             off = counts - expected
             for k, part in enumerate((off * off, expected, counts, off * inverse, inverse, flags)):
-                total = ops.sum(part, (0,))
-                per_pixel[k] = total if per_pixel[k] is None else per_pixel[k] + total
+                per_pixel[k] = per_pixel[k] + ops.sum(part, (0,))
         if object or probe:
-            back = ops.ifft2(weight[:, None] * field)
+            back = ops.ifft2(ops.scale(field, weight[:, None]))
             if object:
                 on_canvas = ops.place(on_canvas, ops.sum(ops.conj(shone) * back, (1,)), corners)
             if probe:
                 turned = ops.conj(ramp) * ops.fft2(ops.conj(patch) * back)
                 if estimate.intensity is not None:
-                    turned = turned * ops.asarray(np.sqrt(estimate.intensity[numbers])[:, None, None, None])
-                total = ops.sum(turned, (0,))
-                on_probe = total if on_probe is None else on_probe + total
-    return _reduced(ops, per_frame, on_canvas, on_probe, per_pixel if pixels else None)
+                    turned = ops.scale(turned, bright)
+                on_probe = on_probe + ops.sum(turned, (0,))
+    for numbers, sums in told:  # last, so that a GPU is waited for once
+        for column, values in zip(columns, sums, strict=True):
+            per_frame[numbers, column] = ops.numpy(values)
+    return _reduced(ops, per_frame, on_canvas, on_probe, per_pixel)
 
 
 def noise_variance(root: Array) -> Array:
@@ -211,7 +213,7 @@ def _reduced(
     ops: ArrayOperations,
     per_frame: NDArray[np.float64],
     on_canvas: Any,
-    on_probe: Array | None,
+    on_probe: Any,
     per_pixel: list[Any] | None,
 ) -> Sweep:
     table = np.asarray(ops.reduce(per_frame))

@@ -16,6 +16,7 @@ from pinn_dispatch.cli.mask_flags import add_mask_flags, masked
 from pinn_dispatch.cli.output import output_folder, write_json
 from pinn_dispatch.cli.report import Report
 from pinn_dispatch.cli.run_log import LOG_NAME, run_log
+from pinn_dispatch.registry import ENGINES
 from pinn_dispatch.selection import FRAMES, Region, select
 
 if TYPE_CHECKING:
@@ -24,9 +25,8 @@ if TYPE_CHECKING:
 
     from pinn_dispatch.reconstruction import Reconstruction
 
-__all__ = ["ENGINES", "PREVIEW_NAME", "add", "run"]
+__all__ = ["PREVIEW_NAME", "add", "run"]
 
-ENGINES = ("numpy", "pytorch", "tensorflow")
 PREVIEW_NAME = "preview.png"
 
 
