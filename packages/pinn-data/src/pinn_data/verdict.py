@@ -75,6 +75,13 @@ def _level(solution: Solution, scan: Scan, ratio: float, held_out: float) -> tup
     R = solution.residual
     if not math.isfinite(R):
         return "bad", "Do not use this image: the solver diverged; check the scan with 'pinn info'."
+    told = f"the misfit (R {R:.3f}) is {ratio:.2f} times what counting noise leaves"
+    left = math.sqrt(max(0.0, R**2 - solution.expected_residual**2)) if ratio > 0 else 0.0
+    if ratio > _BAD and left > _SMALL:
+        return "bad", (
+            f"Do not trust this image: {told}, so something in the scan is not as the file says; check "
+            "positions, probe and units, and try --modes 3."
+        )
     if solution.held_out_gain < _NO_IMAGE * solution.held_out_gain_error:
         return "bad", (
             "There is no image in these data: frames that were held out are predicted no better than by the "
@@ -84,13 +91,6 @@ def _level(solution: Solution, scan: Scan, ratio: float, held_out: float) -> tup
         return "unknown", (
             f"R is {R:.3f}, but the patterns hold no whole counts, so the share of noise is not known: "
             "compare with a scan that is known to be good, or give the patterns as counts."
-        )
-    told = f"the misfit (R {R:.3f}) is {ratio:.2f} times what counting noise leaves"
-    left = math.sqrt(max(0.0, R**2 - solution.expected_residual**2))
-    if ratio > _BAD and left > _SMALL:
-        return "bad", (
-            f"Do not trust this image: {told}, so something in the scan is not as the file says; try "
-            "--modes 3, and check positions, probe and units."
         )
     gain = _gain_of_a_pixel(solution)
     drowned = _is_drowned(solution, scan.N)
