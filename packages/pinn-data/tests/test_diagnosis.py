@@ -16,11 +16,11 @@ _FOUND = SimpleNamespace(background=np.zeros(()), bad_pixels=None)
 
 @pytest.fixture(scope="module")
 def scan():
-    """49 frames, with a probe that no turn or mirror leaves as it is."""
+    """36 frames, with a probe that no turn or mirror leaves as it is."""
     probe = defocused_probe(32, radius_px=6, aperture=0.2, astigmatism=0.4, tilt=0.5)
     probe = probe * np.exp(0.03j * np.add.outer(np.arange(32), 2 * np.arange(32)) ** 1.5 / 6)
-    image = picture_object("coins", "camera", 62)
-    return simulate_scan(image, probe, jittered_raster((62, 62), 32, 4.0, 1.0, 2), photons=1e5, rng=1)
+    image = picture_object("coins", "camera", 56)
+    return simulate_scan(image, probe, jittered_raster((56, 56), 32, 4.0, 1.0, 2), photons=1e5, rng=1)
 
 
 def _patterns(scan, change):
