@@ -10,11 +10,12 @@ import signal
 import subprocess
 import sys
 
+import attrs
 import numpy as np
 import pytest
 from pinn_config import PyTorchExecutionConfig, TrainingConfig
 from pinn_config.files import load_run
-from pinn_data.npz import read_scan
+from pinn_data.npz import read_scan, write_scan
 from pinn_data.product import read_product
 from pinn_data.provenance import PROVENANCE_KEYS, without_times
 from pinn_data.results import SCALES
@@ -46,6 +47,20 @@ def test_of_processes_that_were_started_together_the_first_writes(
     assert code == 0 and (out != "") == writes
     assert (tmp_path / "b" / "reconstruction.npz").exists() == writes
     assert len(backend.CALLS) == calls + 2
+
+
+def test_a_scan_that_looks_wrong_is_warned_of(pinn, backend, scan, tmp_path):
+    """Also where a person asks for quiet; the exit code is that of the work."""
+    path = write_scan(tmp_path / "m.npz", attrs.evolve(scan, positions=scan.positions * 2e-8), unit="counts")
+    words = "warning: all 49 positions lie within"
+    for command in (
+        ["train", "--data", path, "--output", tmp_path / "run", "--quiet"],
+        ["convert", path, "--output", tmp_path / "converted.npz", "--quiet"],
+    ):
+        code, _, err = pinn(*command)
+        assert code == 0 and err.count(words) == 1 and "metres, not object pixels" in err
+    code, out, _ = pinn("info", path)
+    assert code == 0 and "metres, not object pixels" in out
 
 
 def test_train_leaves_what_it_says(pinn, backend, scan_file, tmp_path):

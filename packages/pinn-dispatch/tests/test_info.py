@@ -183,7 +183,9 @@ def test_what_looks_wrong_is_said(scan, pinn, tmp_path):
         attrs.evolve(scan, diffraction=np.roll(scan.diffraction, 5, axis=1)),
         unit="counts",
     )
-    assert "is the zero frequency in the middle?" in pinn("info", shifted)[1]
+    assert "is centred at (y, x) = (13, 8)" in pinn("info", shifted)[1]
+    (told,) = json.loads(pinn("info", shifted, "--json")[1])
+    assert [(f["level"], f["name"]) for f in told["findings"]] == [("warning", "centre")]
 
 
 def test_foreign_and_damaged_files_are_one_sentence_each(files, pinn, tmp_path):

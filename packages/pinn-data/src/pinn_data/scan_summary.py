@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
 from pinn_data import diffraction as units
+from pinn_data.checks import Finding, Sample, check_sample, sampled_frames
 from pinn_data.errors import ShapeError, naming
 from pinn_data.measured_pixels import as_background, as_bad_pixels, check_fit, check_mask_shape
 from pinn_data.npz import checked_object, checked_probe, read_pair
@@ -46,6 +47,7 @@ class ScanSummary:
     positions : (n, 2) float64 as (y, x), object pixels
     probe : ([modes,] N, N) complex64
     object : (H, W) complex64 or None
+    findings : what looks wrong, see :mod:`pinn_data.checks`
     """
 
     frames: int
@@ -66,6 +68,7 @@ class ScanSummary:
     metadata: Mapping[str, Any]
     empty: int = 0
     said: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
 
     @property
     def silent_pixels(self) -> NDArray[np.bool_]:
@@ -146,6 +149,8 @@ def summarise_scan(path: str | os.PathLike[str], *, frames_axis: int | None = No
             lambda: "amplitude" if sums.whole_squares else units.unit_of_fractions(*light, probe),
         )
         squared = unit == "amplitude"
+        share = sums.unmeasured / len(kept)
+        looked_at = Sample(sums.sample[np.isin(sums.sampled, kept)], unit, share == 0)
         return ScanSummary(
             frames=len(kept),
             empty=frames - len(kept),
@@ -157,7 +162,7 @@ def summarise_scan(path: str | os.PathLike[str], *, frames_axis: int | None = No
             holds_counts=sums.whole_squares if squared else sums.whole,
             photons=sums.frame[int(squared)][kept],
             mean_pattern=sums.pixel[int(squared)] / np.maximum(1, len(kept) - sums.unmeasured),
-            bad_pixels=sums.unmeasured / len(kept),
+            bad_pixels=share,
             background=background,
             largest=sums.largest,
             positions=positions[kept],
@@ -165,6 +170,7 @@ def summarise_scan(path: str | os.PathLike[str], *, frames_axis: int | None = No
             object=checked_object(file.read("objectGuess")) if is_present(file, "objectGuess") else None,
             scan_indices=len(np.unique(file.read("scan_index"))) if is_present(file, "scan_index") else 1,
             metadata=read_metadata(file),
+            findings=tuple(check_sample(positions[kept], probe, looked_at)),
         )
 
 
@@ -216,9 +222,13 @@ class _Sums:
         self.whole = self.whole_squares = True
         self.largest = 0.0
         self.dtype: np.dtype[Any] = np.dtype(np.float64)
+        self.sampled = sampled_frames(frames, frame[-1])
+        self.sample: NDArray[Any] = np.zeros((len(self.sampled), *frame))
 
     def add(self, where: tuple[slice, slice, slice], piece: NDArray[Any]) -> None:
         self.dtype = piece.dtype.newbyteorder("=")
+        if self.sample.dtype != self.dtype:
+            self.sample = self.sample.astype(self.dtype)
         not_measured = is_marker(piece)
         if self.bad is not None:
             bad = np.broadcast_to(self.bad[where[-self.bad.ndim :]], piece.shape)
@@ -226,6 +236,9 @@ class _Sums:
         if not_measured is not None:
             self.unmeasured[where[1:]] += not_measured[self.counts[where[0]]].sum(axis=0)
             piece = np.where(not_measured, piece.dtype.type(0), piece)
+        start, stop, _ = where[0].indices(len(self.counts))
+        here = np.flatnonzero((self.sampled >= start) & (self.sampled < stop))
+        self.sample[here, *where[1:]] = piece[self.sampled[here] - start]
         self.largest = max(self.largest, float(piece.max(initial=0)))
         for block in units.frame_blocks(piece):
             part = piece[block].astype(np.float64)

@@ -15,8 +15,6 @@ from pinn_dispatch.description import Description, Picture, words_of
 
 __all__ = ["describe_scan", "probe_picture", "probe_words", "span_words"]
 
-_OFF_CENTRE = 0.1  # of N: light whose centre is further from N/2 than this was hardly centred
-
 
 def describe_scan(path: Path) -> Description:
     """The scan in an NPZ file; its patterns are read in pieces.
@@ -48,6 +46,8 @@ def describe_scan(path: Path) -> Description:
         words["background"] = f"{scan.background.mean():.4g} counts a pixel"
     if scan.scan_indices > 1:
         words["scans"] = f"{scan.scan_indices} in one file (scan_index)"
+    for number, finding in enumerate(scan.findings, 1):
+        words[f"warning {number}"] = finding.sentence
     facts = {
         "patterns": scan.frames,
         "N": scan.N,
@@ -76,6 +76,10 @@ def describe_scan(path: Path) -> Description:
         "object_shape": None if scan.object is None else scan.object.shape,
         "scans": scan.scan_indices,
         "metadata": dict(scan.metadata),
+        "findings": [
+            {"level": finding.level, "name": finding.name, "sentence": finding.sentence}
+            for finding in scan.findings
+        ],
     }
     return Description(path, "scan", words | words_of(scan.metadata), facts, _pictures(scan))
 
@@ -124,8 +128,6 @@ def _light(scan: ScanSummary) -> str:
     y, x = scan.centre_of_light
     silent, dead = int(scan.silent_pixels.sum()), int(scan.dead_pixels.sum())
     text = f"centred at y {y:.1f}, x {x:.1f} of the mean pattern"
-    if max(abs(y - scan.N / 2), abs(x - scan.N / 2)) > _OFF_CENTRE * scan.N:
-        text += f", far from {scan.N // 2}: is the zero frequency in the middle?"
     if silent:
         text += f"; {silent} of {scan.N**2} pixels never counted"
     return text + (f", {dead} of them amid light: dead? (mask them: --mask)" if dead else "")

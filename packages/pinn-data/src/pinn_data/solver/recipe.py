@@ -39,7 +39,7 @@ from pinn_data.solver.polish import Polish, polish
 from pinn_data.solver.problem import Knowledge, Placed, Problem
 from pinn_data.solver.settings import AUTOMATIC, SolverSettings
 from pinn_data.solver.solution import Solution
-from pinn_data.solver.stages import Stage, held_out_misfit, misfit_ratio, run_stage
+from pinn_data.solver.stages import Stage, held_out_gain, held_out_misfit, misfit_ratio, run_stage
 from pinn_data.solver.sweep import sweep
 
 __all__ = ["solve"]
@@ -302,6 +302,7 @@ def _finished(
     assert sums.pixels is not None
     energy = max(float(sums.measured_counts.sum()), 1e-300)
     held = sweep(ops, unseen, frames, problem.held, noise=True)
+    gain, gain_error = held_out_gain(problem, held.deviance, known.bad_pixels)
     held_energy = float(held.measured_counts.sum())
     undefined = math.nan
     counts = problem.counts
@@ -335,6 +336,8 @@ def _finished(
         expected_residual=math.sqrt(sums.noise.sum() / energy) if counts else undefined,
         held_out_residual=math.sqrt(held.misfit.sum() / held_energy) if held_energy else undefined,
         held_out_expected=math.sqrt(held.noise.sum() / held_energy) if held_energy and counts else undefined,
+        held_out_gain=gain,
+        held_out_gain_error=gain_error,
         frame_misfit=sums.misfit / np.maximum(noise, 1e-12),
         pixel_misfit=fft.fftshift(pixel),
         kept=known.kept,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import attrs
@@ -31,6 +32,9 @@ class Solution:
     expected_residual : what R would be if only counting noise were left; NaN where the patterns are no counts
     held_out_residual, held_out_expected : the same of frames that no step looked at, before the last steps;
         NaN where none were held out
+    held_out_gain, held_out_gain_error : by how much more likely the image makes one of those frames than the
+        mean pattern does (logarithm, mean over the frames), and its standard error; about 0 where the data
+        hold no image; NaN where the patterns are no counts, or too few were held out
     frame_misfit : (n,) float64, misfit of each frame over what counting noise leaves (over the mean where the
         patterns are no counts)
     pixel_misfit : (N, N) float64, ``sum (n - I)^2 / sum I`` of each detector pixel, 1 for counting noise; NaN
@@ -68,3 +72,5 @@ class Solution:
     engine: str
     cancelled: bool = False
     out_of_time: bool = False
+    held_out_gain: float = math.nan
+    held_out_gain_error: float = math.nan

@@ -13,9 +13,9 @@ from pinn_data.solver.estimate import Estimate
 from pinn_data.solver.intensity import corrected_intensity
 from pinn_data.solver.journal import Journal
 from pinn_data.solver.problem import Knowledge, Problem
-from pinn_data.solver.sweep import Sweep, sweep
+from pinn_data.solver.sweep import DEVIANCE_FLOOR, Sweep, sweep
 
-__all__ = ["Stage", "held_out_misfit", "misfit_ratio", "run_stage"]
+__all__ = ["Stage", "held_out_gain", "held_out_misfit", "misfit_ratio", "run_stage"]
 
 _PHOTON_NOISE = 0.25
 """Variance of the root of a count, of many counts."""
@@ -123,6 +123,32 @@ def held_out_misfit(problem: Problem, estimate: Estimate, own_parameters: int = 
     sums = sweep(problem.ops, estimate, problem.frames(estimate.size), held, noise=True)
     charge = 2 * own_parameters * len(held) * _noise_of_a_pixel(problem, sums, held, estimate.size)
     return float((sums.deviance if problem.counts else sums.misfit).sum()) + charge
+
+
+def held_out_gain(
+    problem: Problem, deviance: NDArray[np.float64], bad_pixels: NDArray[np.bool_]
+) -> tuple[float, float]:
+    """By how much more likely an image makes a held-out frame than the mean pattern does, which is what no
+    object at all predicts: (mean of the gains in half the Poisson deviance, its standard error).
+
+    deviance : (n,) of the held-out frames
+    bad_pixels : (N, N) that no marker told, zero frequency at [0, 0]
+
+    NaN where the patterns are no counts, or fewer than three frames were held out.
+    """
+    if not problem.counts or len(problem.held) < 3:
+        return math.nan, math.nan
+    ops, floor = problem.ops, DEVIANCE_FLOOR
+    mean = np.maximum(problem.statistics.mean, 1e-6)
+    good = problem.measured(problem.N, bad_pixels)
+    flat = np.zeros(problem.n)
+    for numbers, amplitude, measured in problem.frames(problem.N).blocks(problem.held):
+        counts = np.square(np.asarray(ops.numpy(amplitude), np.float64))
+        surplus = counts + floor
+        values = 0.5 * (mean - counts + surplus * np.log(surplus / (mean + floor))) * good
+        flat[numbers] = (values if measured is None else values * ops.numpy(measured)).sum(axis=(1, 2))
+    gain = (np.asarray(ops.reduce(flat)) - deviance)[problem.held]
+    return float(gain.mean()), float(gain.std(ddof=1) / math.sqrt(len(gain)))
 
 
 def misfit_ratio(problem: Problem, estimate: Estimate, numbers: NDArray[np.int64]) -> float:

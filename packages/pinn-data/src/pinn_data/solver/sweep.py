@@ -19,10 +19,12 @@ from pinn_data.solver.estimate import Estimate
 from pinn_data.solver.frames import Frames
 from pinn_data.solver.operations import Array, ArrayOperations
 
-__all__ = ["Likelihood", "MoveSums", "PixelSums", "Sweep", "noise_variance", "sweep"]
+__all__ = ["DEVIANCE_FLOOR", "Likelihood", "MoveSums", "PixelSums", "Sweep", "noise_variance", "sweep"]
 
 Likelihood = Literal["amplitude", "poisson"]
 
+DEVIANCE_FLOOR = 0.2
+"""Counts that are added to both where Poisson's likelihood compares counted and expected ones."""
 _FAINTEST = 1e-6
 """Counts below which an expected pixel is taken for this: its root is divided by."""
 
@@ -91,7 +93,7 @@ def sweep(
     chosen: NDArray[np.int64],
     *,
     likelihood: Likelihood = "amplitude",
-    floor: float = 0.2,
+    floor: float = DEVIANCE_FLOOR,
     object: bool = False,
     probe: bool = False,
     moves: bool = False,

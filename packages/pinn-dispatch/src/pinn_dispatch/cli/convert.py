@@ -181,7 +181,9 @@ def _add_probe(group: Any) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Converts one file."""
+    from pinn_data.checks import check_scan
     from pinn_data.frame_stack import split_entry
+    from pinn_data.npz import Scan
 
     from pinn_dispatch.conversion import converted, written
     from pinn_dispatch.source_kinds import source_kind
@@ -197,6 +199,8 @@ def run(args: argparse.Namespace) -> None:
         report.note(f"{source} is read as: {_WORDS[kind]}")
         for sentence in said:
             report.note(f"  {sentence}")
+        for finding in check_scan(found) if isinstance(found, Scan) else ():
+            report.warn(finding.sentence)
         with report.stage("writing"):
             path = written(args.output, found, request, args.write_unit)
     report.result(_summary(path, found, args.write_unit))

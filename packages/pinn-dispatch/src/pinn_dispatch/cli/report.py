@@ -30,6 +30,10 @@ class Report:
         if not self.quiet:
             print(text, flush=True)
 
+    def warn(self, sentence: str) -> None:
+        """A line about what looks wrong, on the error stream: `quiet` does not hide it."""
+        print(f"warning: {sentence}", file=sys.stderr, flush=True)
+
     @contextmanager
     def stage(self, text: str) -> Iterator[None]:
         """Says what is being done, with a moving sign on a terminal, and how long it took."""

@@ -96,6 +96,7 @@ def run(args: argparse.Namespace) -> None:
         )
     validation_source = args.validation or settings.config.test_data_file
 
+    from pinn_data.checks import check_scan
     from pinn_data.npz import read_scan
     from pinn_data.stored_patterns import LARGE
 
@@ -104,6 +105,8 @@ def run(args: argparse.Namespace) -> None:
     report = Report(args.quiet or not is_first_process())
     with output_folder(args.output) as folder:
         scan = select(masked(read_scan(source, in_file_above=LARGE), args), args.region)
+        for finding in check_scan(scan) if is_first_process() else ():
+            report.warn(finding.sentence)
         config = settings.for_scan(scan.N, len(scan))
         config.train_data_file, config.test_data_file, config.output_dir = source, validation_source, folder
         validation = None if validation_source is None else read_scan(validation_source, in_file_above=LARGE)

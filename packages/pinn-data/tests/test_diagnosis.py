@@ -1,0 +1,50 @@
+"""The mistake that was made in a file is the one that is named."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import attrs
+import numpy as np
+import pytest
+from pinn_data.diagnosis import diagnose
+from pinn_data.probe import defocused_probe
+from pinn_data.simulate import jittered_raster, picture_object, simulate_scan
+
+_FOUND = SimpleNamespace(background=np.zeros(()), bad_pixels=None)
+
+
+@pytest.fixture(scope="module")
+def scan():
+    """36 frames, with a probe that no turn or mirror leaves as it is."""
+    probe = defocused_probe(32, radius_px=6, aperture=0.2, astigmatism=0.4, tilt=0.5)
+    probe = probe * np.exp(0.03j * np.add.outer(np.arange(32), 2 * np.arange(32)) ** 1.5 / 6)
+    image = picture_object("coins", "camera", 56)
+    return simulate_scan(image, probe, jittered_raster((56, 56), 32, 4.0, 1.0, 2), photons=1e5, rng=1)
+
+
+def _patterns(scan, change):
+    return attrs.evolve(scan, diffraction=np.ascontiguousarray(change(scan.diffraction)))
+
+
+def _positions(scan, change):
+    return attrs.evolve(scan, positions=np.ascontiguousarray(change(scan.positions)))
+
+
+MISTAKES = {
+    "exchanged": (lambda s: _positions(s, lambda p: p[:, ::-1]), "x and y of the positions are exchanged:"),
+    "upside down": (lambda s: _patterns(s, lambda c: np.roll(c[:, ::-1], 1, 1)), "flip their rows"),
+    "conjugated": (lambda s: attrs.evolve(s, probe=s.probe.conj()), "the probe is conjugated"),
+    "late": (lambda s: _positions(s, lambda p: np.roll(p, 1, 0)), "one frame late"),
+    "shuffled": (
+        lambda s: _positions(s, lambda p: np.random.default_rng(9).permutation(p)),
+        "no better than in a random order",
+    ),
+    "nothing": (lambda s: s, "None of the usual mistakes"),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_the_mistake_is_named(scan, mistake):
+    make, words = MISTAKES[mistake]
+    assert words in diagnose(make(scan), _FOUND)[0]
