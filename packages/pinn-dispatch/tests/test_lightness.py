@@ -67,7 +67,7 @@ def test_what_a_solution_waits_for_is_no_framework_and_draws_nothing():
         "import sys, pinn_dispatch.cli.run_log, pinn_dispatch.solving, pinn_data.pictures\n"
         "import pinn_data.npz, pinn_data.progress_lines, pinn_data.provenance, pinn_data.solver\n"
         "print([name for name in ('torch', 'lightning', 'tensorflow', 'keras', 'jax', 'matplotlib', "
-        "'skimage', 'rich') if name in sys.modules])"
+        "'scipy.signal', 'h5py', 'skimage', 'rich') if name in sys.modules])"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "[]"

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import numpy as np
 
-from pinn_dispatch.reconstruction import Reconstruction
 from pinn_dispatch.registry import row_of, solver_operations
 
 if TYPE_CHECKING:
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from pinn_data.solver.journal import Preview
 
     from pinn_dispatch.backend import ReconstructionResult
+    from pinn_dispatch.reconstruction import Reconstruction
 
 __all__ = ["measures", "solve"]
 
@@ -85,6 +85,9 @@ def solve(
         record |= {"seeds": before["seeds"], "frameworks": before["frameworks"] | record["frameworks"]}
         record["configuration"] = before["configuration"] | {"solver": record["configuration"]["solver"]}
     facts = measures(solution, scan)
+
+    from pinn_dispatch.reconstruction import Reconstruction  # brings HDF5, for which no image need wait
+
     return Reconstruction.solved(
         solution,
         facts | {"sentences": list(solution.sentences), "history": list(solution.history)},
