@@ -7,7 +7,7 @@ import signal
 import threading
 
 import pytest
-from pinn_config.stop_requests import stop_requests_heeded
+from pinn_config.stop_requests import heed_lost_request, stop_requests_heeded, stop_requests_noted
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows has other signals")
 
@@ -63,3 +63,24 @@ def test_another_thread_changes_nothing(handlers):
     thread.start()
     thread.join()
     assert found == handlers
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_within_a_patient_block_the_first_request_is_noted_and_the_second_interrupts(number, code):
+    with stop_requests_heeded() as request, stop_requests_noted() as noted:
+        os.kill(os.getpid(), number)
+        heed_lost_request()
+        assert noted is request and noted.came and noted.exit_code == code
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), number)
+
+
+def test_after_the_patient_block_every_request_interrupts_again():
+    with stop_requests_heeded() as request:
+        with stop_requests_noted():
+            os.kill(os.getpid(), signal.SIGINT)
+        assert request.came
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            heed_lost_request()

@@ -18,6 +18,7 @@ class Row:
     bad : arguments that name input which cannot be used: 2
     needs_backend : without one it ends with 1
     writes : the files of OUT, in the order in which they appear
+    tells : files of OUT that say how far it is, and are there before those
     """
 
     command: str
@@ -26,6 +27,7 @@ class Row:
     bad: tuple[str, ...] = ()
     needs_backend: bool = False
     writes: tuple[str, ...] = ()
+    tells: tuple[str, ...] = ()
 
 
 _TRAINING = ("wts.h5.zip", "losses.csv", "config.yaml", "training.png", "provenance.json")
@@ -70,6 +72,26 @@ ROWS = (
         bad=("--model TEXT --data SCAN --output OUT", "--model MODEL --data TEXT --output OUT"),
         needs_backend=True,
         writes=_IMAGE,
+    ),
+    Row(
+        "reconstruct",
+        works="--data SCAN --output OUT --refine none",
+        usage=(
+            "--data SCAN",
+            "--data SCAN --output OUT --refine some",
+            "--data SCAN --output OUT --modes 0",
+            "--data SCAN --output OUT --seconds 0",
+            "--data SCAN --output OUT --engine abacus",
+            "--data SCAN --output OUT --invert-mask",
+        ),
+        bad=(
+            "--data TEXT --output OUT",
+            "--data SCAN --output TEXT",
+            "--data SCAN --output OUT --model TEXT",
+            "--data SCAN --output OUT --mask TEXT",
+        ),
+        writes=_IMAGE,
+        tells=("reconstruct.log", "preview.png"),
     ),
     Row(
         "evaluate",

@@ -90,7 +90,7 @@ def test_done_is_0(command, pinn, backend, words, tmp_path):
     code, out, err = pinn(*words(command, BY_COMMAND[command].works), "--quiet")
     assert (code, err) == (0, "") and out
     found = {path.name for path in (tmp_path / "new").rglob("*") if path.is_file()}
-    assert found == set(BY_COMMAND[command].writes)
+    assert found == {*BY_COMMAND[command].writes, *BY_COMMAND[command].tells}
 
 
 @pytest.mark.parametrize(("command", "arguments"), [*USAGE, *BAD])
@@ -150,7 +150,7 @@ def test_a_request_to_stop_leaves_finished_files_and_no_halves(command, name, wo
     assert running.returncode == code, err
     assert err.endswith("pinn: interrupted; what was complete before is kept\n") and "Traceback" not in err
     found = {path.name: path for path in (tmp_path / "new").rglob("*") if path.is_file()}
-    assert set(found) == set(row.writes[: row.writes.index(name)])
+    assert set(found) == {*row.writes[: row.writes.index(name)], *row.tells}
     assert found or not (tmp_path / "new").exists()
     for path in found.values():
         _WHOLE[path.suffix](path)
@@ -168,6 +168,7 @@ _WHOLE = {
     ".json": lambda path: json.loads(path.read_text()),
     ".csv": lambda path: path.read_text().splitlines()[1],
     ".yaml": lambda path: load_run(path, TrainingConfig),
+    ".log": lambda path: path.read_text().splitlines()[1],
     ".png": lambda path: path.read_bytes().index(b"IEND"),
 }
 

@@ -32,6 +32,7 @@ HEAVY = (
         ["--help"],
         ["demo", "--help"],
         ["train", "--help"],
+        ["reconstruct", "--help"],
         ["compare", "--help"],
         ["convert", "--help"],
         ["info", "--help"],
@@ -61,6 +62,17 @@ def test_the_package_and_its_registry_import_nothing_heavy():
     assert run.stdout.strip() == "[]"
 
 
+def test_what_a_solution_waits_for_is_no_framework_and_draws_nothing():
+    code = (
+        "import sys, pinn_dispatch.cli.run_log, pinn_dispatch.solving, pinn_data.pictures\n"
+        "import pinn_data.npz, pinn_data.progress_lines, pinn_data.provenance, pinn_data.solver\n"
+        "print([name for name in ('torch', 'lightning', 'tensorflow', 'keras', 'jax', 'matplotlib', "
+        "'scipy.signal', 'h5py', 'skimage', 'rich') if name in sys.modules])"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "[]"
+
+
 def test_help_lists_every_command(pinn, capfd):
     with pytest.raises(SystemExit) as caught:
         pinn("--help")
@@ -69,7 +81,7 @@ def test_help_lists_every_command(pinn, capfd):
     assert all(
         re.search(rf"^ {{4}}{name}\s", shown, re.M)
         for name in (
-            *("demo", "train", "infer", "evaluate", "compare", "simulate", "convert", "info"),
+            *("demo", "reconstruct", "train", "infer", "evaluate", "compare", "simulate", "convert", "info"),
             *("config", "doctor", "completion"),
         )
     )

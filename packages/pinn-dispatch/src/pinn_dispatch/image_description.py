@@ -14,6 +14,7 @@ from pinn_data.npz_archive import NpzReader
 from pinn_data.pictures import flat_phase
 from pinn_data.product import Product
 from pinn_data.product_npz import read_any_product
+from pinn_data.refined import Refined
 
 from pinn_dispatch.description import Description, Picture, words_of
 from pinn_dispatch.provenance import Provenance, provenance_of
@@ -35,6 +36,7 @@ _SAID = {
         "N",
         "canvas_origin",
         "canvas_shape",
+        "engine",
     ),
     *("seconds_total", "reconstruction_seconds", "seconds_network", "seconds_stitching", "seconds_residual"),
 }
@@ -52,6 +54,7 @@ def describe_reconstruction(path: Path) -> Description:
         "positions": span_words(found.positions),
         "probe": probe_words(found.probe),
         **_provenance(told),
+        **_solver_words(found.refined, found.positions),
         **words_of(_in_short(found.metadata)),
     }
     facts = {
@@ -63,9 +66,15 @@ def describe_reconstruction(path: Path) -> Description:
         "positions_high": found.positions.max(axis=0),
         **attrs.asdict(told),
         "metadata": dict(found.metadata),
+        **_solver_facts(found.refined),
     }
     known = found.coverage > _TRACE * found.coverage.max()
-    pictures = (*_image(found.object, known), probe_picture(found.probe), _positions(found.positions))
+    pictures = (
+        *_image(found.object, known),
+        probe_picture(found.probe),
+        _positions(found.positions),
+        *_solver_pictures(found.refined),
+    )
     return Description(path, "reconstruction", words, facts, pictures)
 
 
@@ -101,6 +110,7 @@ def describe_product(path: Path) -> Description:
         "exposure": f"{product.exposure_time_s:.4g} s",
         "photons": f"{product.probe_photon_count:.4g} in the probe",
         **_provenance(told),
+        **_solver_words(product.refined, product.positions_px()),
         "comments": product.comments or "none",
     }
     facts = {
@@ -118,12 +128,14 @@ def describe_product(path: Path) -> Description:
         "costs": losses,
         "comments": product.comments,
         **attrs.asdict(told),
+        **_solver_facts(product.refined),
     }
     pictures = [
         *_image(product.object[0]),
         probe_picture(product.probe[0]),
         _positions(product.positions_px()),
     ]
+    pictures += _solver_pictures(product.refined)
     if len(losses) > 1:
         pictures.append(Picture("costs", "curve", losses))
     return Description(path, "ptychodus product", words, facts, tuple(pictures))
@@ -160,9 +172,48 @@ def _provenance(told: Provenance) -> dict[str, str]:
     rows = {
         "residual R": None if told.residual is None else f"{told.residual:.4f}",
         "network": network or None,
+        "solver": told.engine,
         "seconds": seconds,
     }
     return {name: text for name, text in rows.items() if text is not None}
+
+
+def _solver_words(refined: Refined | None, positions: Any) -> dict[str, str]:
+    """What the solver found, and how it decided."""
+    if refined is None:
+        return {}
+    moved = np.sqrt(np.square(positions - refined.positions_start).sum(axis=1))
+    background, bad, bright = refined.background, refined.bad_pixels, refined.frame_intensity
+    rms = float(np.sqrt(np.square(moved).mean()))
+    odd = float((refined.frame_misfit > 2 * np.median(refined.frame_misfit)).mean())
+    always = 0 if bad is None else int((bad if bad.ndim == 2 else bad.all(axis=0)).sum())
+    noise = refined.facts.get("R_of_noise")
+    rows = {
+        "R of noise": f"{noise:.4f}, what R would be if only counting noise were left"
+        if isinstance(noise, float)
+        else "not defined: the patterns are no counts",
+        "moved": f"{rms:.2f} px rms, {moved.max():.2f} px at most" if moved.any() else "no position",
+        "background": f"{background.mean():.4g} counts a pixel",
+        "left out": f"{always} of {refined.pixel_misfit.size} pixels",
+        "intensity": "all frames alike" if bright is None else f"varies by {100 * bright.std():.1f} %",
+        "misfit": f"{np.median(refined.frame_misfit):.2f} times noise in the median frame; {100 * odd:.0f} % "
+        "of the frames have more than twice that",
+    }
+    told = refined.facts.get("sentences")
+    return rows | {
+        f"decided {k}": str(text) for k, text in enumerate(told if isinstance(told, list) else [], 1)
+    }
+
+
+def _solver_facts(refined: Refined | None) -> dict[str, Any]:
+    return {} if refined is None else {"solver": {k: v for k, v in refined.facts.items() if k != "history"}}
+
+
+def _solver_pictures(refined: Refined | None) -> list[Picture]:
+    if refined is None:
+        return []
+    seen = np.isfinite(refined.pixel_misfit)
+    return [Picture("misfit per pixel", "pattern", np.where(seen, refined.pixel_misfit, 0.0), "log10", seen)]
 
 
 def _image(image: Any, known: Any = None) -> tuple[Picture, Picture]:

@@ -23,6 +23,7 @@ class Provenance:
 
     residual : R of the amplitudes, see `pinn_data.results.Reconstruction`
     seconds : from the arrays to the image
+    engine : of the solver
     """
 
     patterns: int | None = None
@@ -31,6 +32,7 @@ class Provenance:
     seconds: float | None = None
     backend: str | None = None
     architecture: str | None = None
+    engine: str | None = None
 
     @classmethod
     def told_by(cls, facts: Mapping[str, Any]) -> Provenance:
@@ -55,6 +57,7 @@ class Provenance:
             seconds=number("seconds_total", "reconstruction_seconds"),
             backend=text("backend"),
             architecture=text("architecture"),
+            engine=text("engine"),
         )
 
     def completed(self, other: Provenance) -> Provenance:

@@ -3,6 +3,7 @@ the way there."""
 
 from __future__ import annotations
 
+import itertools
 import textwrap
 from pathlib import Path
 
@@ -140,12 +141,14 @@ def _point(count: int) -> float:
 
 def _course(axes: Axes, refined: Refined) -> None:
     plain_axes(axes, "R of the frames of each epoch, by stage", "seconds")
-    stages: dict[str, list[tuple[float, float]]] = {}
-    for stage, seconds, R in refined.course:
-        stages.setdefault(stage, []).append((seconds, R))
-    for number, (stage, points) in enumerate(stages.items()):
-        colour, _ = curve_style(number)
-        axes.plot(*np.array(points).T, "o-", color=colour, markersize=2.5, linewidth=1.2, label=stage)
+    stages = list(dict.fromkeys(stage for stage, _, _ in refined.course))
+    labelled = set[str]()
+    for stage, rows in itertools.groupby(refined.course, key=lambda row: row[0]):
+        colour, _ = curve_style(stages.index(stage))
+        label = None if stage in labelled else stage
+        labelled.add(stage)
+        points = np.array([row[1:] for row in rows])
+        axes.plot(*points.T, "o-", color=colour, markersize=2.5, linewidth=1.2, label=label)
     noise = refined.facts.get("R_of_noise")
     if isinstance(noise, float):
         axes.axhline(noise, color=FAINT, linewidth=0.9, linestyle=(0, (4, 3)), label="counting noise")

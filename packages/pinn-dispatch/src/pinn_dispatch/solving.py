@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import numpy as np
 
-from pinn_dispatch.reconstruction import Reconstruction
 from pinn_dispatch.registry import row_of
 
 if TYPE_CHECKING:
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from pinn_data.solver.journal import Preview
 
     from pinn_dispatch.backend import ReconstructionResult
+    from pinn_dispatch.reconstruction import Reconstruction
 
 __all__ = ["measures", "solve"]
 
@@ -62,14 +62,14 @@ def solve(
     from pinn_data.solver import SolverSettings
     from pinn_data.solver import solve as run
 
+    from pinn_dispatch.engines import solver_operations
+
     settings = SolverSettings() if settings is None else settings
     first = None if model is None else _network_image(model, scan, execution, progress)
     if model is not None and engine is None:
         from pinn_dispatch.dispatch import backend_of
 
         engine = backend_of(model)
-    from pinn_dispatch.engines import solver_operations
-
     operations = solver_operations(engine, device)
     origin = provenance.Origin(scan, model=model)
     solution = run(
@@ -87,6 +87,9 @@ def solve(
         record |= {"seeds": before["seeds"], "frameworks": before["frameworks"] | record["frameworks"]}
         record["configuration"] = before["configuration"] | {"solver": record["configuration"]["solver"]}
     facts = measures(solution, scan)
+
+    from pinn_dispatch.reconstruction import Reconstruction  # brings HDF5, for which no image need wait
+
     return Reconstruction.solved(
         solution,
         facts | {"sentences": list(solution.sentences), "history": list(solution.history)},

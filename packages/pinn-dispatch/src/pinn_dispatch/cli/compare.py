@@ -200,6 +200,7 @@ def _show(compared: SideBySide, rows: Sequence[Mapping[str, Any]]) -> None:
             "seconds": _number(row["seconds"], ".1f"),
             "backend": row["backend"] or "",
             "network": row["architecture"] or "",
+            "solver": row["engine"] or "",
         }
         for row in rows
     ]

@@ -81,7 +81,6 @@ def run(args: argparse.Namespace) -> int | None:
     from pinn_data.progress import Cancel
     from pinn_data.stored_patterns import LARGE
 
-    from pinn_dispatch.reconstruction import write_reconstruction
     from pinn_dispatch.solving import solve
 
     first = is_first_process()
@@ -108,11 +107,11 @@ def run(args: argparse.Namespace) -> int | None:
             )
         if not first:
             return None
-        write_preview(preview, found.object)
-        npz, product = write_reconstruction(folder, found, scan)
-
+        from pinn_dispatch.reconstruction import write_reconstruction
         from pinn_dispatch.solution_figure import solution_figure
 
+        write_preview(preview, found.object)
+        npz, product = write_reconstruction(folder, found, scan)
         picture = solution_figure(folder / "reconstruction.png", found, args.data.name)
         assert found.refined is not None
         facts = {name: value for name, value in found.refined.facts.items() if name != "history"}
