@@ -48,3 +48,11 @@ MISTAKES = {
 def test_the_mistake_is_named(scan, mistake):
     make, words = MISTAKES[mistake]
     assert words in diagnose(make(scan), _FOUND)[0]
+
+
+def test_what_a_symmetric_probe_cannot_tell_is_said(scan):
+    probe = defocused_probe(32, radius_px=6, aperture=0.2, astigmatism=0.0, tilt=0.0)
+    made = simulate_scan(scan.object, probe, scan.positions, photons=1e5, rng=1)
+    first, second = diagnose(_positions(made, lambda p: -p), _FOUND)
+    assert "both axes of the positions" in first and "the probe is conjugated" in first
+    assert "cannot be told apart" in second

@@ -30,7 +30,7 @@ _FEWEST = 16
 _QUICK, _LONG = (10, 5), (24, 6)  # epochs, and the first that frees the probe
 _FINALISTS = 4
 _FITS = 0.8  # of the misfit of the scan as it is
-_ALIKE = 1.1
+_ALIKE = 1.2  # of the least, after so few epochs
 _AT_ONCE = 1.15  # of what fits best while the probe is that of the file
 _RANDOM = 0.93
 
@@ -124,10 +124,9 @@ def diagnose(scan: Scan, solution: Solution, *, operations: ArrayOperations | No
     if len(scan) < _FEWEST:
         return [f"{len(scan)} frames are too few to try what may be wrong with the scan."]
     ops = NumpyOperations() if operations is None else operations
-    spoiled = attrs.evolve(scan, bad_pixels=solution.bad_pixels, background=solution.background)
 
     def misfit(mistake: _Mistake, plan: tuple[int, int]) -> float:
-        return _misfit_of(ops, spoiled, mistake, *plan)
+        return _misfit_of(ops, scan, solution, mistake, *plan)
 
     quick = {mistake: misfit(mistake, _QUICK) for mistake in _MISTAKES}
     first = sorted(quick, key=quick.__getitem__)[:_FINALISTS]
@@ -163,21 +162,23 @@ def _either(mistakes: list[_Mistake]) -> str:
     return "; or ".join(dict.fromkeys(mistake.sentence for mistake in mistakes))
 
 
-def _misfit_of(ops: ArrayOperations, scan: Scan, mistake: _Mistake, epochs: int, probe_from: int) -> float:
+def _misfit_of(
+    ops: ArrayOperations, scan: Scan, solution: Solution, mistake: _Mistake, epochs: int, probe_from: int
+) -> float:
     """R of a compact part of the scan with a mistake put right, after some epochs."""
     positions = np.ascontiguousarray(mistake.positions(scan.positions))
     numbers = compact_frames(positions)
-    bad = scan.bad_pixels
+    bad = solution.bad_pixels
     if bad is not None:
         bad = mistake.images(bad if bad.ndim == 2 else bad[numbers])
-    background = scan.background
+    background = solution.background
     part = Scan(
         diffraction=np.ascontiguousarray(mistake.images(np.asarray(scan.diffraction[numbers]))),
         unit=scan.unit,
         positions=positions[numbers],
         probe=scan.probe,
         bad_pixels=bad,
-        background=background if background is None or background.ndim == 0 else mistake.images(background),
+        background=background if background.ndim == 0 else mistake.images(background),
     )
     problem = Problem(ops, part, SolverSettings())
     known = _begun(problem)
