@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pinn_data.progress import Watcher
     from pinn_data.solver import Solution, SolverSettings
     from pinn_data.solver.journal import Preview
+    from pinn_data.solver.operations import ArrayOperations
 
     from pinn_dispatch.backend import ReconstructionResult
     from pinn_dispatch.reconstruction import Reconstruction
@@ -86,7 +87,7 @@ def solve(
         before = dict(first.provenance)
         record |= {"seeds": before["seeds"], "frameworks": before["frameworks"] | record["frameworks"]}
         record["configuration"] = before["configuration"] | {"solver": record["configuration"]["solver"]}
-    facts = measures(solution, scan)
+    facts = measures(solution, scan) | {"verdict": _verdict(solution, scan, operations)}
 
     from pinn_dispatch.reconstruction import Reconstruction  # brings HDF5, for which no image need wait
 
@@ -125,6 +126,19 @@ def measures(solution: Solution, scan: Scan) -> dict[str, Any]:
         "cancelled": solution.cancelled,
         "out_of_time": solution.out_of_time,
     }
+
+
+def _verdict(solution: Solution, scan: Scan, operations: ArrayOperations) -> dict[str, Any]:
+    """What to think of the image; of a bad one also what would make the scan fit."""
+    from pinn_data.verdict import judge
+
+    verdict = judge(solution, scan)
+    told = verdict.metadata
+    if verdict.level == "bad" and not (solution.cancelled or solution.out_of_time):
+        from pinn_data.diagnosis import diagnose
+
+        told["advice"] += diagnose(scan, solution, operations=operations)
+    return told
 
 
 def _network_image(

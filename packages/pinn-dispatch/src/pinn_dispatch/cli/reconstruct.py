@@ -76,6 +76,7 @@ def run(args: argparse.Namespace) -> int | None:
     """Reconstructs and saves; the exit code of a request to stop where one came."""
     settings = _settings(args)
 
+    from pinn_data.checks import check_scan
     from pinn_data.npz import read_scan
     from pinn_data.pictures import write_preview
     from pinn_data.progress import Cancel
@@ -89,6 +90,8 @@ def run(args: argparse.Namespace) -> int | None:
         archive = _archive(args.model)
         scan = select(masked(read_scan(args.data, in_file_above=LARGE), args), args.region, args.frames)
         report.note(f"reconstructing {len(scan)} patterns of {scan.N} x {scan.N}")
+        for finding in check_scan(scan) if first else ():
+            report.warn(finding.sentence)
         preview = folder / PREVIEW_NAME
         log = folder / LOG_NAME if first else Path(os.devnull)
         with run_log(log, quiet=report.quiet) as told, stop_requests_noted() as request:
@@ -171,4 +174,5 @@ def _words(found: Reconstruction) -> dict[str, str]:
     rows = {"residual R": f"{facts['R']:.4f}{beside}"}
     if facts["R_held_out"] is not None:
         rows["of held-out frames"] = f"{facts['R_held_out']:.4f}"
-    return rows
+    verdict = facts["verdict"]
+    return rows | {"verdict": " ".join([verdict["sentence"], *verdict["advice"]])}
