@@ -166,7 +166,7 @@ def test_where_no_frame_is_held_out_a_stage_keeps_its_last_epochs(scan):
 
 @pytest.mark.parametrize("size", [32, 34, 50, 100])
 def test_every_even_size_is_solved(size):
-    scan = make_scan(side=3, step=5.0, size=size)
+    scan = make_scan(side=2, step=5.0, size=size)
     found = solve(scan, PROBE)
     assert found.probe.shape == (size, size)
     assert found.residual < 1.1 * found.expected_residual
@@ -183,6 +183,23 @@ def test_numbers_that_are_no_counts_give_the_same_image(scan, solved, unit):
 
 
 # What is found besides the object --------------------------------------------------------------------------
+
+
+def test_hot_and_stuck_pixels_are_found_and_no_good_ones():
+    clean = make_scan(side=9, step=4.0)
+    settings = free("probe", "bad-pixels")
+    assert solve(clean, settings).found_bad_pixels == 0
+    rng = np.random.default_rng(4)
+    planted = np.zeros((N, N), bool)
+    planted.flat[rng.choice(N * N, 12, replace=False)] = True
+    counts = clean.diffraction.astype(np.int64)
+    hot, stuck = np.argwhere(planted)[:8], np.argwhere(planted)[8:]
+    counts[:, *hot.T] += rng.poisson(3000, (len(counts), 8))
+    counts[:, *stuck.T] = 2000
+    found = solve(attrs.evolve(clean, diffraction=counts), settings)
+    np.testing.assert_array_equal(found.bad_pixels, planted)
+    assert found.found_bad_pixels == 12
+    assert found.residual == pytest.approx(found.expected_residual, rel=0.1)
 
 
 def test_a_background_is_found(scan):
@@ -208,7 +225,7 @@ def test_intensities_of_frames_are_found_and_those_of_a_clean_scan_left_alone():
 
 @pytest.mark.parametrize("jitter", [0.0, 1.0])
 def test_positions_get_better_where_they_were_wrong_and_no_worse_where_they_were_right(jitter):
-    clean = make_scan(side=8, step=4.0)
+    clean = make_scan(side=7, step=4.0)
     off = np.random.default_rng(5).normal(0, jitter, clean.positions.shape)
     told = attrs.evolve(clean, positions=clean.positions + off)
     fixed, moved = (solve(told, settings) for settings in (KNOWN, free("positions")))
@@ -230,7 +247,7 @@ def test_modes_are_found_orthogonal_and_strongest_first():
     first = defocused_probe(N)
     y, x = np.mgrid[:N, :N] - N / 2
     probe = np.stack([first, 0.12 * first * (x + 0.5 * y)])
-    scan = make_scan(side=6, step=4.0, probe=probe)
+    scan = make_scan(side=5, step=4.0, probe=probe)
     told = attrs.evolve(scan, probe=scan.probe[0])
     one, two = (solve(told, free("probe", modes=modes)) for modes in (1, 2))
     assert two.residual < two.expected_residual and one.residual > 1.1 * one.expected_residual
