@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pinn_data.progress import Watcher
     from pinn_data.solver import Solution, SolverSettings
     from pinn_data.solver.journal import Preview
+    from pinn_data.solver.operations import ArrayOperations
 
     from pinn_dispatch.backend import ReconstructionResult
     from pinn_dispatch.reconstruction import Reconstruction
@@ -86,7 +87,7 @@ def solve(
         before = dict(first.provenance)
         record |= {"seeds": before["seeds"], "frameworks": before["frameworks"] | record["frameworks"]}
         record["configuration"] = before["configuration"] | {"solver": record["configuration"]["solver"]}
-    facts = measures(solution, scan)
+    facts = measures(solution, scan) | {"verdict": _verdict(solution, scan, operations)}
 
     from pinn_dispatch.reconstruction import Reconstruction  # brings HDF5, for which no image need wait
 
@@ -95,6 +96,20 @@ def solve(
         facts | {"sentences": list(solution.sentences), "history": list(solution.history)},
         {name: facts[name] for name in _SAID_BY_ALL} | {"provenance": provenance.without_times(record)},
     ).measured_in(scan.geometry)
+
+
+def _verdict(solution: Solution, scan: Scan, operations: ArrayOperations) -> dict[str, Any]:
+    """The verdict on a solution; where it is bad, and nobody is in a hurry, with what may be wrong with the
+    scan under ``diagnosis``."""
+    from pinn_data.verdict import judge
+
+    verdict = judge(solution, scan)
+    hurried = solution.cancelled or solution.out_of_time
+    if verdict.level != "bad" or hurried:
+        return verdict.metadata | {"diagnosis": []}
+    from pinn_data.diagnosis import diagnose
+
+    return verdict.metadata | {"diagnosis": diagnose(scan, solution, operations=operations)}
 
 
 def measures(solution: Solution, scan: Scan) -> dict[str, Any]:

@@ -76,6 +76,7 @@ def run(args: argparse.Namespace) -> int | None:
     """Reconstructs and saves; the exit code of a request to stop where one came."""
     settings = _settings(args)
 
+    from pinn_data.checks import check_scan
     from pinn_data.npz import read_scan
     from pinn_data.pictures import write_preview
     from pinn_data.progress import Cancel
@@ -88,6 +89,8 @@ def run(args: argparse.Namespace) -> int | None:
     with output_folder(args.output) as folder:
         archive = _archive(args.model)
         scan = select(masked(read_scan(args.data, in_file_above=LARGE), args), args.region, args.frames)
+        for finding in check_scan(scan) if first else ():
+            report.warn(finding.sentence)
         report.note(f"reconstructing {len(scan)} patterns of {scan.N} x {scan.N}")
         preview = folder / PREVIEW_NAME
         log = folder / LOG_NAME if first else Path(os.devnull)
@@ -171,4 +174,6 @@ def _words(found: Reconstruction) -> dict[str, str]:
     rows = {"residual R": f"{facts['R']:.4f}{beside}"}
     if facts["R_held_out"] is not None:
         rows["of held-out frames"] = f"{facts['R_held_out']:.4f}"
-    return rows
+    verdict = facts["verdict"]
+    more = [*verdict["advice"], *verdict["diagnosis"]]
+    return rows | {"verdict": verdict["sentence"]} | {f"advice {k}": text for k, text in enumerate(more, 1)}
