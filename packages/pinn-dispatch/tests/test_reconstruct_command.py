@@ -72,6 +72,10 @@ def test_what_is_left_holds_all_that_was_found(pinn, measured, tmp_path):
     metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
     assert metrics["R"] == npz.metadata["R"] == npz.refined.facts["R"]
     assert metrics["mode_shares"] == npz.refined.mode_shares.tolist() and len(metrics["mode_shares"]) == 2
+    verdict = metrics["verdict"]
+    assert verdict["level"] in ("good", "doubtful", "bad") and verdict["sentence"] in out
+    assert verdict["ratio"] == pytest.approx(metrics["R"] / metrics["R_of_noise"])
+    assert all(sentence in out for sentence in (*verdict["advice"], *verdict["diagnosis"]))
     assert metrics["bad_pixels"] == 1 and "history" not in metrics
     record = npz.metadata["provenance"]
     assert set(record) | set(TIMES) == set(PROVENANCE_KEYS)
@@ -181,7 +185,7 @@ def test_the_figure_shows_every_part(modes, measured, tmp_path, monkeypatch):
         "misfit per pixel",
         "misfit per frame",
         "R of the frames",
-        "decisions",
+        "verdict",
     ):
         assert any(title.startswith(part) for title in titles)
     assert any(title.startswith("positions moved by 0.57 px") for title in titles)

@@ -199,6 +199,9 @@ def _solver_words(refined: Refined | None, positions: Any) -> dict[str, str]:
         "misfit": f"{np.median(refined.frame_misfit):.2f} times noise in the median frame; {100 * odd:.0f} % "
         "of the frames have more than twice that",
     }
+    verdict = refined.facts.get("verdict")
+    if isinstance(verdict, Mapping):
+        rows = {"verdict": str(verdict.get("sentence"))} | rows
     told = refined.facts.get("sentences")
     return rows | {
         f"decided {k}": str(text) for k, text in enumerate(told if isinstance(told, list) else [], 1)

@@ -162,11 +162,12 @@ def _course(axes: Axes, refined: Refined) -> None:
 
 def _sentences(axes: Axes, refined: Refined) -> None:
     axes.set_axis_off()
-    axes.set_title("decisions", fontsize=10.5, color=INK, loc="left", pad=4)
-    told = refined.facts.get("sentences")
+    axes.set_title("verdict and decisions", fontsize=10.5, color=INK, loc="left", pad=4)
+    told, verdict = refined.facts.get("sentences"), refined.facts.get("verdict")
+    sentences = [str(verdict.get("sentence"))] if isinstance(verdict, dict) else []
     lines = [
         line
-        for sentence in (told if isinstance(told, list) else [])
+        for sentence in [*sentences, *(told if isinstance(told, list) else [])]
         for line in textwrap.wrap(f"- {sentence}", _LINE, subsequent_indent="  ")
     ]
     if len(lines) > _LINES:

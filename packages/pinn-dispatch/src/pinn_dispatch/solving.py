@@ -98,6 +98,20 @@ def solve(
     ).measured_in(scan.geometry)
 
 
+def _verdict(solution: Solution, scan: Scan, operations: ArrayOperations) -> dict[str, Any]:
+    """The verdict on a solution; where it is bad, and nobody is in a hurry, with what may be wrong with the
+    scan under ``diagnosis``."""
+    from pinn_data.verdict import judge
+
+    verdict = judge(solution, scan)
+    hurried = solution.cancelled or solution.out_of_time
+    if verdict.level != "bad" or hurried:
+        return verdict.metadata | {"diagnosis": []}
+    from pinn_data.diagnosis import diagnose
+
+    return verdict.metadata | {"diagnosis": diagnose(scan, solution, operations=operations)}
+
+
 def measures(solution: Solution, scan: Scan) -> dict[str, Any]:
     """What can be said of a solution without a truth, in the types of JSON; None where it is not defined."""
     moved = np.sqrt(np.square(solution.positions - solution.positions_start).sum(axis=1))
@@ -126,19 +140,6 @@ def measures(solution: Solution, scan: Scan) -> dict[str, Any]:
         "cancelled": solution.cancelled,
         "out_of_time": solution.out_of_time,
     }
-
-
-def _verdict(solution: Solution, scan: Scan, operations: ArrayOperations) -> dict[str, Any]:
-    """What to think of the image; of a bad one also what would make the scan fit."""
-    from pinn_data.verdict import judge
-
-    verdict = judge(solution, scan)
-    told = verdict.metadata
-    if verdict.level == "bad" and not (solution.cancelled or solution.out_of_time):
-        from pinn_data.diagnosis import diagnose
-
-        told["advice"] += diagnose(scan, solution, operations=operations)
-    return told
 
 
 def _network_image(

@@ -89,9 +89,9 @@ def run(args: argparse.Namespace) -> int | None:
     with output_folder(args.output) as folder:
         archive = _archive(args.model)
         scan = select(masked(read_scan(args.data, in_file_above=LARGE), args), args.region, args.frames)
-        report.note(f"reconstructing {len(scan)} patterns of {scan.N} x {scan.N}")
         for finding in check_scan(scan) if first else ():
             report.warn(finding.sentence)
+        report.note(f"reconstructing {len(scan)} patterns of {scan.N} x {scan.N}")
         preview = folder / PREVIEW_NAME
         log = folder / LOG_NAME if first else Path(os.devnull)
         with run_log(log, quiet=report.quiet) as told, stop_requests_noted() as request:
@@ -175,4 +175,5 @@ def _words(found: Reconstruction) -> dict[str, str]:
     if facts["R_held_out"] is not None:
         rows["of held-out frames"] = f"{facts['R_held_out']:.4f}"
     verdict = facts["verdict"]
-    return rows | {"verdict": " ".join([verdict["sentence"], *verdict["advice"]])}
+    more = [*verdict["advice"], *verdict["diagnosis"]]
+    return rows | {"verdict": verdict["sentence"]} | {f"advice {k}": text for k, text in enumerate(more, 1)}
