@@ -55,7 +55,7 @@ WANTED: dict[str, tuple[float, float]] = {
 class Scores(NamedTuple):
     """amplitude, phase : SSIM
     cpu_s : CPU seconds
-    left_px : rms error of the positions along an axis
+    left_px : root mean square distance of the positions from the true ones
     memory_mib : peak of the process; NaN where it was not measured
     """
 
@@ -74,7 +74,7 @@ def score(state: State, truth: dict[str, NDArray[Any]]) -> Scores:
     scores = evaluate(state.object, truth["object"], roi=truth["roi"], guess=state.corner, remove_ramp=True)
     # The mean of the positions moves with the image.
     error = state.positions - truth["positions"]
-    left = float(np.sqrt(np.mean((error - error.mean(axis=0)) ** 2)))
+    left = float(np.sqrt(np.mean(np.sum((error - error.mean(axis=0)) ** 2, axis=1))))
     return Scores(scores["ssim_amp"], scores["ssim_phase"], state.cpu_s, left, state.memory_mib[1])
 
 

@@ -47,7 +47,7 @@ class Row:
     hot : fraction of the pixels that count too much or hold one number
     gap : width of a strip that reads 0, pixels
     background : counts in every pixel
-    positions : standard deviation along each axis of the error of the positions in the file, pixels
+    positions : error of the positions in the file, root mean square distance, pixels
     half_probe : whether the step is half the diameter of the probe, in place of 6 px
     photons : counts of a pattern, background apart
     unusual_probe : whether the probe is one that no other row has
@@ -115,7 +115,7 @@ def make_scan(row: str | Row, seed: int) -> tuple[dict[str, NDArray[Any]], dict[
     rng = np.random.default_rng([seed, 2, zlib.crc32(repr(row).encode())])
     counts = rng.poisson(expected * scale + row.background)
     bad = _spoil(counts, row, rng)
-    known = positions + row.positions * rng.standard_normal(positions.shape)
+    known = positions + row.positions / math.sqrt(2) * rng.standard_normal(positions.shape)
     guess = modes[0] * np.sqrt(np.sum(np.abs(modes) ** 2) / np.sum(np.abs(modes[0]) ** 2))
     guess = _with_pupil_phase(guess, lambda y, x: row.defocus * defocus * (y**2 + x**2))
     scan = {

@@ -66,7 +66,8 @@ def reconstruct(engine: str, scan: Path, **options: Any) -> list[State]:
         target = Path(folder) / "result.npz"
         done = _run([*command, str(scan), str(target), json.dumps(asked | options)])
         if done.returncode:
-            raise RuntimeError(f"{engine} on {scan.name} failed: {done.stderr.strip()[-1500:]}")
+            end = done.stderr.strip()[-1500:]
+            raise RuntimeError(f"{engine} on {scan.name} failed with exit code {done.returncode}: {end}")
         with np.load(target) as file:
             found = dict(file)
     memory = found.get("memory_mib", np.full(2, np.nan))
