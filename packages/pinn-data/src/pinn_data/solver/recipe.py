@@ -47,10 +47,10 @@ __all__ = ["solve"]
 _SMALLEST_LEVEL = 16
 _LIGHT_OF_A_LEVEL = 0.85
 _BACKGROUND_QUANTILE = 0.01
-_UNEXPLAINED_COARSE = 1.5
-_UNEXPLAINED = 1.15
+_UNEXPLAINED_COARSE = 1.3
+_UNEXPLAINED = 1.04
 _UNEXPLAINED_AFFINE = 5.0
-_BETTER = 0.96
+_BETTER, _BETTER_COARSE = 0.96, 0.8
 """An optional part is kept if it leaves at most this share of the held-out misfit: less is what any freedom
 gains while an image is unfinished."""
 _OWN_PARAMETERS = {"positions": 2, "intensity": 1}
@@ -177,7 +177,9 @@ def _fine(problem: Problem, known: Knowledge, journal: Journal) -> Knowledge:
         parts.append("intensity")
     if problem.frees("positions") and misfit_ratio(problem, start, problem.fitted) > _UNEXPLAINED:
         parts.append("positions")
-    known = _try(problem, known, N, parts, journal, epochs=4)
+    known = _try(problem, known, N, parts, journal, epochs=6)
+    if not moving and "positions" in known.kept:
+        known = run_stage(problem, known, N, Stage("moving", 12, moving=True), journal)
     return _without_bad_pixels(problem, known, journal)
 
 
@@ -213,7 +215,7 @@ def _try(
         )
         found = run_stage(problem, known, size, stage, journal)
         after = held_out_misfit(problem, problem.at_level(found, size), _OWN_PARAMETERS[part])
-        keep = after < min(_BETTER * before, least)
+        keep = after < min((_BETTER if size == problem.N else _BETTER_COARSE) * before, least)
         journal.say(
             f"{_described(part, found)}: held-out misfit {before:.4g} without, {after:.4g} with, "
             f"{'kept' if keep else 'not kept'}"
