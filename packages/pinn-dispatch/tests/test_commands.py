@@ -283,6 +283,14 @@ def test_demo_leaves_what_it_says(pinn, backend, tmp_path):
     metrics = json.loads((tmp_path / "demo" / "metrics.json").read_text())
     assert metrics["ssim_phase"] > 0.99  # the fake backend hands back the truth
     assert {"R", "seconds_training", "seconds_demo", "frc50_phase", "frc17_phase"} <= set(metrics)
+    # The solver, from the network's image and a probe that is right, leaves it right.
+    assert metrics["solver"]["ssim_phase"] > 0.9 and set(metrics["cpu_seconds"]) == {
+        "training",
+        "network",
+        "solver",
+    }
+    solved = {p.name for p in (tmp_path / "demo" / "solved").iterdir()}
+    assert solved == {"reconstruction.npz", "reconstruction.h5", "reconstruction.png"}
     assert all(str(tmp_path / "demo" / name) in out for name in ("demo.png", "wts.h5.zip", "metrics.json"))
     assert "SSIM" in out and "seconds" in out
     executed = backend.CALLS[0]["execution"]

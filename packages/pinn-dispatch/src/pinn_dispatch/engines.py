@@ -1,7 +1,8 @@
 """The engine that the solver runs on: NumPy, or the framework of a backend, loaded when it is asked for.
 
-On one thread of a CPU all three take about the same time for an epoch, and NumPy is there without seconds of
-imports (``python -m benchmarks solver-engines``); so PyTorch is taken by itself only for the sake of a GPU.
+On one thread of a CPU NumPy and PyTorch take about the same time for an epoch and TensorFlow about twice as
+long, and NumPy is there without seconds of imports (``python -m benchmarks solver-engines``); so PyTorch is
+taken by itself only for the sake of a GPU.
 """
 
 from __future__ import annotations

@@ -41,6 +41,7 @@ def solve(
     engine: str | None = None,
     device: str = "auto",
     model: Path | None = None,
+    network_image: ReconstructionResult | None = None,
     execution: PyTorchExecutionConfig | None = None,
     progress: Watcher | None = None,
     preview: Preview | None = None,
@@ -51,6 +52,7 @@ def solve(
     engine : 'numpy', 'pytorch' or 'tensorflow'; None: with a model its backend, else the fastest
     device : of the engine
     model : an archive whose network's image is the start
+    network_image : the image of that network, where it has been made already
     execution : how that network runs
     progress : is told of each epoch (:mod:`pinn_data.progress`); one that cancels gets the image of the
         moment, and ``refined.facts['cancelled']`` says so
@@ -66,7 +68,9 @@ def solve(
     from pinn_dispatch.engines import solver_operations
 
     settings = SolverSettings() if settings is None else settings
-    first = None if model is None else _network_image(model, scan, execution, progress)
+    first = network_image
+    if first is None and model is not None:
+        first = _network_image(model, scan, execution, progress)
     if model is not None and engine is None:
         from pinn_dispatch.dispatch import backend_of
 
