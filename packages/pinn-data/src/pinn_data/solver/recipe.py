@@ -1,17 +1,13 @@
 """The recipe: in which order the solver finds what, coarse to fine.
 
 1. Statistics of the pixels: suspects are left out, the background begins at a low quantile, the probe is
-scaled so
-   that a flat object explains the counts (or is made from the patterns).
+   scaled so that a flat object explains the counts (or is made from the patterns).
 2. Coarse levels, from the central part of each pattern: descent with a free probe; then, where much is left
    unexplained, the same with positions that move, and the better of both by the held-out frames.
 3. The whole patterns: pixels that the model cannot explain are left out; descent until the held-out frames
-are
-   predicted no better; intensities, positions and an affine map are tried where something is left
-   unexplained.
+   are predicted no better; intensities and positions are tried where something is left unexplained.
 4. The polish: full passes with Poisson weights and the penalty, until the held-out frames are predicted no
-better;
-   the last steps see all frames.
+   better; the last steps see all frames.
 """
 
 from __future__ import annotations
@@ -37,7 +33,7 @@ from pinn_data.solver.moves import Moves
 from pinn_data.solver.operations import ArrayOperations, NumpyOperations
 from pinn_data.solver.polish import Polish, polish
 from pinn_data.solver.problem import Knowledge, Placed, Problem
-from pinn_data.solver.settings import AUTOMATIC, SolverSettings
+from pinn_data.solver.settings import SolverSettings
 from pinn_data.solver.solution import Solution
 from pinn_data.solver.stages import Stage, held_out_gain, held_out_misfit, misfit_ratio, run_stage
 from pinn_data.solver.sweep import sweep
@@ -49,7 +45,6 @@ _LIGHT_OF_A_LEVEL = 0.85
 _BACKGROUND_QUANTILE = 0.01
 _UNEXPLAINED_COARSE = 1.3
 _UNEXPLAINED = 1.04
-_UNEXPLAINED_AFFINE = 5.0
 _BETTER, _BETTER_COARSE = 0.96, 0.8
 """An optional part is kept if it leaves at most this share of the held-out misfit: less is what any freedom
 gains while an image is unfinished."""
@@ -226,15 +221,10 @@ def _try(
 
 
 def _try_affine(problem: Problem, known: Knowledge, size: int, journal: Journal) -> Knowledge:
-    """The positions under an affine map, where much is left unexplained and held-out frames are predicted
-    better."""
-    if journal.ended:
+    """The positions under an affine map, where held-out frames are predicted clearly better."""
+    if journal.ended or not len(problem.held):
         return known
     here = problem.at_level(known, size)
-    asked = problem.settings.refine != AUTOMATIC
-    enough = not asked and misfit_ratio(problem, here, problem.fitted) < _UNEXPLAINED_AFFINE
-    if enough or not len(problem.held):
-        return known
     matrix = find_affine_map(problem, known, journal)
     middle = known.moves.positions.mean(axis=0)
     mapped = attrs.evolve(known, moves=known.moves.mapped(matrix, middle), placed=None)
@@ -242,11 +232,10 @@ def _try_affine(problem: Problem, known: Knowledge, size: int, journal: Journal)
     mapped = run_stage(problem, mapped, size, epochs, journal)
     before = held_out_misfit(problem, here)
     after = held_out_misfit(problem, problem.at_level(mapped, size))
-    keep = after < _BETTER * before
+    keep = after < _BETTER_COARSE * before
     journal.say(
         f"affine map of the positions ({describe_map(matrix)}): held-out misfit {before:.4g} without, "
-        f"{after:.4g} "
-        f"with, {'kept' if keep else 'not kept'}"
+        f"{after:.4g} with, {'kept' if keep else 'not kept'}"
     )
     return attrs.evolve(mapped, kept=known.kept | {"affine"}) if keep else known
 

@@ -61,8 +61,8 @@ def add(commands: Any) -> argparse.ArgumentParser:
         "--refine",
         default="auto",
         metavar="PARTS",
-        help="what may be refined besides the object: auto (default), none, or some of probe, positions, "
-        "background, bad-pixels, affine, intensity, with commas between",
+        help="what may be refined besides the object: auto (default; all but affine), none, or some of "
+        "probe, positions, background, bad-pixels, affine, intensity, with commas between",
     )
     how.add_argument(
         "--guess-probe", action="store_true", help="make the first probe from the patterns, not from the scan"
