@@ -10,6 +10,7 @@ from pinn_data.progress import Cancel
 from pinn_data.simulate import jittered_raster, picture_object, simulate_scan
 from pinn_data.solver import SolverSettings, solve
 from pinn_data.solver.first_probe import defocused_spectrum, scan_defocus
+from pinn_data.solver.gauge import relative_slope, slope_factor
 from pinn_data.solver.journal import Journal
 from pinn_data.solver.moves import Moves
 from pinn_data.solver.operations import NumpyOperations
@@ -64,6 +65,21 @@ def test_a_clean_scan_is_explained_to_its_noise_and_its_image_is_the_object(scan
     local = solved.canvas.local(solved.positions)
     amplitude = diffraction_amplitude(solved.object, solved.probe, local)
     assert residual(amplitude, scan.amplitude()) == pytest.approx(solved.residual, rel=0.2)
+
+
+def test_object_and_probe_exchange_no_slope_of_the_phase(scan, solved):
+    (y, x), (h, w) = solved.canvas.origin, solved.canvas.shape
+    error = solved.object * np.conj(scan.object[y : y + h, x : x + w]) * (solved.coverage > 0.2)
+    # The best slope of a phase is where the transform of the error, finely sampled, is largest.
+    peak = np.unravel_index(np.argmax(np.abs(fft.fft2(error, (1024, 1024)))), (1024, 1024))
+    assert np.abs(np.array([fft.fftfreq(1024)[k] for k in peak]) * 2 * np.pi).max() < 0.01
+
+
+@pytest.mark.parametrize("slope", [(0.03, -0.011), (-0.2, 0.4)])
+def test_a_slope_between_two_probes_is_found(slope):
+    probe = defocused_probe(N)
+    tilted = probe * slope_factor(np.array(slope), (N, N), (0, 0)) * 1.7j
+    np.testing.assert_allclose(relative_slope(probe, tilted), slope, atol=1e-3)
 
 
 # The order and the place of things -------------------------------------------------------------------------

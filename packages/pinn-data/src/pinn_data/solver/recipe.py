@@ -26,6 +26,7 @@ from pinn_data.solver.affine import describe_map, find_affine_map
 from pinn_data.solver.bad_pixels import find_bad_pixels, suspect_pixels
 from pinn_data.solver.estimate import Estimate, light_on_canvas
 from pinn_data.solver.first_probe import scan_defocus
+from pinn_data.solver.gauge import relative_slope, slope_factor
 from pinn_data.solver.intensity import intensity_is_doubtful
 from pinn_data.solver.journal import Journal, Preview
 from pinn_data.solver.modes import add_modes, orthogonal_modes
@@ -44,7 +45,7 @@ _SMALLEST_LEVEL = 16
 _LIGHT_OF_A_LEVEL = 0.85
 _BACKGROUND_QUANTILE = 0.01
 _UNEXPLAINED_COARSE = 1.3
-_UNEXPLAINED = 1.04
+_UNEXPLAINED = 1.1
 _BETTER, _BETTER_COARSE = 0.96, 0.8
 """An optional part is kept if it leaves at most this share of the held-out misfit: less is what any freedom
 gains while an image is unfinished."""
@@ -300,6 +301,11 @@ def _finished(
     noise = sums.noise if counts else np.full(problem.n, sums.misfit.mean())
     probe, shares = orthogonal_modes(ops.numpy(ops.ifft2(end.spectrum)))
     image, coverage, canvas, factor = _cut_image(problem, end)
+    if problem.frees("probe") and not problem.settings.guess_probe:
+        told_probe = problem.scan.probe if problem.scan.probe.ndim == 2 else problem.scan.probe[0]
+        slope = relative_slope(told_probe.astype(np.complex128), probe[0])
+        probe = probe * slope_factor(-slope, (N, N), (-N // 2, -N // 2))
+        image = (image * slope_factor(slope, canvas.shape, canvas.origin)).astype(np.complex64)
     residual = math.sqrt(sums.misfit.sum() / energy)
     pixel = np.divide(
         sums.pixels.residual,
