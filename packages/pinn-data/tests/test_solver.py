@@ -174,7 +174,7 @@ def test_where_no_frame_is_held_out_a_stage_keeps_its_last_epochs(scan):
 
     def misfit(epochs):
         stage = Stage("here", epochs, check=4, gain=0.0)
-        after = run_stage(problem, known, N, stage, Journal(problem.ops, 1.0))
+        after = run_stage(problem, known, N, stage, Journal(problem.ops))
         return sweep(problem.ops, problem.at_level(after, N), problem.frames(N), problem.order).misfit.sum()
 
     assert misfit(16) < 0.8 * misfit(4)
@@ -275,7 +275,7 @@ def _problem(scan, settings=PROBE):
     problem = Problem(NumpyOperations(), scan, settings)
     spectrum = fft.fft2(scan.probe.astype(complex), norm="ortho")[None]
     known = Knowledge(spectrum, Moves.none(scan.positions), 0.0, np.zeros((scan.N, scan.N), bool))
-    return problem, known, Journal(problem.ops, 1.0)
+    return problem, known, Journal(problem.ops)
 
 
 def test_the_scan_of_defoci_finds_a_planted_one_whatever_background_the_file_tells():
