@@ -42,6 +42,7 @@ ROWS = (
         needs_backend=True,
         writes=(
             *("scan_learned.npz", "scan_unseen.npz", "wts.h5.zip", "reconstruction.npz", "reconstruction.h5"),
+            "reconstruction.png",  # of the solver
             *("losses.csv", "config.yaml", "training.png", "provenance.json", "demo.png", "metrics.json"),
         ),
     ),

@@ -81,7 +81,7 @@ def test_an_image_is_the_numpy_stitch_of_its_patches(monkeypatch, trained, weigh
     amplitude = scan.amplitude().astype(np.float64)
     energies = (amplitude**2).sum((1, 2)) * 32**2 / (amplitude**2).sum((1, 2)).mean()
 
-    def own(self, amplitude, optics=None, start=None):
+    def own(self, amplitude, optics=None):
         # Which frames these are is seen from their brightness.
         measured = (amplitude.numpy().astype(np.float64) ** 2).sum((1, 2, 3))
         return tf.constant(patches[[int(np.argmin(np.abs(energies - e))) for e in measured]])
@@ -101,25 +101,6 @@ def test_an_image_is_the_numpy_stitch_of_its_patches(monkeypatch, trained, weigh
     overlap = np.vdot(result.object[seen], image[seen])
     found = result.object * overlap / np.vdot(result.object[seen], result.object[seen]).real
     np.testing.assert_allclose(found[seen], image[seen], rtol=2e-2 if weighting == "probe" else 1e-4)
-
-
-def test_passes_start_from_what_the_light_tells_whatever_counts_in_the_end(monkeypatch, trained):
-    archive = trained("unrolled", 1)
-    call, starts = PtychoNetwork.call, []
-
-    def listening(self, amplitude, optics=None, start=None):
-        starts.append(None if start is None else start.numpy())
-        return call(self, amplitude, optics, start)
-
-    monkeypatch.setattr(PtychoNetwork, "call", listening)
-    plain = _run(archive)
-    before = starts.copy()
-    starts.clear()
-    trimmed = _run(archive, execution={"middle_trim": 9})
-    assert len(starts) == len(before) > 2
-    for a, b in zip(before, starts, strict=True):
-        assert (a is None and b is None) or np.array_equal(a, b)
-    assert not np.array_equal(trimmed.object, plain.object)
 
 
 @pytest.mark.parametrize(
@@ -193,8 +174,8 @@ def test_a_mosaic_is_the_weighted_mean_of_its_windows():
     for w, v, (r, c) in zip(windows, weights, corners - corners[0], strict=True):
         total[r : r + 4, c : c + 4] += w * v
         weight[r : r + 4, c : c + 4] += v
-    expected = np.divide(total, weight, out=np.full((7, 9), 5.0 + 0j), where=weight > 0)
-    np.testing.assert_allclose(mosaic.image(empty=5.0), expected, atol=1e-5)
+    expected = np.divide(total, weight, out=np.zeros((7, 9), complex), where=weight > 0)
+    np.testing.assert_allclose(mosaic.image(), expected, atol=1e-5)
     np.testing.assert_allclose(mosaic.coverage(), weight, atol=1e-6)
     image = mosaic.image()
     np.testing.assert_array_equal(mosaic.cut(image, corners[:1] + 1, 4)[0], image[1:5, 1:5])

@@ -49,7 +49,8 @@ def solve(
     """The image of a scan, and everything that was refined with it.
 
     settings : default: everything may be refined
-    engine : 'numpy', 'pytorch' or 'tensorflow'; None: with a model its backend, else the fastest
+    engine : 'numpy', 'pytorch' or 'tensorflow'; None: where a network is run first its backend, else the
+        fastest
     device : of the engine
     model : an archive whose network's image is the start
     network_image : the image of that network, where it has been made already
@@ -71,7 +72,7 @@ def solve(
     first = network_image
     if first is None and model is not None:
         first = _network_image(model, scan, execution, progress)
-    if model is not None and engine is None:
+    if model is not None and network_image is None and engine is None:
         from pinn_dispatch.dispatch import backend_of
 
         engine = backend_of(model)

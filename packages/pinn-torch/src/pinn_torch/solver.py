@@ -35,14 +35,12 @@ def operations(device: str | None = None, *, double: bool = False) -> TorchOpera
     Raises TorchMissingError, and TorchRunError for a device that this machine does not have.
     """
     torch = require_torch()
-    from pinn_torch.devices import device_of, prepare_cpu
+    from pinn_torch.devices import device_of
     from pinn_torch.solver_operations import TorchOperations, has_complex_numbers
 
     kind = device_of("auto" if device is None else device)
     if device is None and kind.type == "mps" and (double or not has_complex_numbers(kind)):
         kind = torch.device("cpu")
-    if kind.type == "cpu":
-        prepare_cpu()
     launched = launched_process()
     if kind.type == "cuda" and launched is not None:
         kind = torch.device("cuda", launched.local_rank)
