@@ -128,7 +128,7 @@ def test_a_reconstruction_that_was_stopped_leaves_nothing(backend, scan_file, ru
 def test_a_demo_that_was_stopped_keeps_its_scans(backend, tmp_path):
     """While the framework is loaded."""
     running = _started("demo", "--side", 8, "--output", tmp_path / "demo", "--backend", backend)
-    code, err = _stopped(running, lambda: running.stdout.readline().startswith("2/4"), signal.SIGINT)
+    code, err = _stopped(running, lambda: running.stdout.readline().startswith("2/5"), signal.SIGINT)
     assert code == 130, err
     assert err.endswith("pinn: interrupted; what was complete before is kept\n")
     assert {path.name for path in (tmp_path / "demo").iterdir()} >= {"scan_learned.npz", "scan_unseen.npz"}

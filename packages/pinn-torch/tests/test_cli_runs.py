@@ -139,13 +139,15 @@ def test_the_written_configuration_repeats_the_training_to_the_bit(folder):
 
 
 def test_workers_do_not_change_the_weights(folder):
-    """Why no warning tells of workers where the run is to be deterministic."""
+    """As the warning says that goes with them."""
     made = _run(
         folder, "pinn_torch.cli", "train", *_TRAIN, *_words("--output_dir w2 --num-workers 2 --quiet")
     )
-    assert made.returncode == 0 and made.stderr == "", made.stderr
+    assert made.returncode == 0, made.stderr
+    (warned,) = made.stderr.splitlines()
+    assert warned.startswith("num_workers=2 with deterministic=True: the workers draw nothing"), warned
     other = _run(folder, "pinn_torch.cli", "train", *_TRAIN, *_words("--output_dir w0 --quiet"))
-    assert other.returncode == 0, other.stderr
+    assert other.returncode == 0 and other.stderr == "", other.stderr
     first, second = (
         read_archive(folder / name).models["diffraction_to_obj"].weights for name in ("w0", "w2")
     )
