@@ -16,6 +16,7 @@ import tempfile
 from datetime import date
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import attrs
 import numpy as np
@@ -122,9 +123,9 @@ def write_archive(folder: Path, backend: str) -> None:
     )
 
 
-def settings() -> dict[str, int]:
+def settings() -> dict[str, Any]:
     """Of the reconstruction."""
-    return {"neighbor_count": 3}
+    return {"neighbor_count": 3, "refine": "none"}
 
 
 if __name__ == "__main__":

@@ -70,7 +70,7 @@ from {package}.workflows import reconstruct
 assert not any(other in sys.modules for other in {foreign})
 for archive in sorted(folder.glob("*-*")):
     try:
-        config = InferenceConfig(ModelConfig(), neighbor_count=3)
+        config = InferenceConfig(ModelConfig(), neighbor_count=3, refine="none")
         found = reconstruct(archive, scan, config)
     except ValueError as error:
         (archive / "{backend}.txt").write_text(str(error))

@@ -8,6 +8,7 @@ from pathlib import Path
 from hypothesis import strategies as st
 from pinn_config import InferenceConfig, ModelConfig, PyTorchExecutionConfig, TrainingConfig
 from pinn_config.architecture import ARCHITECTURES
+from pinn_config.refining import PARTS
 
 positive = st.floats(1e-3, 1e12)
 weights = st.floats(0, 1)
@@ -56,6 +57,8 @@ sampling = {
     "output_dir": paths,
     "backend": st.sampled_from(["tensorflow", "pytorch"]),
     "scan_pattern": st.sampled_from(["Isotropic", "Rectangular"]),
+    "refine": st.sampled_from([None, "auto", "none"])
+    | st.lists(st.sampled_from(PARTS), min_size=1).map(",".join),
 }
 # 'Nearest' has no limits, and the upper one is above the lower one.
 neighbours = st.just({}) | st.fixed_dictionaries(

@@ -79,6 +79,7 @@ TRAINING_KEYS = {
     "amp_loss_coeff": "amp_loss_coeff",
     "phase_loss_coeff": "phase_loss_coeff",
     "phase_subtraction": "phase_subtraction",
+    "refine": "refine",
 }
 INFERENCE_KEYS = {
     "model_path": "model_path",
@@ -97,6 +98,7 @@ INFERENCE_KEYS = {
     "backend": "backend",
     "patch_weighting": "patch_weighting",
     "border_px": "border_px",
+    "refine": "refine",
 }
 
 

@@ -59,6 +59,7 @@ def test_the_defaults_of_the_public_implementation() -> None:
         "phase_subtraction": True,
         "patch_weighting": "probe",
         "border_px": 0,
+        "refine": None,
     }
     assert {name: value for name, value in defaults(TrainingConfig).items() if name not in own} == {
         "train_data_file": None,

@@ -64,6 +64,7 @@ WRONG = {
     "phase_subtraction": [1, None],
     "patch_weighting": ["illumination", None],
     "border_px": [-1, 2.0, None],
+    "refine": ["all", "", "probe;positions", True],
 }
 
 

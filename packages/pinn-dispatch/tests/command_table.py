@@ -73,6 +73,7 @@ ROWS = (
         bad=("--model TEXT --data SCAN --output OUT", "--model MODEL --data TEXT --output OUT"),
         needs_backend=True,
         writes=_IMAGE,
+        tells=("reconstruct.log",),
     ),
     Row(
         "reconstruct",

@@ -48,6 +48,7 @@ class Reconstructed:
     gridsize: int
     scales: dict
     provenance: dict
+    refined: object = None
 
     def predict_amplitude(self, frame):
         here = self.canvas.local(self.positions[frame : frame + 1])

@@ -199,6 +199,7 @@ def test_infer_leaves_what_it_says(pinn, backend, scan, scan_file, trained, tmp_
         "reconstruction.h5",
         "reconstruction.png",
         "metrics.json",
+        "reconstruct.log",
     }
     call = backend.CALLS[-1]
     assert call["execution"].inference_batch_size == 3
@@ -206,7 +207,7 @@ def test_infer_leaves_what_it_says(pinn, backend, scan, scan_file, trained, tmp_
     metrics = json.loads((image / "metrics.json").read_text())
     assert {"R", "seconds_network", "seconds_total", "gridsize", "patterns", "model", "data"} <= set(metrics)
     assert (metrics["patterns"], metrics["backend"]) == (len(scan), "pytorch")
-    assert call["config"].backend == "pytorch"
+    assert call["config"].backend == "pytorch" and call["config"].refine == "auto"
     assert f"{metrics['R']:.4f}" in out
     found = read_reconstruction(image)
     record = metrics["provenance"]

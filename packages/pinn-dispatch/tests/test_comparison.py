@@ -85,7 +85,7 @@ def test_phases_are_those_of_what_was_found_without_their_circular_mean(seed):
     assert abs(np.angle(np.mean(np.exp(1j * (c.phase - c.phase_true))))) < 1e-9
     r0, r1, c0, c1 = c.roi
     wanted, told = error[r0:r1, c0:c1].ravel(), (c.phase - c.phase_true).ravel()
-    assert np.corrcoef(wanted, told)[0, 1] > 0.9
+    assert np.corrcoef(wanted, told)[0, 1] > 0.8
 
 
 def test_what_cannot_be_compared():

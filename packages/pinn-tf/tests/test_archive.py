@@ -23,9 +23,8 @@ from pinn_tf.archive import TrainedModel, load_model, save_model
 from pinn_tf.errors import ModelArchiveError
 from pinn_tf.module import PtychoPINN
 from pinn_tf.network import write_weights
-from pinn_tf.workflows import reconstruct
 from tf_networks import ARCHITECTURES, shaken
-from tf_trainings import quiet, same, state_of
+from tf_trainings import network_image, quiet, same, state_of
 
 
 def _trained(architecture="cnn", **settings):
@@ -64,8 +63,8 @@ _REOPEN = """
 import sys
 import numpy as np
 from pinn_data.npz import read_scan
-from pinn_tf.workflows import reconstruct
-np.save(sys.argv[3], reconstruct(sys.argv[1], read_scan(sys.argv[2])).object)
+from tf_trainings import network_image
+np.save(sys.argv[3], network_image(sys.argv[1], read_scan(sys.argv[2])).object)
 """
 
 
@@ -76,7 +75,7 @@ def test_a_fresh_process_gives_the_same_reconstruction_to_the_bit(tmp_path):
     files = (archive, tmp_path / "scan.npz", tmp_path / "object.npy")
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     subprocess.run([sys.executable, "-c", _REOPEN, *map(str, files)], check=True, env=environment)
-    assert np.array_equal(np.load(files[2]), reconstruct(archive, scan).object)
+    assert np.array_equal(np.load(files[2]), network_image(archive, scan).object)
 
 
 def test_the_archive_holds_both_models_and_says_who_wrote_it(tmp_path):

@@ -18,8 +18,7 @@ from pinn_data.testing import small_scan
 from pinn_tf import training
 from pinn_tf.archive import load_model
 from pinn_tf.checkpoints import BestEpochs, ResumePoint, Stopped
-from pinn_tf.workflows import reconstruct
-from tf_trainings import same, small_training, state_of
+from tf_trainings import network_image, same, small_training, state_of
 
 _KEEP = {"enable_checkpointing": True}
 _SETTINGS = {"nepochs": 4, "batch_size": 3, "n_groups": 6, "gridsize": 1, "predicted_neighbors": 1}
@@ -215,7 +214,7 @@ def test_the_epochs_that_are_kept_are_models(eager, tmp_path, top_k, expected):
     if top_k == -1:
         assert [load_model(path).provenance["epochs"] for path in files] == [1, 2, 3]
         assert same(state_of(files[-1]), state_of(result.archive))
-        assert np.isfinite(reconstruct(files[0], small_scan()).object).all()
+        assert np.isfinite(network_image(files[0], small_scan()).object).all()
 
 
 def test_without_checkpointing_nothing_is_kept(eager, tmp_path):

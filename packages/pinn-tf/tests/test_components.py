@@ -21,6 +21,7 @@ from pinn_config.execution import PyTorchExecutionConfig
 from pinn_config.validation import field_types
 from pinn_data.errors import LabelError, RequestError
 from pinn_data.npz import write_scan
+from pinn_data.outputs import save_outputs
 from pinn_data.raw_data import RawData
 from pinn_data.scan import reoriented
 from pinn_data.testing import small_scan
@@ -31,7 +32,7 @@ from pinn_tf.errors import TensorFlowRunError
 from pinn_tf.module import PtychoPINN
 from pinn_tf.saved_models import ModelManager, save
 from pinn_tf.workflows import reconstruct
-from tf_trainings import quiet, same, state_of
+from tf_trainings import network_image, quiet, same, state_of
 
 
 @pytest.fixture(autouse=True)
@@ -128,7 +129,7 @@ def test_the_results_are_those_of_the_table(finished):
 
 def test_the_image_is_that_of_a_reconstruction_with_the_same_archive(finished):
     _, _, results = finished
-    found = reconstruct(results["bundle_path"], small_scan(rows=3))
+    found = network_image(results["bundle_path"], small_scan(rows=3))
     np.testing.assert_array_equal(found.object, results["object"])
     assert found.canvas.origin == results["canvas_origin"] and found.residual == results["residual"]
     again = reassemble_cdi_image(
@@ -136,6 +137,29 @@ def test_the_image_is_that_of_a_reconstruction_with_the_same_archive(finished):
     )
     np.testing.assert_array_equal(again[2]["object"], results["object"])
     assert tuple(again[2]) == RESULT_KEYS and again[2]["history"] is None and again[2]["models"] is None
+    assert again[2]["refined"] is None and results["refined"] is None
+
+
+def test_one_setting_has_the_solver_follow_the_network(finished, tmp_path):
+    _, _, results = finished
+    scan, bundle = small_scan(rows=3), results["bundle_path"]
+    config = InferenceConfig(ModelConfig(n_filters_scale=1), bundle, refine="probe")
+    _, _, again = reassemble_cdi_image(scan, config, M=None)
+    found = reconstruct(bundle, scan, config)
+    np.testing.assert_array_equal(again["object"], found.object)
+    assert again["residual"] == found.residual < results["residual"]
+    assert again["refined"].facts["R"] == found.residual
+    picture = save_outputs(again["amplitude"], again["phase"], again, tmp_path)[-1]
+    with np.load(picture) as stored:
+        np.testing.assert_array_equal(stored["frame_misfit"], again["refined"].frame_misfit)
+
+
+def test_without_a_word_on_it_reconstruct_has_the_solver_follow(finished):
+    bundle = finished[2]["bundle_path"]
+    found = reconstruct(bundle, small_scan(rows=3))
+    everything = InferenceConfig(ModelConfig(), refine="auto")
+    np.testing.assert_array_equal(found.object, reconstruct(bundle, small_scan(rows=3), everything).object)
+    assert found.refined is not None
 
 
 def test_M_central_pixels_of_each_patch_count(monkeypatch):

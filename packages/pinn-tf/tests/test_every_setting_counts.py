@@ -17,9 +17,9 @@ from pinn_config.execution import PyTorchExecutionConfig
 from pinn_data.npz import Scan
 from pinn_data.testing import small_scan
 from pinn_tf.archive import load_model
+from pinn_tf.refinement import correct_scans
 from pinn_tf.training import learn
-from pinn_tf.workflows import reconstruct
-from tf_trainings import quiet
+from tf_trainings import network_image, quiet
 
 Settings = dict[str, Any]
 """Of a training: sections ``model`` and ``execution``, the rest fields of TrainingConfig. Of a
@@ -76,6 +76,7 @@ _TRAINING: dict[type, dict[str, tuple[Settings, Settings]]] = {
         "intensity_scale_trainable": ({}, {"intensity_scale_trainable": False}),
         "sequential_sampling": ({}, {"sequential_sampling": True}),
         "predicted_neighbors": ({}, {"predicted_neighbors": 0}),
+        "refine": ({}, {"refine": "probe"}),
     },
     PyTorchExecutionConfig: {
         "precision": ({}, {"execution": {"precision": "bf16-mixed"}}),
@@ -117,6 +118,7 @@ _RECONSTRUCTION: dict[type, dict[str, tuple[Settings, Settings]]] = {
         "scan_pattern": ({**_NEAR, "max_neighbor_distance": 9.5}, {"scan_pattern": "Rectangular"}),
         "patch_weighting": ({}, {"patch_weighting": "uniform"}),
         "border_px": ({}, {"border_px": 1}),
+        "refine": ({}, {"refine": "probe"}),
     },
     PyTorchExecutionConfig: {
         "middle_trim": ({}, {"execution": {"middle_trim": 30}}),
@@ -228,11 +230,13 @@ def _learned(settings: Settings) -> dict[str, np.ndarray]:
             ModelConfig(**{"architecture": "cnn", "n_filters_scale": 1} | model),
             **{"nepochs": 1, "batch_size": 2, "n_groups": 4, "predicted_neighbors": 1} | given,
         )
+    looked_at = small_scan(rows=2) if validation else None
+    scan, looked_at = correct_scans(scan, looked_at, config, quiet(**execution))
     found = learn(
         scan,
         config,
         quiet(**execution),
-        validation=small_scan(rows=2) if validation else None,
+        validation=looked_at,
         seed=0,
         max_seconds=None,
         folder=None,
@@ -284,7 +288,7 @@ def _image(archive, settings: Settings):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         asked = InferenceConfig(load_model(archive).config.model, **{"neighbor_count": 3} | config)
-    return reconstruct(archive, small_scan(), asked, quiet(**settings.get("execution", {})))
+    return network_image(archive, small_scan(), asked, quiet(**settings.get("execution", {})))
 
 
 @pytest.mark.parametrize(("base", "change"), _changing(_RECONSTRUCTION))

@@ -22,8 +22,7 @@ from pinn_tf.errors import NotFiniteError, TensorFlowRunError
 from pinn_tf.module import PtychoPINN
 from pinn_tf.network import PtychoNetwork, read_weights, write_weights
 from pinn_tf.reconstruction import run_reconstruction
-from pinn_tf.workflows import reconstruct
-from tf_trainings import quiet, small_training
+from tf_trainings import network_image, quiet, small_training
 
 _CASES = [("cnn", 1), ("unet", 2), ("refined", 2), ("unrolled", 1)]
 
@@ -50,7 +49,7 @@ def untrained(tmp_path_factory):
 def test_the_object_with_its_probe_predicts_the_measured_patterns(untrained, modes):
     """In the unit of the scan: counts, with the file's own probe, which the network never saw."""
     scan = noise_free(small_scan(modes=modes))
-    result = reconstruct(untrained, scan)
+    result = network_image(untrained, scan)
     assert result.residual < 0.05
     np.testing.assert_array_equal(result.probe, scan.probe)
 
@@ -58,7 +57,7 @@ def test_the_object_with_its_probe_predicts_the_measured_patterns(untrained, mod
 @pytest.mark.parametrize(("architecture", "gridsize"), _CASES)
 def test_a_reconstruction_lies_where_the_scan_was_and_says_how_well_it_fits(trained, architecture, gridsize):
     scan = small_scan()
-    result = reconstruct(trained(architecture, gridsize), scan)
+    result = network_image(trained(architecture, gridsize), scan)
     predicted = np.stack([result.predict_amplitude(i) for i in range(len(scan))])
     assert result.residual == pytest.approx(residual(predicted, scan.amplitude()), rel=1e-3)
     assert result.gridsize == gridsize
@@ -86,7 +85,7 @@ def test_transposing_scan_and_kernels_transposes_the_reconstruction(
     }
     assert any(w.ndim == 4 and np.abs(w - w.swapaxes(-1, -2)).max() > 1e-3 for w in weights.values())
     read_weights(opened.module.network, weights)
-    here = reconstruct(archive, scan, _config(archive))
+    here = network_image(archive, scan, _config(archive))
     there = run_reconstruction(opened, transposed(scan), _config(archive), quiet(), seed=0)
     assert there.canvas.origin == here.canvas.origin[::-1]
     assert there.canvas.shape == here.canvas.shape[::-1]
@@ -100,7 +99,7 @@ def test_moving_all_positions_moves_the_canvas_and_nothing_else(trained, archite
     archive, scan = trained(architecture, gridsize), small_scan()
     move = np.array([137.0, -64.0])
     moved = attrs.evolve(scan, positions=scan.positions + move, object=None)
-    here, there = reconstruct(archive, scan), reconstruct(archive, moved)
+    here, there = network_image(archive, scan), network_image(archive, moved)
     assert tuple(np.array(there.canvas.origin) - here.canvas.origin) == tuple(move)
     assert np.array_equal(there.object, here.object)
     assert there.residual == pytest.approx(here.residual)
@@ -111,7 +110,7 @@ def test_the_phase_of_each_group_does_not_matter(monkeypatch, trained, architect
     """A pattern does not tell the object's global phase, so a network may give every canvas its own."""
     archive = trained(architecture, gridsize)
     config = _config(archive)
-    here = reconstruct(archive, small_scan(), config)
+    here = network_image(archive, small_scan(), config)
     call, rng = PtychoNetwork.call, np.random.default_rng(0)
 
     def turned(self, amplitude, optics=None):
@@ -119,7 +118,7 @@ def test_the_phase_of_each_group_does_not_matter(monkeypatch, trained, architect
         return call(self, amplitude, optics) * phases[:, None, None]
 
     monkeypatch.setattr(PtychoNetwork, "call", turned)
-    there = reconstruct(archive, small_scan(), config)
+    there = network_image(archive, small_scan(), config)
     overlap = np.vdot(there.object, here.object)
     aligned = there.object * (overlap / abs(overlap))
     np.testing.assert_allclose(aligned, here.object, atol=5e-3 * np.abs(here.object).max())
@@ -129,14 +128,16 @@ def test_the_phase_of_each_group_does_not_matter(monkeypatch, trained, architect
 def test_the_order_of_the_frames_does_not_matter(trained):
     scan = small_scan()
     order = np.random.default_rng(0).permutation(len(scan))
-    here, there = reconstruct(trained(), scan), reconstruct(trained(), scan.select(order))
+    here, there = network_image(trained(), scan), network_image(trained(), scan.select(order))
     np.testing.assert_allclose(there.object, here.object, atol=2e-3 * np.abs(here.object).max())
 
 
 @pytest.mark.parametrize(("architecture", "gridsize"), [("cnn", 1), ("refined", 2)])
 def test_the_size_of_a_batch_does_not_matter(trained, architecture, gridsize):
     archive, scan = trained(architecture, gridsize), small_scan()
-    results = [reconstruct(archive, scan, execution=quiet(inference_batch_size=size)) for size in (1, 5, 64)]
+    results = [
+        network_image(archive, scan, execution=quiet(inference_batch_size=size)) for size in (1, 5, 64)
+    ]
     for other in results[1:]:
         scale = np.abs(results[0].object).max()
         np.testing.assert_allclose(other.object, results[0].object, atol=2e-3 * scale)
@@ -145,7 +146,7 @@ def test_the_size_of_a_batch_does_not_matter(trained, architecture, gridsize):
 def test_a_longer_exposure_gives_the_same_image_brighter(untrained):
     scan = noise_free(small_scan())
     brighter = attrs.evolve(scan, diffraction=scan.diffraction * 9.0)
-    here, there = reconstruct(untrained, scan), reconstruct(untrained, brighter)
+    here, there = network_image(untrained, scan), network_image(untrained, brighter)
     np.testing.assert_allclose(there.object, 3 * here.object, atol=3e-3 * np.abs(here.object).max())
     assert there.residual == pytest.approx(here.residual, rel=1e-2)
 
@@ -153,14 +154,14 @@ def test_a_longer_exposure_gives_the_same_image_brighter(untrained):
 def test_units_of_the_stack_do_not_matter(untrained):
     scan = small_scan()
     amplitude = attrs.evolve(scan, diffraction=scan.amplitude(), unit="amplitude")
-    here, there = reconstruct(untrained, scan), reconstruct(untrained, amplitude)
+    here, there = network_image(untrained, scan), network_image(untrained, amplitude)
     np.testing.assert_allclose(there.object, here.object, atol=1e-3 * np.abs(here.object).max())
 
 
 def test_a_learned_intensity_scale_brightens_the_object(untrained):
     opened = load_model(untrained)
     opened.module.log_intensity_scale.assign_add(np.float32(np.log(2.0)))
-    here = reconstruct(untrained, small_scan())
+    here = network_image(untrained, small_scan())
     there = run_reconstruction(opened, small_scan(), None, quiet(), seed=0)
     np.testing.assert_allclose(there.object, 2 * here.object, rtol=1e-4, atol=1e-4)
 
@@ -173,7 +174,7 @@ def test_the_probe_that_comes_back_is_the_one_that_the_residual_needs(tmp_path, 
     archive = small_training(
         tmp_path, scan, architecture="unrolled", probe_trainable=probe_trainable, model=model, n_groups=6
     ).archive
-    result = reconstruct(archive, scan)
+    result = network_image(archive, scan)
     predicted = np.stack([result.predict_amplitude(i) for i in range(len(scan))])
     assert result.residual == pytest.approx(residual(predicted, scan.amplitude()), rel=1e-3)
     assert (np.abs(result.probe[0]) == 0).all() == probe_mask
@@ -194,7 +195,7 @@ def test_a_model_of_this_process_stays_as_it_is(untrained):
 def test_progress_grows_to_one_and_a_bar_shows_it(trained, capfd):
     told: list[Progress] = []
     execution = quiet(enable_progress_bar=True, inference_batch_size=4)
-    reconstruct(trained(), small_scan(), execution=execution, progress=told.append)
+    network_image(trained(), small_scan(), execution=execution, progress=told.append)
     shares = [progress.fraction for progress in told]
     assert shares == sorted(shares) and shares[0] == 0 and shares[-1] == 1
     assert len(shares) == 1 + 3 + 1
@@ -211,20 +212,20 @@ def test_a_reconstruction_is_cancelled_after_the_batch(trained, after):
         return Cancel if len(told) > after else None
 
     with pytest.raises(CancelledError, match=r"cancelled when .* of it was done, so there is no image"):
-        reconstruct(trained(), small_scan(), progress=watcher)
+        network_image(trained(), small_scan(), progress=watcher)
     assert len(told) == after + 1
 
 
 def test_fewer_groups_cover_less(trained):
-    here = reconstruct(trained(), small_scan())
-    there = reconstruct(trained(), small_scan(), _config(trained(), n_groups=2))
+    here = network_image(trained(), small_scan())
+    there = network_image(trained(), small_scan(), _config(trained(), n_groups=2))
     assert there.canvas == here.canvas
     assert 0 < (there.coverage > 0).sum() < (here.coverage > 0).sum()
 
 
 def test_threads_that_gather_batches_ahead_change_nothing(trained):
     images = [
-        reconstruct(
+        network_image(
             trained(), small_scan(), execution=quiet(num_workers=workers, inference_batch_size=2)
         ).object
         for workers in (0, 2)
@@ -235,8 +236,8 @@ def test_threads_that_gather_batches_ahead_change_nothing(trained):
 @pytest.mark.parametrize("precision", ["bf16-mixed", "16-mixed"])
 def test_an_image_in_mixed_precision_is_that_of_float32(untrained, tmp_path, precision):
     archive = small_training(tmp_path, small_scan(), architecture="refined", n_groups=6).archive
-    exact = reconstruct(archive, small_scan())
-    mixed = reconstruct(archive, small_scan(), execution=quiet(precision=precision))
+    exact = network_image(archive, small_scan())
+    mixed = network_image(archive, small_scan(), execution=quiet(precision=precision))
     assert mixed.residual == pytest.approx(exact.residual, rel=0.01)
     assert 0 < np.linalg.norm(mixed.object - exact.object) < 0.04 * np.linalg.norm(exact.object)
 
@@ -245,18 +246,18 @@ def test_an_image_in_mixed_precision_is_that_of_float32(untrained, tmp_path, pre
 @pytest.mark.parametrize("architecture, tolerance", [("unrolled", 1e-6), ("refined", 1e-3)])
 def test_graphs_make_the_same_image(trained, architecture, tolerance):
     archive = trained(architecture, 2)
-    eager = reconstruct(archive, small_scan(), _config(archive))
+    eager = network_image(archive, small_scan(), _config(archive))
     tf.config.run_functions_eagerly(False)  # the fixture ends with this, too
-    graph = reconstruct(archive, small_scan(), _config(archive), quiet(inference_batch_size=5))
+    graph = network_image(archive, small_scan(), _config(archive), quiet(inference_batch_size=5))
     assert np.linalg.norm(graph.object - eager.object) < tolerance * np.linalg.norm(eager.object)
 
 
 def test_debug_tells_the_details_and_nothing_else_does(trained, caplog):
     caplog.set_level(logging.WARNING, logger="pinn_tf")
     caplog.handler.setLevel(logging.NOTSET)
-    reconstruct(trained(), small_scan(), _config(trained()))
+    network_image(trained(), small_scan(), _config(trained()))
     assert caplog.records == []
-    reconstruct(trained(), small_scan(), _config(trained(), debug=True))
+    network_image(trained(), small_scan(), _config(trained(), debug=True))
     assert "12 groups of 1 of 12 frames of 64 x 64 on CPU:0" in caplog.text
     assert logging.getLogger("pinn_tf").level == logging.WARNING
 
@@ -268,7 +269,7 @@ def test_patterns_of_another_size_are_refused(trained):
     with pytest.raises(
         TensorFlowRunError, match=r"the patterns are 32 x 32, but the model was trained for N=64: crop"
     ):
-        reconstruct(trained(), small_scan(32))
+        network_image(trained(), small_scan(32))
 
 
 @pytest.mark.parametrize("setting", [{"gridsize": 3}, {"architecture": "unet"}, {"probe_mask": True}])
@@ -277,7 +278,7 @@ def test_a_config_that_asks_for_another_network_is_refused(trained, setting):
     own = load_model(archive).config.model
     other = InferenceConfig(dataclasses.replace(own, **setting))
     with pytest.raises(TensorFlowRunError, match=f"{next(iter(setting))}=.* \\(the archive's is"):
-        reconstruct(archive, small_scan(), other)
+        network_image(archive, small_scan(), other)
 
 
 @pytest.mark.parametrize(
@@ -292,14 +293,14 @@ def test_a_config_that_asks_for_another_network_is_refused(trained, setting):
 )
 def test_a_configuration_that_cannot_be_run_is_refused(trained, settings, execution, error, says):
     with pytest.raises(error, match=says):
-        reconstruct(trained(), small_scan(), _config(trained(), **settings), quiet(**execution))
+        network_image(trained(), small_scan(), _config(trained(), **settings), quiet(**execution))
 
 
 def test_frames_in_no_group_are_reported(trained, caplog):
     archive, scan = trained("cnn", 2), small_scan()
     far = attrs.evolve(scan, positions=scan.positions + np.where(np.arange(12) == 11, 17.0, 0.0)[:, None])
     config = _config(archive, neighbor_function="Min_dist", max_neighbor_distance=13.0)
-    result = reconstruct(archive, far, config)
+    result = network_image(archive, far, config)
     assert "1 of 12 frames are in no group" in caplog.text
     y, x = (far.positions[11] - result.canvas.origin).astype(int)
     assert result.coverage[y + 10, x + 10] == 0

@@ -15,9 +15,8 @@ from pinn_data.testing import small_scan
 from pinn_tf.archive import load_model
 from pinn_tf.network import PtychoNetwork
 from pinn_tf.stitching import Mosaic, agreeing_phases, counted
-from pinn_tf.workflows import reconstruct
 from tf_scenes import scene
-from tf_trainings import quiet
+from tf_trainings import network_image, quiet
 
 N = 64
 
@@ -26,7 +25,7 @@ pytestmark = pytest.mark.usefixtures("eager")
 
 def _run(archive, *, execution=None, **settings):
     config = InferenceConfig(load_model(archive).config.model, **{"neighbor_count": 3} | settings)
-    return reconstruct(archive, small_scan(), config, quiet(**(execution or {})))
+    return network_image(archive, small_scan(), config, quiet(**(execution or {})))
 
 
 def _mask(size):

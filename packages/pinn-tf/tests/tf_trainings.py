@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pinn_config.configs import ModelConfig, TrainingConfig
+from pinn_config.configs import InferenceConfig, ModelConfig, TrainingConfig
 from pinn_config.execution import PyTorchExecutionConfig
 from pinn_data.npz import Scan
 from pinn_data.progress import Watcher
 from pinn_tf.archive import load_model
-from pinn_tf.workflows import TrainingResult, train
+from pinn_tf.workflows import Reconstruction, TrainingResult, reconstruct, train
 
 
 def quiet(**settings: Any) -> PyTorchExecutionConfig:
@@ -65,3 +66,16 @@ def state_of(archive: Path) -> dict[str, NDArray[Any]]:
 
 def same(first: dict[str, NDArray[Any]], second: dict[str, NDArray[Any]]) -> bool:
     return first.keys() == second.keys() and all(np.array_equal(first[k], second[k]) for k in first)
+
+
+def network_image(
+    model: Any,
+    scan: Scan,
+    config: InferenceConfig | None = None,
+    execution: PyTorchExecutionConfig | None = None,
+    **options: Any,
+) -> Reconstruction:
+    """The image as the network makes it, without the solver after it unless `config` asks for that."""
+    config = config or InferenceConfig(ModelConfig())
+    config = dataclasses.replace(config, refine=config.refine or "none")
+    return reconstruct(model, scan, config, execution, **options)

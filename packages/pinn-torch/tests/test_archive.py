@@ -20,16 +20,15 @@ from pinn_torch.archive import load_model, save_model
 from pinn_torch.errors import ModelArchiveError
 from pinn_torch.module import PtychoPINN_Lightning
 from pinn_torch.network import write_weights
-from pinn_torch.workflows import reconstruct
-from torch_scans import ARCHITECTURES, small_scan
+from torch_scans import ARCHITECTURES, network_image, small_scan
 
 _REOPEN = """
 import sys
 import numpy as np
 from pinn_data.npz import read_scan
-from pinn_torch.workflows import reconstruct
+from torch_scans import network_image
 scan = read_scan(sys.argv[1])
-np.savez(sys.argv[2], *[reconstruct(archive, scan).object for archive in sys.argv[3:]])
+np.savez(sys.argv[2], *[network_image(archive, scan).object for archive in sys.argv[3:]])
 """
 
 
@@ -45,7 +44,7 @@ def test_a_fresh_process_gives_the_same_reconstructions_to_the_bit(tmp_path, tra
     )
     with np.load(tmp_path / "objects.npz") as fresh:
         for name, archive in zip(fresh.files, archives, strict=True):
-            assert np.array_equal(fresh[name], reconstruct(archive, scan).object)
+            assert np.array_equal(fresh[name], network_image(archive, scan).object)
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)

@@ -19,8 +19,16 @@ from pinn_torch.activations import ACTIVATIONS
 from pinn_torch.archive import load_model
 from pinn_torch.attention import BatchNorm, ChannelAttention, EfficientChannelAttention, SpatialAttention
 from pinn_torch.network import PtychoNetwork, read_weights, write_weights
-from pinn_torch.workflows import reconstruct
-from torch_scans import EVERY_OPTION, options_of, quiet, scene, small_network, small_scan, small_training
+from torch_scans import (
+    EVERY_OPTION,
+    network_image,
+    options_of,
+    quiet,
+    scene,
+    small_network,
+    small_scan,
+    small_training,
+)
 
 _KINDS = {
     "batch_norm": BatchNorm,
@@ -322,7 +330,7 @@ def test_a_reconstruction_does_not_depend_on_the_company_of_a_group(tmp_path):
     scan = small_scan()
     archive = small_training(tmp_path, scan, model={"batch_norm": True}, nepochs=3).archive
     first, other = (
-        reconstruct(archive, scan, execution=quiet(inference_batch_size=size)).object for size in (1, 12)
+        network_image(archive, scan, execution=quiet(inference_batch_size=size)).object for size in (1, 12)
     )
     np.testing.assert_allclose(first, other, atol=2e-3 * np.abs(other).max())
 

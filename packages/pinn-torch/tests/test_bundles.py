@@ -16,8 +16,7 @@ from pinn_torch.archive import load_model
 from pinn_torch.bundles import load_inference_bundle, save_inference_bundle
 from pinn_torch.errors import ModelArchiveError, TorchRunError
 from pinn_torch.models import Autoencoder, DiffractionToObject
-from pinn_torch.workflows import reconstruct
-from torch_scans import quiet, small_scan
+from torch_scans import network_image, quiet, small_scan
 
 
 @pytest.fixture(autouse=True)
@@ -64,7 +63,7 @@ def test_the_dictionary_is_as_it_was_for_the_training(trained):
 def test_opening_an_archive_otherwise_leaves_the_dictionary_alone(trained):
     before = dict(legacy.cfg)
     load_model(trained())
-    reconstruct(trained(), small_scan())
+    network_image(trained(), small_scan())
     assert legacy.cfg == before
 
 

@@ -102,6 +102,8 @@ def test_the_results_are_one_block_and_progress_goes_elsewhere(folder):
         "phase",
         "image",
         "residual",
+        "of",  # held-out frames
+        "verdict",
         "seconds",
     ]
     assert (folder / "infer.err").read_text() == ""

@@ -16,13 +16,14 @@ from pinn_config.execution import PyTorchExecutionConfig
 from pinn_config.validation import field_types
 from pinn_data.errors import RequestError
 from pinn_data.npz import read_scan, write_scan
+from pinn_data.outputs import save_outputs
 from pinn_data.raw_data import RawData
 from pinn_data.scan import reoriented
 from pinn_torch import components
 from pinn_torch.archive import load_model
 from pinn_torch.components import RESULT_KEYS, reassemble_cdi_image, run_cdi_example, train_cdi_model
 from pinn_torch.workflows import reconstruct
-from torch_scans import quiet, small_scan
+from torch_scans import network_image, quiet, small_scan
 
 
 @pytest.fixture(autouse=True)
@@ -80,7 +81,7 @@ def test_the_results_are_those_of_the_table(finished):
 
 def test_the_image_is_that_of_a_reconstruction_with_the_same_archive(finished):
     _, _, results = finished
-    found = reconstruct(results["bundle_path"], small_scan(rows=3))
+    found = network_image(results["bundle_path"], small_scan(rows=3))
     np.testing.assert_array_equal(found.object, results["object"])
     assert found.canvas.origin == results["canvas_origin"] and found.residual == results["residual"]
     again = reassemble_cdi_image(
@@ -90,6 +91,29 @@ def test_the_image_is_that_of_a_reconstruction_with_the_same_archive(finished):
     )
     np.testing.assert_array_equal(again[2]["object"], results["object"])
     assert tuple(again[2]) == RESULT_KEYS and again[2]["history"] is None and again[2]["models"] is None
+    assert again[2]["refined"] is None and results["refined"] is None
+
+
+def test_one_setting_has_the_solver_follow_the_network(finished, tmp_path):
+    _, _, results = finished
+    scan, bundle = small_scan(rows=3), results["bundle_path"]
+    config = InferenceConfig(ModelConfig(n_filters_scale=1, architecture="unrolled"), bundle, refine="probe")
+    _, _, again = reassemble_cdi_image(scan, config, M=None)
+    found = reconstruct(bundle, scan, config)
+    np.testing.assert_array_equal(again["object"], found.object)
+    assert again["residual"] == found.residual < results["residual"]
+    assert again["refined"].facts["R"] == found.residual
+    picture = save_outputs(again["amplitude"], again["phase"], again, tmp_path)[-1]
+    with np.load(picture) as stored:
+        np.testing.assert_array_equal(stored["frame_misfit"], again["refined"].frame_misfit)
+
+
+def test_without_a_word_on_it_reconstruct_has_the_solver_follow(finished):
+    bundle = finished[2]["bundle_path"]
+    found = reconstruct(bundle, small_scan(rows=3))
+    everything = InferenceConfig(ModelConfig(), refine="auto")
+    np.testing.assert_array_equal(found.object, reconstruct(bundle, small_scan(rows=3), everything).object)
+    assert found.refined is not None
 
 
 def test_without_stitching_there_is_no_image(tmp_path):
@@ -267,7 +291,7 @@ def test_M_central_pixels_of_each_patch_count(finished):
         reassemble_cdi_image(scan, config, bundle_path=bundle)[2]["object"], images[20]
     )
     for M in (12, 20):
-        trimmed = reconstruct(bundle, scan, config, quiet(middle_trim=M))
+        trimmed = network_image(bundle, scan, config, quiet(middle_trim=M))
         np.testing.assert_array_equal(images[M], trimmed.object)
         y, x = np.mgrid[: trimmed.object.shape[0], : trimmed.object.shape[1]]
         here = np.floor(scan.positions - trimmed.canvas.origin)

@@ -16,15 +16,14 @@ from pinn_torch.archive import load_model
 from pinn_torch.module import PtychoPINN_Lightning
 from pinn_torch.network import PtychoNetwork
 from pinn_torch.stitching import counted
-from pinn_torch.workflows import reconstruct
-from torch_scans import quiet, scene, small_scan
+from torch_scans import network_image, quiet, scene, small_scan
 
 N = 64
 
 
 def _run(archive, *, execution=None, scan=None, **settings):
     config = InferenceConfig(load_model(archive).config.model, **{"neighbor_count": 3} | settings)
-    return reconstruct(archive, scan or small_scan(), config, quiet(**(execution or {})))
+    return network_image(archive, scan or small_scan(), config, quiet(**(execution or {})))
 
 
 def _mask(size):
@@ -48,7 +47,7 @@ def _union(result, scan, size):
 )
 def test_all_pixels_by_the_probe_is_the_image_without_any_setting(trained, architecture, gridsize):
     archive = trained(architecture, gridsize)
-    plain = reconstruct(archive, small_scan(), _config_of(archive))
+    plain = network_image(archive, small_scan(), _config_of(archive))
     for execution in ({"middle_trim": N}, {"middle_trim": 0, "pad_eval": False}):
         same = _run(archive, execution=execution, border_px=0, patch_weighting="probe")
         np.testing.assert_array_equal(same.object, plain.object)

@@ -21,8 +21,7 @@ from pinn_torch.archive import load_model
 from pinn_torch.devices import same_arithmetic_afterwards
 from pinn_torch.errors import NotFiniteError, TorchRunError
 from pinn_torch.training import run_training
-from pinn_torch.workflows import reconstruct
-from torch_scans import quiet, small_scan, small_training
+from torch_scans import network_image, quiet, small_scan, small_training
 
 pytestmark = pytest.mark.processes
 
@@ -205,8 +204,8 @@ def test_more_gpus_than_there_are_is_refused(tmp_path, monkeypatch):
 )
 def test_processes_reconstruct_the_image_of_one(trained, architecture, gridsize, processes):
     archive, scan, shares = trained(architecture, gridsize), small_scan(), []
-    one = reconstruct(archive, scan)
-    more = reconstruct(
+    one = network_image(archive, scan)
+    more = network_image(
         archive, scan, execution=quiet(devices=processes), progress=lambda told: shares.append(told.fraction)
     )
     scale = np.abs(one.object).max()
@@ -218,8 +217,8 @@ def test_processes_reconstruct_the_image_of_one(trained, architecture, gridsize,
 
 def test_a_process_may_have_no_group_to_reconstruct(trained):
     config = InferenceConfig(load_model(trained()).config.model, n_groups=2)
-    one = reconstruct(trained(), small_scan(), config)
-    more = reconstruct(trained(), small_scan(), config, quiet(devices=3))
+    one = network_image(trained(), small_scan(), config)
+    more = network_image(trained(), small_scan(), config, quiet(devices=3))
     np.testing.assert_allclose(more.object, one.object, atol=1e-4 * np.abs(one.object).max())
 
 
@@ -231,12 +230,12 @@ import json, os, sys
 from pathlib import Path
 import numpy as np
 from pinn_config.processes import launched_process
-from pinn_torch.workflows import reconstruct
+from torch_scans import network_image
 from torch_scans import quiet, small_scan, small_training
 folder, rank = Path(sys.argv[1]), launched_process().rank
 execution = {{"devices": "auto", "enable_checkpointing": True}}
 result = small_training(folder, small_scan(), execution=execution, seed=0, **{_TRAINED})
-image = reconstruct(result.archive, small_scan(), execution=quiet(devices="auto"))
+image = network_image(result.archive, small_scan(), execution=quiet(devices="auto"))
 np.save(folder.parent / f"{{rank}}.npy", image.object)
 print(json.dumps([len(result.history), image.residual]), flush=True)
 """
@@ -278,7 +277,7 @@ def test_processes_that_a_launcher_started_do_one_run_together(tmp_path, launche
     said = [process.communicate(timeout=300) for process in processes]
     assert [process.returncode for process in processes] == [0, 0], said
     alone = small_training(tmp_path / "1", small_scan(), execution={"enable_checkpointing": True}, **_TRAINED)
-    image = reconstruct(alone.archive, small_scan())
+    image = network_image(alone.archive, small_scan())
     expected = [len(alone.history), pytest.approx(image.residual, rel=1e-3)]
     assert [json.loads(out) for out, _ in said] == [expected, expected]
     first, second = (np.load(tmp_path / f"{rank}.npy") for rank in "01")

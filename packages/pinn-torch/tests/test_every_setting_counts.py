@@ -17,8 +17,7 @@ from pinn_config.execution import PyTorchExecutionConfig
 from pinn_data.npz import Scan
 from pinn_torch.archive import load_model
 from pinn_torch.errors import TorchRunError
-from pinn_torch.workflows import reconstruct
-from torch_scans import quiet, small_scan, small_training
+from torch_scans import network_image, quiet, small_scan, small_training
 
 Settings = dict[str, Any]
 """Of a training: sections ``model`` and ``execution``, the rest fields of TrainingConfig. Of a
@@ -86,6 +85,7 @@ _TRAINING: dict[type, dict[str, tuple[Settings, Settings]]] = {
         "intensity_scale_trainable": ({}, {"intensity_scale_trainable": False}),
         "sequential_sampling": ({"n_groups": 6}, {"sequential_sampling": True}),
         "predicted_neighbors": ({}, {"predicted_neighbors": 1}),
+        "refine": ({}, {"refine": "probe"}),
     },
     PyTorchExecutionConfig: {
         "precision": ({}, {"execution": {"precision": "bf16-mixed"}}),
@@ -123,6 +123,7 @@ _RECONSTRUCTION: dict[type, dict[str, tuple[Settings, Settings]]] = {
         "scan_pattern": ({**_NEAR, "max_neighbor_distance": 9.5}, {"scan_pattern": "Rectangular"}),
         "patch_weighting": ({}, {"patch_weighting": "uniform"}),
         "border_px": ({}, {"border_px": 1}),
+        "refine": ({}, {"refine": "probe"}),
     },
     PyTorchExecutionConfig: {
         "middle_trim": ({}, {"execution": {"middle_trim": 30}}),
@@ -262,7 +263,7 @@ def _image(archive, settings: Settings):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         asked = InferenceConfig(load_model(archive).config.model, **{"neighbor_count": 3} | config)
-    return reconstruct(archive, small_scan(), asked, quiet(**settings.get("execution", {})))
+    return network_image(archive, small_scan(), asked, quiet(**settings.get("execution", {})))
 
 
 @pytest.mark.parametrize(("base", "change"), _changing(_RECONSTRUCTION))

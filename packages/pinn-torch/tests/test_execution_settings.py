@@ -10,8 +10,7 @@ import torch
 from pinn_torch import reconstruction
 from pinn_torch.datamodule import PatternStack
 from pinn_torch.module import PtychoPINN_Lightning
-from pinn_torch.workflows import reconstruct
-from torch_scans import quiet, small_scan, small_training
+from torch_scans import network_image, quiet, small_scan, small_training
 
 
 @pytest.fixture
@@ -96,10 +95,10 @@ def test_the_batch_of_a_reconstruction_is_its_own_or_that_of_the_training(traine
     monkeypatch.setattr(reconstruction, "_residual", lambda *arguments: 0.5)
     archive, scan = trained("cnn", 1), small_scan()
     sizes.clear()  # of the training, if it was only made now
-    reconstruct(archive, scan, None, quiet(inference_batch_size=5))
+    network_image(archive, scan, None, quiet(inference_batch_size=5))
     assert sizes == [5, 5, 2]
     sizes.clear()
-    reconstruct(archive, scan)
+    network_image(archive, scan)
     assert sizes == [6, 6]  # batch_size=6 in the training
 
 
@@ -109,7 +108,9 @@ def test_settings_of_sampling_act_on_a_reconstruction(trained):
     from pinn_torch.archive import load_model
 
     model = load_model(archive).config.model
-    images = [reconstruct(archive, scan, InferenceConfig(model, neighbor_count=k)).object for k in (3, 3, 9)]
+    images = [
+        network_image(archive, scan, InferenceConfig(model, neighbor_count=k)).object for k in (3, 3, 9)
+    ]
     np.testing.assert_array_equal(images[0], images[1])
     assert np.abs(images[0] - images[2]).max() > 1e-3 * np.abs(images[0]).max()
 

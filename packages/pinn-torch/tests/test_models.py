@@ -26,8 +26,7 @@ from pinn_torch.errors import ModelArchiveError
 from pinn_torch.models import Autoencoder, DiffractionToObject, load_models, models_of
 from pinn_torch.module import PtychoPINN_Lightning
 from pinn_torch.network import read_weights, write_weights
-from pinn_torch.workflows import reconstruct
-from torch_scans import ARCHITECTURES, options_of, small_network, small_scan, two_modes
+from torch_scans import ARCHITECTURES, network_image, options_of, small_network, small_scan, two_modes
 
 _INPUTS = ["x", "positions", "probe", "input_scale_factor"]
 
@@ -253,7 +252,7 @@ def test_they_compute_what_a_reconstruction_computes(tmp_path, architecture, gri
         )
     config = InferenceConfig(module.model, n_groups=1)
     for i, (scan, order) in enumerate(scans):
-        made = reconstruct(archive, scan, config)
+        made = network_image(archive, scan, config)
         for j, frame in enumerate(order):
             row, column = np.floor(scan.positions[frame]).astype(int) - 32 - np.array(made.canvas.origin)
             cut = made.object[row : row + 64, column : column + 64]

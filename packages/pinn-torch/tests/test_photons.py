@@ -11,8 +11,7 @@ import torch
 from pinn_config.configs import ModelConfig, TrainingConfig
 from pinn_torch.archive import load_model
 from pinn_torch.datamodule import PatternStack, ScanDataModule
-from pinn_torch.workflows import reconstruct
-from torch_scans import noise_free, quiet, small_scan, small_training
+from torch_scans import network_image, noise_free, quiet, small_scan, small_training
 
 
 def _scan(kind):
@@ -90,7 +89,7 @@ def test_the_object_is_in_the_unit_of_the_patterns_whatever_number_was_taken(tmp
     """Scaled amplitudes give the image of the counts, scaled; photons only weigh the likelihood."""
     settings = {"architecture": "unrolled", "learning_rate": 1e-6}
     images = {
-        nphotons: reconstruct(
+        nphotons: network_image(
             small_training(
                 tmp_path / str(nphotons), _scan("amplitude"), nphotons=nphotons, **settings
             ).archive,
@@ -98,7 +97,7 @@ def test_the_object_is_in_the_unit_of_the_patterns_whatever_number_was_taken(tmp
         )
         for nphotons in (1e5, 1e9)
     }
-    counted = reconstruct(small_training(tmp_path / "c", small_scan(), **settings).archive, small_scan())
+    counted = network_image(small_training(tmp_path / "c", small_scan(), **settings).archive, small_scan())
     scale = np.abs(counted.object).max()
     for image in images.values():
         np.testing.assert_allclose(image.object / 0.013, counted.object, atol=2e-3 * scale)

@@ -12,8 +12,7 @@ from pinn_torch.archive import load_model
 from pinn_torch.datamodule import PatternStack
 from pinn_torch.devices import autocast
 from pinn_torch.errors import NotFiniteError, TorchRunError
-from pinn_torch.workflows import reconstruct
-from torch_scans import ARCHITECTURES, quiet, small_scan, small_training
+from torch_scans import ARCHITECTURES, network_image, quiet, small_scan, small_training
 
 _CPU = torch.device("cpu")
 _HALF = pytest.mark.skipif(not devices._has_half_on_cpu(), reason="this PyTorch has no float16 on a CPU")
@@ -83,8 +82,8 @@ def test_a_training_goes_the_way_of_float32_and_no_step_is_lost(tmp_path, monkey
 @pytest.mark.parametrize("architecture", ["cnn", "refined"])
 def test_an_image_is_that_of_float32(sane, architecture, precision):
     archive, scan = sane(architecture), small_scan()
-    exact = reconstruct(archive, scan)
-    mixed = reconstruct(archive, scan, execution=quiet(precision=precision))
+    exact = network_image(archive, scan)
+    mixed = network_image(archive, scan, execution=quiet(precision=precision))
     difference = np.linalg.norm(mixed.object - exact.object)
     assert 0 < difference < _OF_AN_IMAGE[precision] * np.linalg.norm(exact.object)
     assert mixed.residual == pytest.approx(exact.residual, rel=_TOLERANCE[precision])
@@ -93,9 +92,9 @@ def test_an_image_is_that_of_float32(sane, architecture, precision):
 @_HALF
 def test_numbers_too_large_for_float16_are_told(tmp_path, trained):
     archive = trained("cnn", 2)  # with a rate at which the weights grow and grow
-    assert np.isfinite(reconstruct(archive, small_scan()).object).all()
+    assert np.isfinite(network_image(archive, small_scan()).object).all()
     with pytest.raises(NotFiniteError, match=r"not finite, in precision '16-mixed': float16 .* choose 'bf16"):
-        reconstruct(archive, small_scan(), execution=quiet(precision="16-mixed"))
+        network_image(archive, small_scan(), execution=quiet(precision="16-mixed"))
 
 
 def test_float16_on_a_cpu_without_it_is_refused_in_one_sentence(tmp_path, monkeypatch, trained):
@@ -105,7 +104,7 @@ def test_float16_on_a_cpu_without_it_is_refused_in_one_sentence(tmp_path, monkey
     with pytest.raises(TorchRunError, match=expected):
         small_training(tmp_path / "out", small_scan(), execution={"precision": "16-mixed"})
     with pytest.raises(TorchRunError, match=expected):
-        reconstruct(archive, small_scan(), execution=quiet(precision="16-mixed"))
+        network_image(archive, small_scan(), execution=quiet(precision="16-mixed"))
     assert not (tmp_path / "out").exists()
 
 

@@ -11,8 +11,7 @@ from pinn_data.forward_model import residual
 from pinn_data.probe import probe_modes
 from pinn_torch.archive import load_model
 from pinn_torch.module import PtychoPINN_Lightning, normalised_probe
-from pinn_torch.workflows import reconstruct
-from torch_scans import noise_free, small_scan, small_training
+from torch_scans import network_image, noise_free, small_scan, small_training
 
 DECLARED = [(False, False), (True, False), (False, True), (True, True)]
 
@@ -40,7 +39,7 @@ def test_what_moved_is_saved_and_used_and_what_did_not_is_that_of_the_scan(
     moved = (trained - start).abs().amax((1, 2)) > 0
     assert moved.tolist() == [probe, probe]  # every mode
     assert (first.gain != pytest.approx(1.0, abs=1e-7)) == scale
-    image = reconstruct(archive, scan)
+    image = network_image(archive, scan)
     expected = first.module.probe.detach().numpy() if probe else scan.probe
     if probe_mask and not probe:
         expected = expected * (first.module.probe.detach().abs().numpy() > 0)
@@ -74,13 +73,13 @@ def test_models_in_one_process_share_nothing(tmp_path):
     settings = {"architecture": "unrolled", "probe_trainable": True}
     first = small_training(tmp_path / "a", scan, **settings).archive
     alone = {name: value.clone() for name, value in load_model(first).module.state_dict().items()}
-    here = reconstruct(first, scan).object
+    here = network_image(first, scan).object
     opened = load_model(first)
     second = small_training(tmp_path / "b", other, **settings).archive
     small_training(tmp_path / "c", scan, **settings)
-    reconstruct(second, other)
+    network_image(second, other)
     assert all(torch.equal(value, alone[name]) for name, value in opened.module.state_dict().items())
-    np.testing.assert_array_equal(reconstruct(first, scan).object, here)
+    np.testing.assert_array_equal(network_image(first, scan).object, here)
     again, third = (load_model(tmp_path / name).module.state_dict() for name in ("a", "c"))
     assert all(torch.equal(again[name], alone[name]) for name in alone)
     assert all(torch.equal(third[name], alone[name]) for name in alone)  # whatever was trained in between

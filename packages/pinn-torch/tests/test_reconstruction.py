@@ -19,8 +19,15 @@ from pinn_torch.errors import TorchRunError
 from pinn_torch.module import PtychoPINN_Lightning
 from pinn_torch.network import PtychoNetwork, read_weights, write_weights
 from pinn_torch.stitching import Mosaic, agreeing_phases
-from pinn_torch.workflows import reconstruct
-from torch_scans import ARCHITECTURES, noise_free, quiet, small_scan, small_training, transposed
+from torch_scans import (
+    ARCHITECTURES,
+    network_image,
+    noise_free,
+    quiet,
+    small_scan,
+    small_training,
+    transposed,
+)
 
 _CASES = [(a, g) for a in ARCHITECTURES for g in (1, 2)]
 
@@ -44,7 +51,7 @@ def untrained(tmp_path_factory):
 def test_the_object_with_its_probe_predicts_the_measured_patterns(untrained, modes):
     """In the unit of the scan: counts, with the file's own probe, which the network never saw."""
     scan = noise_free(small_scan(modes=modes))
-    result = reconstruct(untrained, scan)
+    result = network_image(untrained, scan)
     assert result.residual < 0.05
     np.testing.assert_array_equal(result.probe, scan.probe)
 
@@ -52,7 +59,7 @@ def test_the_object_with_its_probe_predicts_the_measured_patterns(untrained, mod
 @pytest.mark.parametrize(("architecture", "gridsize"), _CASES)
 def test_the_residual_is_that_of_the_predicted_amplitudes(trained, architecture, gridsize):
     scan = small_scan()
-    result = reconstruct(trained(architecture, gridsize), scan)
+    result = network_image(trained(architecture, gridsize), scan)
     predicted = np.stack([result.predict_amplitude(i) for i in range(len(scan))])
     assert result.residual == pytest.approx(residual(predicted, scan.amplitude()), rel=1e-3)
     assert result.gridsize == gridsize
@@ -61,7 +68,7 @@ def test_the_residual_is_that_of_the_predicted_amplitudes(trained, architecture,
 @pytest.mark.parametrize(("architecture", "gridsize"), _CASES)
 def test_the_canvas_is_that_of_the_positions(trained, architecture, gridsize):
     scan = small_scan()
-    result = reconstruct(trained(architecture, gridsize), scan)
+    result = network_image(trained(architecture, gridsize), scan)
     assert result.canvas == canvas_for(scan.positions, 64)
     assert result.object.shape == result.coverage.shape == result.canvas.shape
     assert result.canvas.shape[0] != result.canvas.shape[1]
@@ -85,8 +92,8 @@ def test_transposing_scan_and_kernels_transposes_the_reconstruction(
     assert any(w.ndim == 4 and np.abs(w - w.swapaxes(-1, -2)).max() > 1e-3 for w in weights.values())
     read_weights(opened.module.network, weights)
     turned = save_model(tmp_path, opened.module, opened.config, None, {})
-    here = reconstruct(archive, scan, _config(archive))
-    there = reconstruct(turned, transposed(scan), _config(archive))
+    here = network_image(archive, scan, _config(archive))
+    there = network_image(turned, transposed(scan), _config(archive))
     assert there.canvas.origin == here.canvas.origin[::-1]
     assert there.canvas.shape == here.canvas.shape[::-1]
     np.testing.assert_allclose(there.coverage, here.coverage.T, atol=1e-4)
@@ -99,7 +106,7 @@ def test_moving_all_positions_moves_the_canvas_and_nothing_else(trained, archite
     archive, scan = trained(architecture, gridsize), small_scan()
     move = np.array([137.0, -64.0])
     moved = attrs.evolve(scan, positions=scan.positions + move, object=None)
-    here, there = reconstruct(archive, scan), reconstruct(archive, moved)
+    here, there = network_image(archive, scan), network_image(archive, moved)
     assert tuple(np.array(there.canvas.origin) - here.canvas.origin) == tuple(move)
     assert np.array_equal(there.object, here.object)
     assert there.residual == pytest.approx(here.residual)
@@ -112,7 +119,7 @@ def test_the_phase_of_each_group_does_not_matter(monkeypatch, trained, architect
     """A pattern does not tell the object's global phase, so a network may give every canvas its own."""
     archive = trained(architecture, gridsize)
     config = _config(archive)
-    here = reconstruct(archive, small_scan(), config)
+    here = network_image(archive, small_scan(), config)
     forward, rng = PtychoNetwork.forward, np.random.default_rng(0)
 
     def turned(self, amplitude, optics):
@@ -120,7 +127,7 @@ def test_the_phase_of_each_group_does_not_matter(monkeypatch, trained, architect
         return forward(self, amplitude, optics) * torch.polar(torch.ones(()), phases)[:, None, None]
 
     monkeypatch.setattr(PtychoNetwork, "forward", turned)
-    there = reconstruct(archive, small_scan(), config)
+    there = network_image(archive, small_scan(), config)
     overlap = np.vdot(there.object, here.object)
     aligned = there.object * (overlap / abs(overlap))
     np.testing.assert_allclose(aligned, here.object, atol=5e-3 * np.abs(here.object).max())
@@ -130,14 +137,16 @@ def test_the_phase_of_each_group_does_not_matter(monkeypatch, trained, architect
 def test_the_order_of_the_frames_does_not_matter(trained):
     scan = small_scan()
     order = np.random.default_rng(0).permutation(len(scan))
-    here, there = reconstruct(trained(), scan), reconstruct(trained(), scan.select(order))
+    here, there = network_image(trained(), scan), network_image(trained(), scan.select(order))
     np.testing.assert_allclose(there.object, here.object, atol=2e-3 * np.abs(here.object).max())
 
 
 @pytest.mark.parametrize(("architecture", "gridsize"), [("cnn", 1), ("refined", 2), ("unrolled", 2)])
 def test_the_size_of_a_batch_does_not_matter(trained, architecture, gridsize):
     archive, scan = trained(architecture, gridsize), small_scan()
-    results = [reconstruct(archive, scan, execution=quiet(inference_batch_size=size)) for size in (1, 5, 64)]
+    results = [
+        network_image(archive, scan, execution=quiet(inference_batch_size=size)) for size in (1, 5, 64)
+    ]
     for other in results[1:]:
         scale = np.abs(results[0].object).max()
         np.testing.assert_allclose(other.object, results[0].object, atol=2e-3 * scale)
@@ -147,7 +156,7 @@ def test_the_size_of_a_batch_does_not_matter(trained, architecture, gridsize):
 def test_a_longer_exposure_gives_the_same_image_brighter(untrained, factor):
     scan = noise_free(small_scan())
     brighter = attrs.evolve(scan, diffraction=scan.diffraction * factor)
-    here, there = reconstruct(untrained, scan), reconstruct(untrained, brighter)
+    here, there = network_image(untrained, scan), network_image(untrained, brighter)
     scale = np.abs(here.object).max()
     np.testing.assert_allclose(there.object / np.sqrt(factor), here.object, atol=1e-3 * scale)
     assert there.residual == pytest.approx(here.residual, rel=1e-2)
@@ -156,7 +165,7 @@ def test_a_longer_exposure_gives_the_same_image_brighter(untrained, factor):
 def test_units_of_the_stack_do_not_matter(untrained):
     scan = small_scan()
     amplitude = attrs.evolve(scan, diffraction=scan.amplitude(), unit="amplitude")
-    here, there = reconstruct(untrained, scan), reconstruct(untrained, amplitude)
+    here, there = network_image(untrained, scan), network_image(untrained, amplitude)
     np.testing.assert_allclose(there.object, here.object, atol=1e-3 * np.abs(here.object).max())
 
 
@@ -165,7 +174,7 @@ def test_a_learned_intensity_scale_brightens_the_object(tmp_path, untrained):
     with torch.no_grad():
         opened.module.log_intensity_scale += np.log(2.0)
     scaled = save_model(tmp_path, opened.module, opened.config, None, {})
-    here, there = reconstruct(untrained, small_scan()), reconstruct(scaled, small_scan())
+    here, there = network_image(untrained, small_scan()), network_image(scaled, small_scan())
     np.testing.assert_allclose(there.object, 2 * here.object, rtol=1e-4, atol=1e-4)
 
 
@@ -177,7 +186,7 @@ def test_the_probe_that_comes_back_is_the_one_that_the_residual_needs(tmp_path, 
     archive = small_training(
         tmp_path, scan, architecture="unrolled", probe_trainable=probe_trainable, model=model
     ).archive
-    result = reconstruct(archive, scan)
+    result = network_image(archive, scan)
     predicted = np.stack([result.predict_amplitude(i) for i in range(len(scan))])
     assert result.residual == pytest.approx(residual(predicted, scan.amplitude()), rel=1e-3)
     dark = np.abs(result.probe[0]) == 0
@@ -188,7 +197,7 @@ def test_the_probe_that_comes_back_is_the_one_that_the_residual_needs(tmp_path, 
 
 def test_progress_grows_to_one(trained):
     told: list[Progress] = []
-    reconstruct(trained(), small_scan(), execution=quiet(inference_batch_size=4), progress=told.append)
+    network_image(trained(), small_scan(), execution=quiet(inference_batch_size=4), progress=told.append)
     shares = [progress.fraction for progress in told]
     assert shares == sorted(shares) and shares[0] == 0 and shares[-1] == 1 and len(shares) == 1 + 3 + 1
     assert [progress.finished for progress in told] == [False] * (len(told) - 1) + [True]
@@ -204,19 +213,19 @@ def test_a_reconstruction_is_cancelled_after_the_batch(trained, after):
         return Cancel if len(told) > after else None
 
     with pytest.raises(CancelledError, match=r"cancelled when .* of it was done, so there is no image"):
-        reconstruct(trained(), small_scan(), progress=watcher)
+        network_image(trained(), small_scan(), progress=watcher)
     assert len(told) == after + 1
 
 
 def test_fewer_groups_cover_less(trained):
-    here = reconstruct(trained(), small_scan())
-    there = reconstruct(trained(), small_scan(), _config(trained(), n_groups=2))
+    here = network_image(trained(), small_scan())
+    there = network_image(trained(), small_scan(), _config(trained(), n_groups=2))
     assert there.canvas == here.canvas
     assert 0 < (there.coverage > 0).sum() < (here.coverage > 0).sum()
 
 
 def test_seconds_are_told_for_every_part(trained):
-    seconds = reconstruct(trained(), small_scan()).seconds
+    seconds = network_image(trained(), small_scan()).seconds
     assert set(seconds) == {"network", "stitching", "total"}
     assert 0 < seconds["network"] < seconds["total"] and 0 < seconds["stitching"] < seconds["total"]
 
@@ -263,7 +272,7 @@ def test_patterns_of_another_size_are_refused(trained):
     with pytest.raises(
         TorchRunError, match=r"the patterns are 32 x 32, but the model was trained for N=64: crop"
     ):
-        reconstruct(trained(), small_scan(32))
+        network_image(trained(), small_scan(32))
 
 
 @pytest.mark.parametrize("setting", [{"gridsize": 3}, {"architecture": "unet"}, {"probe_mask": True}])
@@ -273,11 +282,11 @@ def test_a_config_that_asks_for_another_network_is_refused(trained, setting):
     plain = InferenceConfig(ModelConfig(N=64), neighbor_count=3)
     repeated = InferenceConfig(own, neighbor_count=3)
     scan = small_scan()
-    first, second = (reconstruct(archive, scan, c).object for c in (plain, repeated))
+    first, second = (network_image(archive, scan, c).object for c in (plain, repeated))
     np.testing.assert_array_equal(first, second)
     other = InferenceConfig(dataclasses.replace(own, **setting))
     with pytest.raises(TorchRunError, match=f"{next(iter(setting))}=.* \\(the archive's is"):
-        reconstruct(archive, scan, other)
+        network_image(archive, scan, other)
 
 
 def test_a_subsample_is_all_that_is_reconstructed_from(trained):
@@ -288,11 +297,11 @@ def test_a_subsample_is_all_that_is_reconstructed_from(trained):
     exchanged = scan.diffraction.copy()
     exchanged[others] = exchanged[others[::-1]]
     config = _config(trained(), n_subsample=6, subsample_seed=2)
-    image = reconstruct(trained(), scan, config)
-    whole = reconstruct(trained(), scan)
+    image = network_image(trained(), scan, config)
+    whole = network_image(trained(), scan)
     assert image.object.shape == whole.object.shape and len(image.positions) == len(scan)
     assert (image.coverage > 0).sum() < (whole.coverage > 0).sum()
-    other = reconstruct(trained(), attrs.evolve(scan, diffraction=exchanged), config)
+    other = network_image(trained(), attrs.evolve(scan, diffraction=exchanged), config)
     np.testing.assert_allclose(other.object, image.object, rtol=1e-4, atol=1e-5)
     assert other.residual != image.residual
 
@@ -300,7 +309,7 @@ def test_a_subsample_is_all_that_is_reconstructed_from(trained):
 @pytest.mark.parametrize("settings", [{"border_px": -1}, {"n_groups": 0}, {"neighbor_count": -1}])
 def test_a_configuration_that_cannot_be_run_is_refused(trained, settings):
     with pytest.raises(ConfigError, match=f"{next(iter(settings))} must be"):
-        reconstruct(trained(), small_scan(), _config(trained(), **settings))
+        network_image(trained(), small_scan(), _config(trained(), **settings))
 
 
 def test_positions_far_apart_are_refused_before_memory_is_taken(trained):
@@ -308,23 +317,23 @@ def test_positions_far_apart_are_refused_before_memory_is_taken(trained):
     positions = scan.positions.copy()
     positions[0] = [1e7, 1e7]
     with pytest.raises(ValueError, match="remove outlying positions"):
-        reconstruct(trained(), attrs.evolve(scan, positions=positions))
+        network_image(trained(), attrs.evolve(scan, positions=positions))
 
 
 def test_the_rule_about_neighbours_is_honoured_and_frames_in_no_group_are_reported(trained, caplog):
     archive, scan = trained("cnn", 2), small_scan()
     far = attrs.evolve(scan, positions=scan.positions + np.where(np.arange(12) == 11, 17.0, 0.0)[:, None])
     config = _config(archive, neighbor_function="Min_dist", max_neighbor_distance=13.0)
-    result = reconstruct(archive, far, config)
+    result = network_image(archive, far, config)
     assert "1 of 12 scan points anchor no group" in caplog.text
     assert "1 of 12 frames are in no group" in caplog.text
     y, x = (far.positions[11] - result.canvas.origin).astype(int)
     assert result.coverage[y + 10, x + 10] == 0
     caplog.clear()
-    assert reconstruct(archive, far, _config(archive)).coverage[y + 10, x + 10] > 0
+    assert network_image(archive, far, _config(archive)).coverage[y + 10, x + 10] > 0
     assert "in no group" not in caplog.text
     with pytest.raises(ValueError, match="raise max_neighbor_distance to"):
-        reconstruct(
+        network_image(
             archive, scan, _config(archive, neighbor_function="4_quadrant", max_neighbor_distance=3.0)
         )
 
@@ -333,7 +342,7 @@ def test_threads_that_gather_batches_ahead_change_nothing(tmp_path):
     scan = small_scan()
     archive = small_training(tmp_path, scan, architecture="unrolled").archive
     images = [
-        reconstruct(archive, scan, execution=quiet(num_workers=workers, inference_batch_size=2)).object
+        network_image(archive, scan, execution=quiet(num_workers=workers, inference_batch_size=2)).object
         for workers in (0, 3)
     ]
     np.testing.assert_array_equal(*images)

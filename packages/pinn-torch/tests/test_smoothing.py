@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 from pinn_data import smoothing as oracle
 from pinn_torch.archive import load_model
 from pinn_torch.smoothing import smoothed, smoothed_back
-from pinn_torch.workflows import reconstruct
-from torch_scans import noise_free, small_scan, small_training
+from torch_scans import network_image, noise_free, small_scan, small_training
 
 SEEDS, SIGMAS = st.integers(0, 2**32 - 1), st.sampled_from([0.0, 0.3, 0.8, 2.5])
 SHAPES = st.sampled_from([(2, 3, 5, 8), (6, 4), (1, 2, 2)])
@@ -78,7 +77,7 @@ def test_a_reconstruction_predicts_with_the_smoothing_of_its_model(tmp_path):
             model={"gaussian_smoothing_sigma": kept},
             learning_rate=1e-6,
         ).archive
-        results[kept] = reconstruct(archive, scan)
+        results[kept] = network_image(archive, scan)
     result = results[sigma]
     assert result.smoothing_sigma == sigma
     assert result.residual < 0.06 < results[0.0].residual

@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 import torch
 from pinn_torch.archive import load_model
-from pinn_torch.workflows import reconstruct
-from torch_scans import ARCHITECTURES, small_scan, small_training
+from torch_scans import ARCHITECTURES, network_image, small_scan, small_training
 
 SUPERVISED = {"model_type": "supervised"}
 
@@ -37,7 +36,7 @@ def test_it_comes_nearer_to_the_truth_in_its_own_unit(tmp_path, architecture):
         result = small_training(
             tmp_path / name, scan, nepochs=epochs, learning_rate=rate, n_groups=30, **settings
         )
-        image = reconstruct(result.archive, scan)
+        image = network_image(result.archive, scan)
         error, ratio = _error(image, scan)
         errors.append(error)
         ratios.append(ratio)
@@ -68,7 +67,7 @@ def test_every_architecture_and_group_learns_and_reconstructs(tmp_path, architec
     opened = load_model(result.archive)
     assert opened.config.model.model_type == "supervised" and opened.module.objective.supervised
     assert opened.module.val_loss_name == "mae_val_loss"
-    image = reconstruct(result.archive, scan)
+    image = network_image(result.archive, scan)
     assert np.isfinite(image.object).all() and image.residual < 0.7
 
 

@@ -16,8 +16,7 @@ from pinn_torch.datamodule import PatternStack
 from pinn_torch.errors import NotFiniteError
 from pinn_torch.module import normalised_probe
 from pinn_torch.progress import History
-from pinn_torch.workflows import reconstruct
-from torch_scans import ARCHITECTURES, small_scan, small_training
+from torch_scans import ARCHITECTURES, network_image, small_scan, small_training
 
 
 def _state(archive):
@@ -209,7 +208,7 @@ def test_provenance_says_what_was_trained_on(tmp_path):
 def test_arithmetic_of_the_caller_is_as_before(tmp_path):
     """Numbers too small for a normal float are zero inside, for speed, and not outside."""
     result = small_training(tmp_path, small_scan())
-    reconstruct(result.archive, small_scan())
+    network_image(result.archive, small_scan())
     assert float(np.float32(1e-40) * np.float32(1)) > 0
     assert float(torch.tensor([1e-40]) * 1) > 0
 

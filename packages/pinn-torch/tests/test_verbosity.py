@@ -8,8 +8,7 @@ import pytest
 from pinn_config.configs import InferenceConfig
 from pinn_data.verbosity import detailed_logs
 from pinn_torch.archive import load_model
-from pinn_torch.workflows import reconstruct
-from torch_scans import small_scan
+from torch_scans import network_image, small_scan
 
 
 def test_debug_tells_the_details_of_a_reconstruction(trained, caplog):
@@ -18,9 +17,9 @@ def test_debug_tells_the_details_of_a_reconstruction(trained, caplog):
     caplog.set_level(logging.WARNING, logger="pinn_torch")
     caplog.handler.setLevel(logging.NOTSET)
     model = load_model(archive).config.model
-    reconstruct(archive, small_scan(), InferenceConfig(model))
+    network_image(archive, small_scan(), InferenceConfig(model))
     assert caplog.records == []
-    reconstruct(archive, small_scan(), InferenceConfig(model, debug=True))
+    network_image(archive, small_scan(), InferenceConfig(model, debug=True))
     assert "12 frames of 64 x 64 in 12 groups of 1 on cpu" in caplog.text
     assert logging.getLogger("pinn_torch").level == logging.WARNING
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from pinn_config.architecture import network
-from pinn_config.configs import ModelConfig, TrainingConfig
+from pinn_config.configs import InferenceConfig, ModelConfig, TrainingConfig
 from pinn_config.execution import PyTorchExecutionConfig
 from pinn_data.npz import Scan
 from pinn_data.probe import defocused_probe
@@ -18,12 +19,13 @@ from pinn_data.progress import Watcher
 from pinn_data.testing import noise_free, small_positions, small_scan, transposed, two_modes
 from pinn_torch.network import PtychoNetwork
 from pinn_torch.physics import GroupOptics, fourier_shift
-from pinn_torch.workflows import TrainingResult, train
+from pinn_torch.workflows import Reconstruction, TrainingResult, reconstruct, train
 
 __all__ = [
     "ARCHITECTURES",
     "EVERY_OPTION",
     "Scene",
+    "network_image",
     "noise_free",
     "options_of",
     "quiet",
@@ -174,3 +176,16 @@ def small_network(
             else:
                 gathered.add_(0.1 * torch.randn_like(gathered))
     return built
+
+
+def network_image(
+    model: Any,
+    scan: Scan,
+    config: InferenceConfig | None = None,
+    execution: PyTorchExecutionConfig | None = None,
+    **options: Any,
+) -> Reconstruction:
+    """The image as the network makes it, without the solver after it unless `config` asks for that."""
+    config = config or InferenceConfig(ModelConfig())
+    config = dataclasses.replace(config, refine=config.refine or "none")
+    return reconstruct(model, scan, config, execution, **options)

@@ -17,10 +17,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from pinn_config.refining import PARTS
+
 __all__ = ["DEFAULT_N_GROUPS", "InferenceConfig", "ModelConfig", "TrainingConfig", "setting"]
 
 DEFAULT_N_GROUPS = 512
 """Groups that a training draws when neither `n_groups` nor `n_images` is given."""
+
+_REFINED = f"auto, none (no solver), or some of {', '.join(PARTS)} with commas between"
 
 
 def setting(default: Any, help: str) -> Any:
@@ -130,6 +134,11 @@ class TrainingConfig:
     phase_subtraction: bool = setting(
         True, "known objects lose their mean phase, which patterns do not tell, before they are learned"
     )
+    refine: str | None = setting(
+        None,
+        "what the solver finds in the scan before it is learned, and in an image made right afterwards: "
+        f"{_REFINED}",
+    )
 
     def __post_init__(self) -> None:
         _as_paths(self, "train_data_file", "test_data_file", "output_dir")
@@ -169,6 +178,9 @@ class InferenceConfig:
         "probe", "where patches overlap, their pixels count by the probe's intensity, or all alike"
     )
     border_px: int = setting(0, "pixels that are cut off all around the image")
+    refine: str | None = setting(
+        None, f"what the solver may find besides the object, starting from the network's image: {_REFINED}"
+    )
 
     def __post_init__(self) -> None:
         _as_paths(self, "model_path", "test_data_file", "output_dir")

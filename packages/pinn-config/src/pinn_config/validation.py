@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from pinn_config.errors import ConfigError
+from pinn_config.refining import parse_parts
 
 if TYPE_CHECKING:
     from pinn_config.configs import InferenceConfig, ModelConfig, TrainingConfig
@@ -234,6 +235,11 @@ def _joint_problems(sound: Mapping[str, Any], model: Any) -> Iterator[tuple[tupl
             weights,
             f"{', '.join(weights)} are all 0, so nothing would be learned: give one of them > 0",
         )
+    if sound.get("refine") is not None:
+        try:
+            parse_parts(sound["refine"])
+        except ConfigError as error:
+            yield ("refine",), str(error)
     yield from _distance_problems(sound)
     for name in ("persistent_workers", "prefetch_factor"):
         if sound.get(name) and sound.get("num_workers") == 0:

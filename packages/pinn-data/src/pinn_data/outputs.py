@@ -34,7 +34,8 @@ def save_outputs(
     ``reconstructed_amplitude.png`` (grey) and ``reconstructed_phase.png`` (viridis), and
     ``reconstruction.npz`` with ``amplitude`` and ``phase`` and, where `results` has them, the entries that
     `pinn evaluate` reads: ``object``, ``coverage``, ``canvas_origin``, ``xcoords``, ``ycoords``,
-    ``probeGuess``, ``metadata`` (with the scales and the provenance, without the times of day). Without an
+    ``probeGuess``, ``metadata`` (with the scales and the provenance, without the times of day), and what the
+    solver found (:mod:`pinn_data.refined`). Without an
     image (`amplitude` or `phase` is None) nothing but the folder is
     made.
 
@@ -81,4 +82,5 @@ def _entries(results: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
         "ycoords": np.asarray(results["positions"], np.float64)[:, 0],
         "probeGuess": np.asarray(results["probe"], np.complex64),
         "metadata": np.array(json.dumps(metadata)),
+        **({} if results.get("refined") is None else results["refined"].entries()),
     }

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import numpy as np
 from numpy.typing import NDArray
 
 from pinn_data.scan import Canvas, split_subpixel
+
+if TYPE_CHECKING:
+    from pinn_data.refined import Refined
 
 __all__ = ["SCALES", "Reconstruction", "TrainingResult", "scales"]
 
@@ -74,10 +77,13 @@ class Reconstruction:
     residual : R = sqrt(sum (predicted - measured)**2 / sum measured**2) of the amplitudes, over all frames;
         what was cut off or not covered predicts nothing
     probe : (N, N) or (mode, N, N) complex64 that the prediction uses
-    seconds : 'network', 'stitching', 'total' (from the arrays to the image, the residual not counted)
+    seconds : 'network', 'stitching', 'total' (from the arrays to the image, the residual not counted), and
+        'solver' where it followed
     smoothing_sigma : width of the smoothing of exit waves that the model was trained with; 0: none
     scales : of the scan and the network, see :func:`scales`
     provenance : the record of :mod:`pinn_data.provenance`
+    refined : what the solver found besides the image, positions and probe; None: the image is the network's
+        own
     """
 
     object: NDArray[np.complex64]
@@ -91,6 +97,7 @@ class Reconstruction:
     smoothing_sigma: float = 0.0
     scales: Mapping[str, float] = attrs.field(factory=dict)
     provenance: Mapping[str, Any] = attrs.field(factory=dict, repr=False)
+    refined: Refined | None = attrs.field(default=None, repr=False)
 
     def predict_amplitude(self, frame: int) -> NDArray[np.float64]:
         """(N, N) predicted sqrt(counts) of one frame, zero frequency at N/2."""
@@ -107,6 +114,10 @@ class Reconstruction:
         if (first < last).all():
             (top, left), (bottom, right) = first - corner, last - corner
             patch[top:bottom, left:right] = self.object[first[0] : last[0], first[1] : last[1]]
-        return diffraction_amplitude(
+        predicted = diffraction_amplitude(
             patch, self.probe, N // 2 + fraction, smoothing_sigma=self.smoothing_sigma
         )[0]
+        if self.refined is None:
+            return predicted
+        bright = 1.0 if self.refined.frame_intensity is None else self.refined.frame_intensity[frame]
+        return np.sqrt(predicted**2 * bright + self.refined.background)

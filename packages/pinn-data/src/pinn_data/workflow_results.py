@@ -33,6 +33,9 @@ key                         type                      unit           value
 ``probe``                   (..., N, N) complex64     sqrt(photons)  (N, N), or (modes, N, N): they add in
                                                                      intensity
 ``residual``                float                     1              R of all frames, amplitudes
+``refined``                 Refined                                  what the solver found besides
+                                                                     (:mod:`pinn_data.refined`); None: the
+                                                                     image is the network's own
 ``gridsize``                int                                      of the network
 ``reconstruction_seconds``  float                     s              from the arrays to the image
 ==========================  ========================  =============  =========================================
@@ -74,6 +77,7 @@ STITCHED_KEYS = (
     "positions",
     "probe",
     "residual",
+    "refined",
     "gridsize",
     "reconstruction_seconds",
 )
@@ -146,6 +150,7 @@ def stitching_results(backend: str, bundle: Path | None, found: Reconstruction) 
         "positions": found.positions,
         "probe": found.probe,
         "residual": found.residual,
+        "refined": found.refined,
         "gridsize": found.gridsize,
         "reconstruction_seconds": found.seconds["total"],
     }

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pinn_config import InferenceConfig, PyTorchExecutionConfig, TrainingConfig
     from pinn_data.npz import Scan
     from pinn_data.progress import Watcher
+    from pinn_data.refined import Refined
     from pinn_data.scan import Canvas
 
 __all__ = ["FUNCTIONS", "Backend", "ReconstructionResult", "TrainingResult", "shortcomings"]
@@ -56,6 +57,7 @@ class ReconstructionResult(Protocol):
     gridsize : of the network
     scales : see :func:`pinn_data.results.scales`
     provenance : see :mod:`pinn_data.provenance`
+    refined : what the solver found besides; None: the image is the network's own
     """
 
     object: NDArray[np.complex64]
@@ -68,6 +70,7 @@ class ReconstructionResult(Protocol):
     gridsize: int
     scales: Mapping[str, float]
     provenance: Mapping[str, Any]
+    refined: Refined | None
 
     def predict_amplitude(self, frame: int) -> NDArray[np.float64]:
         """The pattern that this object gives at `frame`, (N, N), sqrt(counts)."""
@@ -87,7 +90,8 @@ class Backend(Protocol):
         max_seconds: float | None = None,
         progress: Watcher | None = None,
     ) -> TrainingResult:
-        """Learns `scan` and writes the archive into ``config.output_dir``.
+        """Learns `scan`, after the solver has put it right where ``config.refine`` says so, and writes the
+        archive into ``config.output_dir``.
 
         progress : is told after every batch how far it is, and may stop it: the laws are those of
             :mod:`pinn_data.progress`
@@ -103,7 +107,8 @@ class Backend(Protocol):
         seed: int = 0,
         progress: Watcher | None = None,
     ) -> ReconstructionResult:
-        """The object of `scan`, by the network in the archive `model`; `progress` as in `train`."""
+        """The object of `scan`, by the network in the archive `model` and then by the solver, unless
+        ``config.refine`` is 'none'; `progress` as in `train`."""
 
     def run_cdi_example(
         self,

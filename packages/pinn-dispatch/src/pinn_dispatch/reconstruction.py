@@ -116,23 +116,12 @@ class Reconstruction:
             np.asarray(result.positions, np.float64),
             np.asarray(result.probe, np.complex64),
             {**metadata, **itself},
+            result.refined,
         )
 
     @classmethod
-    def solved(
-        cls, solution: Solution, facts: Mapping[str, Any], metadata: Mapping[str, Any]
-    ) -> Reconstruction:
-        """All of a solution; `facts` are what is told of it in words and numbers, in the types of JSON."""
-        refined = Refined(
-            solution.positions_start,
-            solution.mode_shares,
-            solution.background,
-            solution.bad_pixels,
-            solution.frame_intensity,
-            solution.frame_misfit,
-            solution.pixel_misfit,
-            facts,
-        )
+    def solved(cls, solution: Solution, refined: Refined, metadata: Mapping[str, Any]) -> Reconstruction:
+        """All of a solution, of which `refined` is what it holds besides the image."""
         image, coverage = solution.object, solution.coverage
         return cls(
             image, coverage, solution.canvas, solution.positions, solution.probe, dict(metadata), refined

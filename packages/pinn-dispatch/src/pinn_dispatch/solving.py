@@ -10,10 +10,9 @@ from __future__ import annotations
 
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import attrs
-import numpy as np
 
 from pinn_dispatch.registry import row_of
 
@@ -21,14 +20,13 @@ if TYPE_CHECKING:
     from pinn_config import PyTorchExecutionConfig
     from pinn_data.npz import Scan
     from pinn_data.progress import Watcher
-    from pinn_data.solver import Solution, SolverSettings
+    from pinn_data.solver import SolverSettings
     from pinn_data.solver.journal import Preview
-    from pinn_data.solver.operations import ArrayOperations
 
     from pinn_dispatch.backend import ReconstructionResult
     from pinn_dispatch.reconstruction import Reconstruction
 
-__all__ = ["measures", "solve"]
+__all__ = ["solve"]
 
 _SAID_BY_ALL = ("R", "patterns", "N", "engine", "canvas_origin", "canvas_shape", "seconds_total")
 """What the metadata of every reconstruction tell."""
@@ -92,59 +90,15 @@ def solve(
         before = dict(first.provenance)
         record |= {"seeds": before["seeds"], "frameworks": before["frameworks"] | record["frameworks"]}
         record["configuration"] = before["configuration"] | {"solver": record["configuration"]["solver"]}
-    facts = measures(solution, scan) | {"verdict": _verdict(solution, scan, operations)}
+    from pinn_data.solution_facts import refined_by
 
     from pinn_dispatch.reconstruction import Reconstruction  # brings HDF5, for which no image need wait
 
+    refined = refined_by(solution, scan, operations)
+    told = {name: refined.facts[name] for name in _SAID_BY_ALL}
     return Reconstruction.solved(
-        solution,
-        facts | {"sentences": list(solution.sentences), "history": list(solution.history)},
-        {name: facts[name] for name in _SAID_BY_ALL} | {"provenance": provenance.without_times(record)},
+        solution, refined, told | {"provenance": provenance.without_times(record)}
     ).measured_in(scan.geometry)
-
-
-def _verdict(solution: Solution, scan: Scan, operations: ArrayOperations) -> dict[str, Any]:
-    """The verdict on a solution; where it is bad, and nobody is in a hurry, with what may be wrong with the
-    scan under ``diagnosis``."""
-    from pinn_data.verdict import judge
-
-    verdict = judge(solution, scan)
-    hurried = solution.cancelled or solution.out_of_time
-    if verdict.level != "bad" or hurried:
-        return verdict.metadata | {"diagnosis": []}
-    from pinn_data.diagnosis import diagnose
-
-    return verdict.metadata | {"diagnosis": diagnose(scan, solution, operations=operations)}
-
-
-def measures(solution: Solution, scan: Scan) -> dict[str, Any]:
-    """What can be said of a solution without a truth, in the types of JSON; None where it is not defined."""
-    moved = np.sqrt(np.square(solution.positions - solution.positions_start).sum(axis=1))
-    bad = solution.bad_pixels
-    told = {
-        "R": solution.residual,
-        "R_of_noise": solution.expected_residual,
-        "R_held_out": solution.held_out_residual,
-        "R_held_out_of_noise": solution.held_out_expected,
-    }
-    return {
-        **{name: None if np.isnan(value) else float(value) for name, value in told.items()},
-        "patterns": len(scan),
-        "N": scan.N,
-        "engine": solution.engine,
-        "kept": sorted(solution.kept),
-        "mode_shares": [float(share) for share in solution.mode_shares],
-        "moved_px_rms": float(np.sqrt(np.square(moved).mean())),
-        "moved_px_most": float(moved.max()),
-        "background": float(solution.background.mean()),
-        "bad_pixels": 0 if bad is None else int(bad.sum() if bad.ndim == 2 else bad.all(axis=0).sum()),
-        "found_bad_pixels": solution.found_bad_pixels,
-        "canvas_origin": [int(v) for v in solution.canvas.origin],
-        "canvas_shape": [int(v) for v in solution.canvas.shape],
-        "seconds_total": float(solution.seconds),
-        "cancelled": solution.cancelled,
-        "out_of_time": solution.out_of_time,
-    }
 
 
 def _network_image(
@@ -154,7 +108,7 @@ def _network_image(
 
     from pinn_dispatch.dispatch import reconstruct
 
-    config = InferenceConfig(ModelConfig(N=scan.N), model_path=model)
+    config = InferenceConfig(ModelConfig(N=scan.N), model_path=model, refine="none")
     return reconstruct(model, scan, config, execution, progress=progress)
 
 

@@ -176,10 +176,12 @@ def _trained(
 ) -> dict[str, Any]:
     from pinn_tf.archive import reopened
     from pinn_tf.bundles import models_of, restore_legacy_dict
+    from pinn_tf.refinement import correct_scans
     from pinn_tf.training import learn
 
     folder = None if config.output_dir == Path() else Path(config.output_dir)
     with plain_errors():
+        scan, validation = correct_scans(scan, validation, config, execution)
         learned = learn(
             scan, config, execution, validation=validation, seed=seed, max_seconds=max_seconds, folder=folder
         )
@@ -214,5 +216,7 @@ def _stitched(
     execution = execution or HISTORICAL_EXECUTION
     if M and execution.middle_trim == 0:
         execution = dataclasses.replace(execution, middle_trim=M)
+    # These functions return the network's own image unless the configuration asks for more.
+    config = dataclasses.replace(config, refine=config.refine or "none")
     found = reconstruct(model, scan, config, execution, seed=seed)
     return stitching_results(BACKEND, model if isinstance(model, Path) else None, found)

@@ -40,6 +40,8 @@ def train(
 
     execution : how it is done; it is the same class for both backends. None: as `pinn_tf.course` says,
         which is how this backend was always used
+    config : where its ``refine`` says so, the solver puts the scans right before they are learned
+        (`pinn_data.refinement.corrected_scans`)
     max_seconds : the training ends after this time, with a finished learning-rate schedule, if
         `config.nepochs` do not end it before
     progress : is told after every batch and epoch how far the training is, and may stop it
@@ -54,9 +56,11 @@ def train(
     TensorFlow or Keras
     """
     require_tensorflow()
+    from pinn_tf.refinement import correct_scans
     from pinn_tf.training import run_training
 
     with plain_errors():
+        scan, validation = correct_scans(scan, validation, config, execution, progress)
         return run_training(
             scan,
             config,
@@ -80,7 +84,9 @@ def reconstruct(
     """The object of a scan from the archive (or its folder) of a training, with whichever backend, or from a
     model of this process, which stays as it is.
 
-    progress : is told after every batch how far it is, and may stop it (`pinn_data.progress`)
+    config : its ``refine`` says what the solver may find after the network (None: 'auto'; 'none': the image
+        is the network's own)
+    progress : is told after every batch and epoch how far it is, and may stop it (`pinn_data.progress`)
 
     Raises
     ------
@@ -92,11 +98,11 @@ def reconstruct(
     require_tensorflow()
     from pinn_data.verbosity import detailed_logs
 
-    from pinn_tf.reconstruction import run_reconstruction
+    from pinn_tf.refinement import run_refined_reconstruction
 
     wanted = config is not None and config.debug is True
     with plain_errors(), detailed_logs(wanted, "pinn_tf"):
-        return run_reconstruction(model, scan, config, execution, seed=seed, progress=progress)
+        return run_refined_reconstruction(model, scan, config, execution, seed=seed, progress=progress)
 
 
 def seen_devices() -> list[dict[str, Any]]:

@@ -199,5 +199,7 @@ def _stitched(
     execution = execution or PyTorchExecutionConfig()
     if M and execution.middle_trim == 0:
         execution = dataclasses.replace(execution, middle_trim=M)
+    # These functions return the network's own image unless the configuration asks for more.
+    config = dataclasses.replace(config, refine=config.refine or "none")
     found = reconstruct(bundle, scan, config, execution, seed=seed)
     return stitching_results(BACKEND, bundle, found)

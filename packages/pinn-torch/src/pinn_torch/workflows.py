@@ -34,6 +34,8 @@ def train(
     With `execution.enable_checkpointing` the end of every epoch is kept, and the same call after an
     interruption goes on from there, to the same weights to the bit; the best epochs are kept besides.
 
+    config : where its ``refine`` says so, the solver puts the scans right before they are learned
+        (`pinn_data.refinement.corrected_scans`)
     max_seconds : the training ends after this time, with a finished learning-rate schedule, if
         `config.nepochs` do not end it before
     progress : is told after every batch and epoch how far the training is, and may stop it
@@ -48,9 +50,11 @@ def train(
     """
     require_torch()
     from pinn_torch.devices import same_arithmetic_afterwards
+    from pinn_torch.refinement import correct_scans
     from pinn_torch.training import run_training
 
     with same_arithmetic_afterwards():
+        scan, validation = correct_scans(scan, validation, config, execution, progress)
         return run_training(
             scan,
             config,
@@ -73,7 +77,9 @@ def reconstruct(
 ) -> Reconstruction:
     """The object of a scan from the archive (or its folder) of a training.
 
-    progress : is told after every batch how far it is, and may stop it (`pinn_data.progress`)
+    config : its ``refine`` says what the solver may find after the network (None: 'auto'; 'none': the image
+        is the network's own)
+    progress : is told after every batch and epoch how far it is, and may stop it (`pinn_data.progress`)
 
     Raises
     ------
@@ -85,11 +91,11 @@ def reconstruct(
     from pinn_data.verbosity import detailed_logs
 
     from pinn_torch.devices import same_arithmetic_afterwards
-    from pinn_torch.reconstruction import run_reconstruction
+    from pinn_torch.refinement import run_refined_reconstruction
 
     wanted = config is not None and config.debug is True
     with same_arithmetic_afterwards(), detailed_logs(wanted, "pinn_torch"):
-        return run_reconstruction(model, scan, config, execution, seed=seed, progress=progress)
+        return run_refined_reconstruction(model, scan, config, execution, seed=seed, progress=progress)
 
 
 def seen_devices() -> list[dict[str, Any]]:

@@ -55,6 +55,7 @@ _CAREFUL = 0.7
 _POLISH_CHECK = 4
 _POLISH_GAIN = 0.001
 _LAST_STEPS = 6
+_TRIAL_FRAMES = 256
 _FAINT = 1e-3
 """Share of the largest coverage below which nothing is shown."""
 
@@ -143,6 +144,7 @@ def _coarse(problem: Problem, known: Knowledge, journal: Journal) -> tuple[Knowl
     wanted = [
         s for s in sizes if s >= _SMALLEST_LEVEL and problem.light_within(s, known) >= _LIGHT_OF_A_LEVEL
     ]
+    known = _started(problem, known, wanted[0] if wanted else problem.N, journal)
     probe_from = 8 if known.placed is None else 2
     for k, size in enumerate(wanted):
         journal.part(0.1 + 0.2 * (k + 1) / len(wanted))
@@ -153,6 +155,22 @@ def _coarse(problem: Problem, known: Knowledge, journal: Journal) -> tuple[Knowl
         if k < len(wanted) - 1:
             problem.forget_level(size)
     return known, wanted[-1] if wanted else problem.N
+
+
+def _started(problem: Problem, known: Knowledge, size: int, journal: Journal) -> Knowledge:
+    """The same without its first image, if that explains the patterns no better than a flat object does."""
+    if known.placed is None:
+        return known
+    flat = attrs.evolve(known, placed=None)
+    some = problem.fitted[:_TRIAL_FRAMES]
+    image, nothing = (
+        sweep(problem.ops, problem.at_level(one, size), problem.frames(size), some).misfit.sum()
+        for one in (known, flat)
+    )
+    if image < nothing:
+        return known
+    journal.say("the image to begin with explains the patterns no better than a flat object, so it was left")
+    return flat
 
 
 def _fine(problem: Problem, known: Knowledge, journal: Journal) -> Knowledge:

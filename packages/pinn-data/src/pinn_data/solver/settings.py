@@ -3,38 +3,11 @@
 from __future__ import annotations
 
 import attrs
+from pinn_config.refining import AUTOMATIC, PARTS, parse_parts
 
 from pinn_data.errors import DataRangeError
 
 __all__ = ["AUTOMATIC", "PARTS", "SolverSettings", "parse_parts"]
-
-PARTS = ("probe", "positions", "background", "bad-pixels", "affine", "intensity")
-"""What can be refined besides the object."""
-
-AUTOMATIC = frozenset(PARTS) - {"affine"}
-"""What may be refined unless a caller says otherwise: an affine map is searched for only where it is named,
-because the search takes longer than all else together."""
-
-
-def parse_parts(text: str) -> frozenset[str]:
-    """The parts that a command line names: 'auto', 'none', or some of :data:`PARTS` with commas between.
-
-    Raises DataRangeError for another word.
-    """
-    words = [word.strip().lower().replace("_", "-") for word in text.split(",") if word.strip()]
-    if words == ["auto"]:
-        return AUTOMATIC
-    if words == ["none"]:
-        return frozenset()
-    unknown = [word for word in words if word not in PARTS]
-    if unknown or not words:
-        given = unknown[0] if unknown else text
-        raise DataRangeError(
-            f"refine={given!r} was given, but auto, none, or some of {', '.join(PARTS)} with commas between "
-            f"is "
-            "needed"
-        )
-    return frozenset(words)
 
 
 @attrs.frozen
@@ -46,6 +19,8 @@ class SolverSettings:
     modes : incoherent modes of the probe; None: as many as the scan's probe has
     guess_probe : whether the first probe is made from the patterns, not taken from the scan
     seconds : after which the solver ends with what it has; None: no limit
+
+    Raises ConfigError for other parts, DataRangeError for other modes and seconds.
     """
 
     refine: frozenset[str] = AUTOMATIC

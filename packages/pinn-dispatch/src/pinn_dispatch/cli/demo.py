@@ -33,6 +33,7 @@ cores."""
 
 _RECIPE = RECIPE | {
     "nepochs": 10_000,  # so it is the time that ends the training
+    "refine": "none",  # the probe and the positions of a simulated scan are exact
     "execution": RECIPE["execution"] | {"logger_backend": "none", "enable_checkpointing": False},
 }
 
@@ -111,7 +112,11 @@ def run(args: argparse.Namespace) -> None:
         learning = time.process_time() - began
         report.note(f"3/5  reconstructing {len(unseen)} patterns of another object")
         inference = InferenceConfig(
-            config.model, model_path=training.archive, test_data_file=unseen_file, output_dir=folder
+            config.model,
+            model_path=training.archive,
+            test_data_file=unseen_file,
+            output_dir=folder,
+            refine="none",
         )
         began = time.process_time()
         result = reconstruct(training.archive, unseen, inference, settings.execution, seed=args.seed)

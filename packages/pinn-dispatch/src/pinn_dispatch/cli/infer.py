@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pinn_config import PyTorchExecutionConfig, validate
+from pinn_config import InferenceConfig, PyTorchExecutionConfig, validate
 from pinn_config.processes import is_first_process
+from pinn_data.mask_flags import add_mask_flags, masked
 
 from pinn_dispatch.cli.flag_values import explaining
-from pinn_dispatch.cli.mask_flags import add_mask_flags, masked
 from pinn_dispatch.cli.output import output_folder, write_json
 from pinn_dispatch.cli.report import Report
+from pinn_dispatch.cli.run_log import LOG_NAME, run_log
 from pinn_dispatch.cli.settings import add_flags, inference_settings
 from pinn_dispatch.errors import UsageError
 from pinn_dispatch.registry import BACKENDS
@@ -32,9 +35,10 @@ def add(commands: Any) -> argparse.ArgumentParser:
     """The flags of this command."""
     parser: argparse.ArgumentParser = commands.add_parser(
         "infer",
-        help="reconstruct a scan with a trained network",
-        description="Reconstructs a scan. Leaves reconstruction.npz, .h5 (ptychodus product), .png and "
-        "metrics.json, which says where the image comes from too. "
+        help="reconstruct a scan with a trained network, then by the solver",
+        description="Reconstructs a scan: the network makes an image, and the physics solver makes it "
+        "better. Leaves reconstruction.npz, .h5 (ptychodus product), .png, reconstruct.log and metrics.json, "
+        "which says where the image comes from too. "
         "The network, its gridsize included, comes from the archive.",
     )
     data = parser.add_argument_group("data")
@@ -66,6 +70,7 @@ def add(commands: Any) -> argparse.ArgumentParser:
     how.add_argument(
         "--backend", choices=tuple(BACKENDS), help="who opens the network (default: who trained it)"
     )
+    add_flags(how, InferenceConfig, ("refine",), {"refine": "auto"})
     add_flags(
         how,
         PyTorchExecutionConfig,
@@ -77,6 +82,7 @@ def add(commands: Any) -> argparse.ArgumentParser:
 def run(args: argparse.Namespace) -> None:
     """Reconstructs and saves."""
     config, execution, backend_chosen = inference_settings(args)
+    config.refine = config.refine or "auto"
     model = args.model or (config.model_path if config.model_path != Path() else None)
     source = args.data or config.test_data_file
     if model is None or source is None:
@@ -89,12 +95,15 @@ def run(args: argparse.Namespace) -> None:
     validate(config)
 
     from pinn_archive import find_archive
+    from pinn_data.checks import check_scan
     from pinn_data.npz import read_scan
+    from pinn_data.solution_facts import in_words
     from pinn_data.stored_patterns import LARGE
 
     from pinn_dispatch.dispatch import architecture_of, backend_of, reconstruct
     from pinn_dispatch.figures import reconstruction_figure
     from pinn_dispatch.reconstruction import Reconstruction, write_reconstruction
+    from pinn_dispatch.solution_figure import solution_figure
 
     report = Report(args.quiet or not is_first_process())
     with output_folder(args.output) as folder:
@@ -102,19 +111,25 @@ def run(args: argparse.Namespace) -> None:
         wrote = backend_of(archive)  # a foreign or truncated archive is told before a long read of the data
         whole = masked(read_scan(source, in_file_above=LARGE), args)
         scan = select(whole, args.region, args.frames)
+        first = is_first_process()
+        for finding in check_scan(scan) if first else ():
+            report.warn(finding.sentence)
         report.note(f"reconstructing {len(scan)} patterns of {scan.N} x {scan.N} with {archive}")
         config.model.N = scan.N
         config.model_path, config.test_data_file, config.output_dir = archive, source, folder
         config.backend = config.backend if backend_chosen else wrote
-        result = reconstruct(
-            archive,
-            scan,
-            config,
-            execution,
-            seed=args.seed,
-            backend=config.backend if backend_chosen else None,
-        )
-        if not is_first_process():
+        execution = replace(execution, enable_progress_bar=False)  # what follows tells of both parts
+        with run_log(folder / LOG_NAME if first else Path(os.devnull), quiet=report.quiet) as told:
+            result = reconstruct(
+                archive,
+                scan,
+                config,
+                execution,
+                seed=args.seed,
+                backend=config.backend if backend_chosen else None,
+                progress=told,
+            )
+        if not first:
             return
         about = {
             "model": str(archive),
@@ -126,18 +141,23 @@ def run(args: argparse.Namespace) -> None:
             "backend": config.backend,
             "architecture": architecture_of(archive),
             **measures(result, scan),
+            **_refined(result),
         }
         found = Reconstruction.of(result, about).measured_in(scan.geometry)
         npz, product = write_reconstruction(folder, found, scan)
-        measured, predicted = pattern_pair(result, scan)
-        picture = reconstruction_figure(
-            folder / "reconstruction.png",
-            found,
-            measured=measured,
-            predicted=predicted,
-            subtitle=f"{len(scan)} patterns of {source.name}, R = {result.residual:.3f}, "
-            f"{result.seconds['total']:.1f} s",
-        )
+        picture = folder / "reconstruction.png"
+        if found.refined is not None:
+            solution_figure(picture, found, source.name)
+        else:
+            measured, predicted = pattern_pair(result, scan)
+            reconstruction_figure(
+                picture,
+                found,
+                measured=measured,
+                predicted=predicted,
+                subtitle=f"{len(scan)} patterns of {source.name}, R = {result.residual:.3f}, "
+                f"{result.seconds['total']:.1f} s",
+            )
         metrics = write_json(
             folder / "metrics.json",
             about | {"seconds_command": round(report.seconds, 3)},
@@ -148,12 +168,26 @@ def run(args: argparse.Namespace) -> None:
             "product": product,
             "picture": picture,
             "metrics": metrics,
-            "residual R": f"{result.residual:.4f}",
-            "seconds": f"{result.seconds['network']:.1f} network, {result.seconds['total']:.1f} to the "
-            "image, "
-            f"{report.seconds:.1f} in all",
+            "log": folder / LOG_NAME,
+            **(
+                {"residual R": f"{result.residual:.4f}"} if found.refined is None else in_words(found.refined)
+            ),
+            "seconds": _seconds(result, report.seconds),
         }
     )
+
+
+def _seconds(result: ReconstructionResult, in_all: float) -> str:
+    parts = [f"{result.seconds[name]:.1f} {name}" for name in ("network", "solver") if name in result.seconds]
+    return f"{', '.join(parts)}, {result.seconds['total']:.1f} to the image, {in_all:.1f} in all"
+
+
+def _refined(result: ReconstructionResult) -> dict[str, Any]:
+    """What the solver found, for ``metrics.json``; of the image and its time `measures` tells."""
+    if result.refined is None:
+        return {}
+    known = ("R", "patterns", "N", "canvas_origin", "canvas_shape", "seconds_total", "history")
+    return {name: value for name, value in result.refined.facts.items() if name not in known}
 
 
 def measures(result: ReconstructionResult, scan: Scan) -> dict[str, Any]:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from pinn_config.processes import is_first_process
 from pinn_config.stop_requests import stop_requests_noted
+from pinn_data.mask_flags import add_mask_flags, masked
 
 from pinn_dispatch.cli.flag_values import explaining
-from pinn_dispatch.cli.mask_flags import add_mask_flags, masked
 from pinn_dispatch.cli.output import output_folder, write_json
 from pinn_dispatch.cli.report import Report
 from pinn_dispatch.cli.run_log import LOG_NAME, run_log
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from pinn_data.progress import Progress
     from pinn_data.solver import SolverSettings
 
-    from pinn_dispatch.reconstruction import Reconstruction
 
 __all__ = ["PREVIEW_NAME", "add", "run"]
 
@@ -80,6 +79,7 @@ def run(args: argparse.Namespace) -> int | None:
     from pinn_data.npz import read_scan
     from pinn_data.pictures import write_preview
     from pinn_data.progress import Cancel
+    from pinn_data.solution_facts import in_words
     from pinn_data.stored_patterns import LARGE
 
     from pinn_dispatch.solving import solve
@@ -136,7 +136,7 @@ def run(args: argparse.Namespace) -> int | None:
             "picture": picture,
             "metrics": metrics,
             "log": log,
-            **_words(found),
+            **in_words(found.refined),
             "seconds": f"{facts['seconds_total']:.1f} to the image, {report.seconds:.1f} in all",
         }
     )
@@ -163,17 +163,3 @@ def _archive(model: Path | None) -> Path | None:
     archive = find_archive(model)
     backend_of(archive)
     return archive
-
-
-def _words(found: Reconstruction) -> dict[str, str]:
-    """The numbers that a person asks for first."""
-    assert found.refined is not None
-    facts = found.refined.facts
-    noise = facts["R_of_noise"]
-    beside = "" if noise is None else f" ({noise:.4f} if only counting noise were left)"
-    rows = {"residual R": f"{facts['R']:.4f}{beside}"}
-    if facts["R_held_out"] is not None:
-        rows["of held-out frames"] = f"{facts['R_held_out']:.4f}"
-    verdict = facts["verdict"]
-    more = [*verdict["advice"], *verdict["diagnosis"]]
-    return rows | {"verdict": verdict["sentence"]} | {f"advice {k}": text for k, text in enumerate(more, 1)}

@@ -20,7 +20,7 @@ LOG_NAME = "reconstruct.log"
 @contextmanager
 def run_log(path: Path, *, quiet: bool) -> Iterator[Watcher]:
     """A watcher whose progress, and the solver's decisions, go to the file `path`; to the error stream too,
-    unless `quiet`: on a terminal as a bar."""
+    unless `quiet`: on a terminal as a bar. If the block raises, the file goes again."""
     from pinn_data.progress_bar import progress_bar
     from pinn_data.progress_lines import progress_lines
 
@@ -45,6 +45,11 @@ def run_log(path: Path, *, quiet: bool) -> Iterator[Watcher]:
                     watcher(progress)
 
             yield watch
+    except BaseException:
+        file.close()
+        if path.is_file():  # and no device
+            path.unlink()
+        raise
     finally:
         solver.setLevel(before[0])
         solver.propagate = before[1]

@@ -41,6 +41,7 @@ RECIPE: Mapping[str, Any] = {
     "batch_size": 16,
     "nepochs": 5,
     "neighbor_count": 6,
+    "refine": "auto",
     EXECUTION: {
         "accelerator": "auto",
         "precision": "auto",
@@ -122,7 +123,9 @@ def inference_settings(
     )
     given = vars(args)
     chosen = (given.get("backend") or written.get("backend")) is not None
-    config.backend = given.get("backend") or config.backend
+    for name in _given(InferenceConfig, given):
+        if name != "model" and given[name] is not None:  # --model is the archive, not the network's settings
+            setattr(config, name, given[name])
     return config, _executed(execution, given), chosen
 
 

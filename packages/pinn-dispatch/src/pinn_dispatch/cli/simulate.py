@@ -7,7 +7,8 @@ import math
 from pathlib import Path
 from typing import Any
 
-from pinn_dispatch.cli.mask_flags import add_mask_flags, masked
+from pinn_data.mask_flags import add_mask_flags, masked
+
 from pinn_dispatch.cli.output import output_folder
 from pinn_dispatch.cli.report import Report
 from pinn_dispatch.errors import UsageError

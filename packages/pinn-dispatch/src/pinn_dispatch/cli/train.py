@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from pinn_config import ModelConfig, PyTorchExecutionConfig, TrainingConfig
 from pinn_config.processes import is_first_process
+from pinn_data.mask_flags import add_mask_flags, masked
 
 from pinn_dispatch.cli.flag_values import explaining
-from pinn_dispatch.cli.mask_flags import add_mask_flags, masked
 from pinn_dispatch.cli.output import output_folder, write_table
 from pinn_dispatch.cli.report import Report
 from pinn_dispatch.cli.settings import add_flags, training_settings
@@ -56,7 +56,9 @@ def add(commands: Any) -> argparse.ArgumentParser:
     what = parser.add_argument_group("what is trained")
     what.add_argument("--config", type=Path, metavar="YAML", help="settings in a file; flags beat it")
     add_flags(what, ModelConfig, ("architecture", "gridsize", "n_filters_scale"))
-    add_flags(what, TrainingConfig, ("nepochs", "batch_size", "n_groups", "neighbor_count", "backend"))
+    add_flags(
+        what, TrainingConfig, ("nepochs", "batch_size", "n_groups", "neighbor_count", "refine", "backend")
+    )
     how = parser.add_argument_group("how")
     how.add_argument(
         "--seed", type=int, default=0, metavar="N", help="of everything that is drawn (default: 0)"

@@ -15,6 +15,7 @@ from pinn_data.diffraction import detect_unit
 from pinn_data.npz import Scan, read_scan
 from pinn_data.probe import fourier_shift, probe_modes
 from pinn_data.scan import from_ptychodus
+from pinn_data.unmeasured import measured_part
 
 from pinn_torch.api.configs import ConfigManager
 from pinn_torch.api.plain_errors import plain_errors
@@ -75,14 +76,24 @@ class PtychoDataLoader:
     ) -> PtychoDataLoader:
         """The scan of these arrays, all of its frames.
 
-        diff_patterns : (n, N, N) counts, or amplitudes where they are not whole numbers
+        diff_patterns : (n, N, N) counts, or amplitudes where they are not whole numbers; what marks a pixel
+            that was not measured (`pinn_data.unmeasured`) is left out
         probe : (N, N) or (modes, N, N) complex
         positions : (n, 2) as (y, x), ptychodus' object pixels: of the patch's middle (N - 1)/2
         """
         self = cls.__new__(cls)
         with plain_errors():
-            patterns = np.asarray(diff_patterns)
-            scan = Scan(patterns, detect_unit(patterns, None), from_ptychodus(positions), np.asarray(probe))
+            # A frame for each position: none is dropped here.
+            found = measured_part(np.asarray(diff_patterns), drop_empty=False, owned=False)
+            for sentence in found.said:
+                _LOG.warning("%s", sentence)
+            scan = Scan(
+                found.stack,
+                detect_unit(found.stack, None),
+                from_ptychodus(positions),
+                np.asarray(probe),
+                bad_pixels=found.bad_pixels,
+            )
             self.scan = prepared(scan, config_manager)
         self.validation, self.output_dir = None, None
         return self

@@ -15,7 +15,7 @@ from pinn_torch.api.plain_errors import plain_errors
 from pinn_torch.archive import TrainedModel
 from pinn_torch.devices import same_arithmetic_afterwards
 from pinn_torch.errors import TorchRunError
-from pinn_torch.reconstruction import run_reconstruction
+from pinn_torch.refinement import run_refined_reconstruction
 from pinn_torch.workflows import Reconstruction
 
 __all__ = ["InferenceEngine"]
@@ -59,7 +59,7 @@ class InferenceEngine:
                 math.exp(float(module.log_intensity_scale.detach())) / module.training_intensity_scale,
                 configs.provenance(),
             )
-            result = run_reconstruction(
+            result = run_refined_reconstruction(
                 trained, centred, config, configs.execution(devices=1), seed=0, progress=None
             )
         return _about_the_origin(result)

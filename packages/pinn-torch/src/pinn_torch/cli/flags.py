@@ -10,11 +10,12 @@ from typing import Any
 from pinn_config.architecture import ARCHITECTURES
 from pinn_config.execution import PyTorchExecutionConfig
 from pinn_config.flags import add_flags
+from pinn_data.mask_flags import add_mask_flags
 
 from pinn_torch.cli.command import FlagParser
 from pinn_torch.cli.shared import EXECUTION_DEFAULTS, FLAG_NAMES
 
-__all__ = ["add_common_flags", "add_execution_flags", "add_settings"]
+__all__ = ["add_common_flags", "add_detector_flags", "add_execution_flags", "add_settings"]
 
 _DEVICES = ("cpu", "cuda")
 
@@ -68,6 +69,12 @@ def add_execution_flags(
     )
     parser.untyped |= {name: EXECUTION_DEFAULTS[name] for name in names if name != "enable_progress_bar"}
     parser.untyped |= {"device": None}
+
+
+def add_detector_flags(parser: FlagParser) -> None:
+    """The flags of what the detector did not measure."""
+    add_mask_flags(parser.add_argument_group("the detector"), argparse.SUPPRESS)
+    parser.untyped |= {"mask": None, "invert_mask": None}
 
 
 def add_common_flags(parser: FlagParser) -> None:

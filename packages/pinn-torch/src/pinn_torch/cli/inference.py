@@ -5,14 +5,15 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pinn_config.configs import InferenceConfig
 from pinn_config.processes import is_first_process
+from pinn_data.mask_flags import masked
 
 from pinn_torch.cli.command import FlagParser, finished, listen, show_results, warnings_told
-from pinn_torch.cli.flags import add_common_flags, add_execution_flags, add_settings
+from pinn_torch.cli.flags import add_common_flags, add_detector_flags, add_execution_flags, add_settings
 from pinn_torch.cli.settings import run_settings
 from pinn_torch.cli.shared import INFERENCE_FIELDS, validate_paths
 from pinn_torch.errors import UsageError
@@ -20,9 +21,10 @@ from pinn_torch.precedence import canonical_defaults
 
 __all__ = ["DEFAULTS", "DESCRIPTION", "SUMMARY", "add_arguments", "build_parser", "main", "run"]
 
-SUMMARY = "reconstruct a scan with a trained network"
+SUMMARY = "reconstruct a scan with a trained network, then by the solver"
 DESCRIPTION = (
-    "Reconstructs a scan. Leaves reconstruction.npz, reconstructed_amplitude.png and "
+    "Reconstructs a scan: the network makes an image, and the physics solver makes it better. "
+    "Leaves reconstruction.npz, reconstructed_amplitude.png and "
     "reconstructed_phase.png. The network, its gridsize included, comes from the archive."
 )
 
@@ -39,8 +41,8 @@ DEFAULTS: dict[str, Any] = {
     name: value
     for name, value in canonical_defaults(InferenceConfig).items()
     if name not in ("backend", "debug")
-} | {"model_path": None}
-"""Setting to value where no flag was typed: those of the specification."""
+} | {"model_path": None, "refine": "auto"}
+"""Setting to value where no flag was typed: those of the specification, and the solver after the network."""
 
 _DATA = (*_FILES, "n_groups", "n_subsample", "subsample_seed")
 _IMAGE = tuple(name for name in DEFAULTS if name not in (*_DATA, *_GROUPS))
@@ -63,6 +65,7 @@ def add_arguments(parser: FlagParser) -> None:
     """The flags of this command."""
     parser.usage = f"{parser.prog} --model_path PATH --test_data FILE [--output_dir DIR] [flags]"
     add_settings(parser, "data", InferenceConfig, _DATA, DEFAULTS, _OTHER_NAMES)
+    add_detector_flags(parser)
     add_settings(
         parser,
         "groups of patterns (default: as in the training)",
@@ -99,7 +102,7 @@ def run(args: argparse.Namespace) -> None:
     payload = create_inference_payload(model, source, folder, **settings.levels())
     validate_paths(None, source, folder)
     config = payload.tf_inference_config
-    scan = read_scan(source, in_file_above=LARGE)
+    scan = masked(read_scan(source, in_file_above=LARGE), args)
     if not quiet:
         print(f"reconstructing {len(scan)} patterns of {scan.N} x {scan.N} with {model}", flush=True)
     amplitude, _, results = reassemble_cdi_image(
@@ -117,11 +120,19 @@ def run(args: argparse.Namespace) -> None:
             "amplitude": pictures[0],
             "phase": pictures[1],
             "image": f"{rows} x {columns} pixels from ({y}, {x}), gridsize {results['gridsize']}",
-            "residual R": f"{results['residual']:.4f}",
+            **_misfit(results),
             "seconds": f"{results['reconstruction_seconds']:.1f} to the image, "
             f"{time.perf_counter() - begun:.1f} in all",
         }
     )
+
+
+def _misfit(results: Mapping[str, Any]) -> dict[str, str]:
+    if results["refined"] is None:
+        return {"residual R": f"{results['residual']:.4f}"}
+    from pinn_data.solution_facts import in_words
+
+    return in_words(results["refined"])
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from pinn_config.configs import ModelConfig, TrainingConfig
 from pinn_config.processes import is_first_process
+from pinn_data.mask_flags import masked
 
 from pinn_torch.cli.command import FlagParser, finished, listen, show_results, warnings_told
-from pinn_torch.cli.flags import add_common_flags, add_execution_flags, add_settings
+from pinn_torch.cli.flags import add_common_flags, add_detector_flags, add_execution_flags, add_settings
 from pinn_torch.cli.settings import run_settings
 from pinn_torch.cli.shared import EXECUTION_DEFAULTS, validate_paths
 from pinn_torch.errors import UsageError
@@ -71,6 +72,7 @@ def add_arguments(parser: FlagParser) -> None:
     """The flags of this command."""
     parser.usage = f"{parser.prog} --train_data_file FILE [--output_dir DIR] [flags]"
     add_settings(parser, "data", TrainingConfig, _DATA, DEFAULTS, _OTHER_NAMES)
+    add_detector_flags(parser)
     add_settings(parser, "groups of patterns", TrainingConfig, _GROUPS, DEFAULTS)
     add_settings(parser, "network", ModelConfig, _NETWORK, DEFAULTS)
     add_settings(parser, "what is learned", TrainingConfig, _LEARNING, DEFAULTS, _OTHER_NAMES)
@@ -123,8 +125,11 @@ def run(args: argparse.Namespace) -> None:
     payload = create_training_payload(source, folder, **settings.levels() | {"overrides": given})
     validate_paths(source, validation_source, folder)
     config, execution = payload.tf_training_config, payload.execution_config
-    scan = read_scan(source, in_file_above=LARGE)
-    validation = None if validation_source is None else read_scan(validation_source, in_file_above=LARGE)
+    scan = masked(read_scan(source, in_file_above=LARGE), args)
+    if validation_source is None:
+        validation = None
+    else:
+        validation = masked(read_scan(validation_source, in_file_above=LARGE), args)
     if not quiet:
         gridsize = config.model.gridsize
         # A group of one pattern is that pattern, however often it is drawn.

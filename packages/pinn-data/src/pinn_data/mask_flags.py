@@ -1,11 +1,11 @@
-"""``--mask`` and ``--invert-mask`` of every command that reads a scan."""
+"""``--mask`` and ``--invert-mask`` of every command that reads a scan, `pinn` and `pinn-torch` alike."""
 
 from __future__ import annotations
 
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from pinn_dispatch.errors import UsageError
+from pinn_data.errors import RequestError
 
 if TYPE_CHECKING:
     from pinn_data.npz import Scan
@@ -13,27 +13,28 @@ if TYPE_CHECKING:
 __all__ = ["add_mask_flags", "masked"]
 
 
-def add_mask_flags(group: Any) -> None:
-    """The two flags."""
+def add_mask_flags(group: Any, default: str | None = None) -> None:
+    """The two flags, with the default of argparse where they are not typed."""
     group.add_argument(
         "--mask",
+        default=default,
         metavar="FILE[:NAME]",
         help="pixels that were not measured, besides those that the scan marks: NPY, NPZ, HDF5 or TIFF, "
         "not 0 where a pixel is bad, or JSON, [[row, column], ...]",
     )
     group.add_argument(
-        "--invert-mask", action="store_true", default=None, help="the mask marks the good pixels"
+        "--invert-mask", action="store_true", default=default, help="the mask marks the good pixels"
     )
 
 
 def masked(scan: Scan, args: argparse.Namespace) -> Scan:
     """The scan without the pixels that ``--mask`` excludes.
 
-    Raises UsageError (``--invert-mask`` alone), and what :func:`pinn_data.detector_masks.masked_scan` raises.
+    Raises RequestError (``--invert-mask`` alone), and what `pinn_data.detector_masks.masked_scan` raises.
     """
     if args.mask is None:
         if args.invert_mask:
-            raise UsageError("--invert-mask is about the mask in a file: give --mask FILE too")
+            raise RequestError("--invert-mask is about the mask in a file: give --mask FILE too")
         return scan
 
     from pinn_data.detector_masks import masked_scan

@@ -1,0 +1,34 @@
+"""What the physics solver may find in a scan besides the object, in the words of settings and flags."""
+
+from __future__ import annotations
+
+from pinn_config.errors import ConfigError
+
+__all__ = ["AUTOMATIC", "PARTS", "parse_parts"]
+
+PARTS = ("probe", "positions", "background", "bad-pixels", "affine", "intensity")
+"""What can be refined besides the object."""
+
+AUTOMATIC = frozenset(PARTS) - {"affine"}
+"""What may be refined unless a caller says otherwise: an affine map is searched for only where it is named,
+because the search takes longer than all else together."""
+
+
+def parse_parts(text: str) -> frozenset[str]:
+    """The parts that a text names: 'auto' (:data:`AUTOMATIC`), 'none', or some of :data:`PARTS` with commas
+    between.
+
+    Raises ConfigError for another word.
+    """
+    words = [word.strip().lower().replace("_", "-") for word in text.split(",") if word.strip()]
+    if words == ["auto"]:
+        return AUTOMATIC
+    if words == ["none"]:
+        return frozenset()
+    unknown = [word for word in words if word not in PARTS]
+    if unknown or not words:
+        raise ConfigError(
+            f"refine must be auto, none, or some of {', '.join(PARTS)} with commas between, not "
+            f"{unknown[0] if unknown else text!r}"
+        )
+    return frozenset(words)
