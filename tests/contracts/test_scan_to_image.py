@@ -152,3 +152,13 @@ def test_a_size_without_a_network_is_told_before_training(pinn, tmp_path):
     assert code == 2
     assert "N=32" in err and "64, 128, 256" in err
     assert not (tmp_path / "out").exists()
+
+
+def test_processes_that_share_a_scan_by_the_command_have_the_image_of_one(scan_file):
+    pytest.importorskip("torch")
+    from pinn_dispatch.solving import solve
+
+    scan = read_scan(scan_file)
+    one, two = (solve(scan, engine="pytorch", device="cpu", devices=n) for n in (1, 2))
+    assert np.linalg.norm(one.object - two.object) < 1e-3 * np.linalg.norm(one.object)
+    assert one.refined.facts["R"] == pytest.approx(two.refined.facts["R"], rel=1e-4)

@@ -44,6 +44,30 @@ def measured(scan, tmp_path_factory):
     return path, read_scan(path)
 
 
+def test_a_scan_without_a_probe_gets_one_where_that_is_asked_for(pinn, measured, tmp_path):
+    with np.load(measured[0]) as file:
+        np.savez(tmp_path / "blind.npz", **{key: file[key] for key in file.files if key != "probeGuess"})
+    arguments = ("reconstruct", "--data", tmp_path / "blind.npz", "--output", tmp_path / "out")
+    code, _, err = pinn(*arguments)
+    assert code == 2 and "probeGuess" in err and not (tmp_path / "out").exists()
+    assert pinn(*arguments, "--guess-probe")[0] == 0
+    found = read_reconstruction(tmp_path / "out")
+    assert found.probe.shape[-1] == measured[1].N
+    assert any("first probe was made from the mean" in s for s in found.refined.facts["sentences"])
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--devices", 2, "--engine", "numpy"], "only 'pytorch' shares a scan between processes"),
+        (["--devices", 0], "--devices is 0, but a whole number above 0 is needed"),
+    ],
+)
+def test_one_scan_is_shared_by_processes_of_pytorch_alone(pinn, measured, tmp_path, flags, words):
+    code, _, err = pinn("reconstruct", "--data", measured[0], "--output", tmp_path / "out", *flags)
+    assert code == 2 and words in err and not (tmp_path / "out").exists()
+
+
 def test_what_is_left_holds_all_that_was_found(pinn, measured, tmp_path):
     source, scan = measured
     code, out, _ = pinn(

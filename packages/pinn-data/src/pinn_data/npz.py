@@ -59,6 +59,7 @@ from pinn_data.measured_pixels import (
 from pinn_data.npz_archive import NpzReader, NpzWriter
 from pinn_data.npz_header import is_present, read_metadata, read_text
 from pinn_data.npz_patterns import read_patterns
+from pinn_data.probe_guess import probe_of_stack
 from pinn_data.scan import validate_positions
 from pinn_data.stored_patterns import StoredPatterns
 from pinn_data.unmeasured import measured_part
@@ -308,12 +309,13 @@ def read_scan(
     unit: str | None = None,
     frames_axis: int | None = None,
     in_file_above: int | None = None,
+    guess_probe: bool = False,
 ) -> Scan:
     """The scan in an NPZ file, its patterns in the dtype and unit in which they are stored.
 
     unit : what the patterns are, for a file that does not say it (or says it wrongly)
     frames_axis : 0 for (n, N, N), 2 for (N, N, n); only for files whose shape does not tell
-
+    guess_probe : whether a file without a probe gets one that is made from its patterns
     in_file_above : bytes above which the patterns stay in the file and are read when they are asked for
         (commands: :data:`pinn_data.stored_patterns.LARGE`), where it holds them uncompressed and frames first
 
@@ -326,7 +328,9 @@ def read_scan(
     with naming(path), NpzReader(path) as file:
         positions = read_pair(file, "xcoords", "ycoords")
         label = read_text(file, "diffraction_unit")
-        file.entry("probeGuess")  # miss it before the long read, not after
+        guessed = guess_probe and not is_present(file, "probeGuess")
+        if not guessed:
+            file.entry("probeGuess")  # miss it before the long read, not after
         if frames_axis is None and label is not None:
             frames_axis = 0
         stack = read_patterns(file, len(positions), frames_axis, in_file_above)
@@ -336,8 +340,10 @@ def read_scan(
             parts["bad_pixels"] = as_bad_pixels(file.read("bad_pixels"))
         found = measured_part(stack, parts.get("bad_pixels"))
         stack, parts["bad_pixels"] = found.stack, found.bad_pixels
-        probe = file.read("probeGuess")
+        probe = None if guessed else file.read("probeGuess")
         known = units.detect_unit(stack, unit if unit is not None else label, probe)
+        if probe is None:
+            probe = probe_of_stack(stack, known)
         if is_present(file, "xcoords_start") or is_present(file, "ycoords_start"):
             parts["positions_start"] = read_pair(file, "xcoords_start", "ycoords_start")
         for field, key in (

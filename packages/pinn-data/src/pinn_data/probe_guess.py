@@ -9,9 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 
+from pinn_data.diffraction import Stack, Unit
 from pinn_data.errors import DataRangeError
 
-__all__ = ["probe_from_patterns"]
+__all__ = ["probe_from_patterns", "probe_of_stack"]
+
+_FRAMES = 200
 
 
 def probe_from_patterns(mean_intensity: NDArray[Any], defocus_px2: float = 0.0) -> NDArray[np.complex64]:
@@ -35,3 +38,16 @@ def probe_from_patterns(mean_intensity: NDArray[Any], defocus_px2: float = 0.0) 
     y, x = np.mgrid[:N, :N] - N // 2
     wave = np.sqrt(intensity) * np.exp(-1j * np.pi * defocus_px2 * (y**2 + x**2) / N**2)
     return fft.fftshift(fft.ifft2(fft.ifftshift(wave), norm="ortho")).astype(np.complex64)
+
+
+def probe_of_stack(stack: Stack, unit: Unit) -> NDArray[np.complex64]:
+    """`probe_from_patterns` of the mean of some hundred patterns, spread over all of a stack (n, N, N).
+
+    What was not measured is 0 in them.
+    """
+    chosen = np.unique(np.linspace(0, len(stack) - 1, _FRAMES).astype(int))
+    total = np.zeros(stack.shape[1:])
+    for number in chosen:
+        pattern = np.asarray(stack[slice(number, number + 1)], np.float64)[0]
+        total += pattern**2 if unit == "amplitude" else pattern
+    return probe_from_patterns(total / len(chosen))

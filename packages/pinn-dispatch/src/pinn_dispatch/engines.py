@@ -9,15 +9,22 @@ from __future__ import annotations
 
 import logging
 import platform
+from collections.abc import Callable
 from ctypes.util import find_library
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from pinn_config.processes import launched_process
 from pinn_data.solver.operations import ArrayOperations, NumpyOperations
 
 from pinn_dispatch.errors import UsageError
 from pinn_dispatch.registry import ENGINE_POINTS, ENGINES, installed_backends, load_engine_module
 
-__all__ = ["solver_operations"]
+__all__ = ["shared_solve", "solver_operations"]
+
+if TYPE_CHECKING:
+    from pinn_data.solver import Solution
 
 _LOG = logging.getLogger(__name__)
 
@@ -56,6 +63,27 @@ def solver_operations(engine: str | None = None, device: str | None = None) -> A
             "'tensorflow', or leave the device out"
         )
     return NumpyOperations()
+
+
+def shared_solve(
+    engine: str | None, devices: int, device: str | None = None
+) -> Callable[..., Solution] | None:
+    """`pinn_data.solver.solve` by so many processes that share the frames of a scan; None: one is enough.
+
+    devices : processes on this machine, one for each GPU; where torchrun or srun started this process, those
+        that it started
+
+    Raises UsageError (another engine than PyTorch for several) and what `solver_operations` raises.
+    """
+    if devices == 1 and (launched_process() is None or engine != "pytorch"):
+        return None
+    if engine not in (None, "pytorch"):
+        raise UsageError(
+            f"--devices {devices} was given with the engine {engine!r}, but only 'pytorch' shares a scan "
+            "between processes: choose it, or leave --devices out"
+        )
+    solve = load_engine_module("pytorch").solve
+    return partial(solve, device=None if device == "auto" else device, processes=devices)
 
 
 def _fastest(device: str | None) -> ArrayOperations:

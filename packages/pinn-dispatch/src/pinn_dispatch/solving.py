@@ -8,6 +8,7 @@ From Python:
 
 from __future__ import annotations
 
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -38,6 +39,7 @@ def solve(
     *,
     engine: str | None = None,
     device: str = "auto",
+    devices: int = 1,
     model: Path | None = None,
     network_image: ReconstructionResult | None = None,
     execution: PyTorchExecutionConfig | None = None,
@@ -50,6 +52,7 @@ def solve(
     engine : 'numpy', 'pytorch' or 'tensorflow'; None: where a network is run first its backend, else the
         fastest
     device : of the engine
+    devices : processes that share the frames of the scan, one for each GPU; more than one with PyTorch
     model : an archive whose network's image is the start
     network_image : the image of that network, where it has been made already
     execution : how that network runs
@@ -64,7 +67,7 @@ def solve(
     from pinn_data.solver import SolverSettings
     from pinn_data.solver import solve as run
 
-    from pinn_dispatch.engines import solver_operations
+    from pinn_dispatch.engines import shared_solve, solver_operations
 
     settings = SolverSettings() if settings is None else settings
     first = network_image
@@ -74,12 +77,12 @@ def solve(
         from pinn_dispatch.dispatch import backend_of
 
         engine = backend_of(model)
-    operations = solver_operations(engine, device)
+    shared = shared_solve(engine, devices, device)
+    operations = solver_operations("pytorch" if shared is not None else engine, device)
     origin = provenance.Origin(scan, model=model)
-    solution = run(
+    solution = (shared or partial(run, operations=operations))(
         scan,
         settings,
-        operations=operations,
         start=None if first is None else (first.object, first.canvas),
         watch=progress,
         preview=preview,

@@ -16,6 +16,7 @@ from pinn_dispatch.cli.flag_values import explaining
 from pinn_dispatch.cli.output import output_folder, write_json
 from pinn_dispatch.cli.report import Report
 from pinn_dispatch.cli.run_log import LOG_NAME, run_log
+from pinn_dispatch.cli.scan_checks import add_check_flag, check
 from pinn_dispatch.cli.settings import add_flags, inference_settings
 from pinn_dispatch.errors import UsageError
 from pinn_dispatch.registry import BACKENDS
@@ -62,6 +63,7 @@ def add(commands: Any) -> argparse.ArgumentParser:
         "--frames", choices=FRAMES, default="all", help="every frame, or every other (default: all)"
     )
     add_mask_flags(data)
+    add_check_flag(data)
     how = parser.add_argument_group("how")
     how.add_argument("--config", type=Path, metavar="YAML", help="settings in a file; flags beat it")
     how.add_argument(
@@ -95,7 +97,6 @@ def run(args: argparse.Namespace) -> None:
     validate(config)
 
     from pinn_archive import find_archive
-    from pinn_data.checks import check_scan
     from pinn_data.npz import read_scan
     from pinn_data.solution_facts import in_words
     from pinn_data.stored_patterns import LARGE
@@ -112,8 +113,7 @@ def run(args: argparse.Namespace) -> None:
         whole = masked(read_scan(source, in_file_above=LARGE), args)
         scan = select(whole, args.region, args.frames)
         first = is_first_process()
-        for finding in check_scan(scan) if first else ():
-            report.warn(finding.sentence)
+        check(scan, args, report)
         report.note(f"reconstructing {len(scan)} patterns of {scan.N} x {scan.N} with {archive}")
         config.model.N = scan.N
         config.model_path, config.test_data_file, config.output_dir = archive, source, folder

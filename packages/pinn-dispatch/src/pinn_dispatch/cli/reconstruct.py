@@ -16,6 +16,8 @@ from pinn_dispatch.cli.flag_values import explaining
 from pinn_dispatch.cli.output import output_folder, write_json
 from pinn_dispatch.cli.report import Report
 from pinn_dispatch.cli.run_log import LOG_NAME, run_log
+from pinn_dispatch.cli.scan_checks import add_check_flag, check
+from pinn_dispatch.errors import UsageError
 from pinn_dispatch.registry import ENGINES
 from pinn_dispatch.selection import FRAMES, Region, select
 
@@ -52,6 +54,7 @@ def add(commands: Any) -> argparse.ArgumentParser:
         "--frames", choices=FRAMES, default="all", help="every frame, or every other (default: all)"
     )
     add_mask_flags(data)
+    add_check_flag(data)
     how = parser.add_argument_group("how")
     how.add_argument(
         "--modes", type=int, metavar="M", help="incoherent probe modes (default: as many as the scan's probe)"
@@ -68,14 +71,22 @@ def add(commands: Any) -> argparse.ArgumentParser:
     )
     how.add_argument("--seconds", type=float, metavar="S", help="end after this time (default: no limit)")
     how.add_argument("--engine", choices=ENGINES, help="what computes (default: the fastest installed)")
+    how.add_argument(
+        "--devices",
+        type=int,
+        default=1,
+        metavar="N",
+        help="processes that share the frames, one for each GPU (default: 1); more than one with pytorch",
+    )
     return parser
 
 
 def run(args: argparse.Namespace) -> int | None:
     """Reconstructs and saves; the exit code of a request to stop where one came."""
     settings = _settings(args)
+    if args.devices < 1:
+        raise UsageError(f"--devices is {args.devices}, but a whole number above 0 is needed")
 
-    from pinn_data.checks import check_scan
     from pinn_data.npz import read_scan
     from pinn_data.pictures import write_preview
     from pinn_data.progress import Cancel
@@ -88,9 +99,9 @@ def run(args: argparse.Namespace) -> int | None:
     report = Report(args.quiet or not first)
     with output_folder(args.output) as folder:
         archive = _archive(args.model)
-        scan = select(masked(read_scan(args.data, in_file_above=LARGE), args), args.region, args.frames)
-        for finding in check_scan(scan) if first else ():
-            report.warn(finding.sentence)
+        whole = read_scan(args.data, in_file_above=LARGE, guess_probe=args.guess_probe)
+        scan = select(masked(whole, args), args.region, args.frames)
+        check(scan, args, report)
         report.note(f"reconstructing {len(scan)} patterns of {scan.N} x {scan.N}")
         preview = folder / PREVIEW_NAME
         log = folder / LOG_NAME if first else Path(os.devnull)
@@ -104,6 +115,7 @@ def run(args: argparse.Namespace) -> int | None:
                 scan,
                 settings,
                 engine=args.engine,
+                devices=args.devices,
                 model=archive,
                 progress=watch,
                 preview=(lambda image: write_preview(preview, image)) if first else None,

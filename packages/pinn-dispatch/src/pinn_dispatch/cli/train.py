@@ -13,6 +13,7 @@ from pinn_data.mask_flags import add_mask_flags, masked
 from pinn_dispatch.cli.flag_values import explaining
 from pinn_dispatch.cli.output import output_folder, write_table
 from pinn_dispatch.cli.report import Report
+from pinn_dispatch.cli.scan_checks import add_check_flag, check
 from pinn_dispatch.cli.settings import add_flags, training_settings
 from pinn_dispatch.errors import UsageError
 from pinn_dispatch.selection import Region, select
@@ -53,6 +54,7 @@ def add(commands: Any) -> argparse.ArgumentParser:
         help="positions to learn, as 'y<238' or 'x>=100,y<50'",
     )
     add_mask_flags(data)
+    add_check_flag(data)
     what = parser.add_argument_group("what is trained")
     what.add_argument("--config", type=Path, metavar="YAML", help="settings in a file; flags beat it")
     add_flags(what, ModelConfig, ("architecture", "gridsize", "n_filters_scale"))
@@ -98,7 +100,6 @@ def run(args: argparse.Namespace) -> None:
         )
     validation_source = args.validation or settings.config.test_data_file
 
-    from pinn_data.checks import check_scan
     from pinn_data.npz import read_scan
     from pinn_data.stored_patterns import LARGE
 
@@ -107,8 +108,7 @@ def run(args: argparse.Namespace) -> None:
     report = Report(args.quiet or not is_first_process())
     with output_folder(args.output) as folder:
         scan = select(masked(read_scan(source, in_file_above=LARGE), args), args.region)
-        for finding in check_scan(scan) if is_first_process() else ():
-            report.warn(finding.sentence)
+        check(scan, args, report)
         config = settings.for_scan(scan.N, len(scan))
         config.train_data_file, config.test_data_file, config.output_dir = source, validation_source, folder
         validation = None if validation_source is None else read_scan(validation_source, in_file_above=LARGE)

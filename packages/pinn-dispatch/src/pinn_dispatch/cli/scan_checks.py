@@ -1,0 +1,38 @@
+"""What looks wrong with a scan, told before a command works on it."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+from pinn_config.processes import is_first_process
+
+from pinn_dispatch.errors import UsageError
+
+if TYPE_CHECKING:
+    from pinn_data.npz import Scan
+
+    from pinn_dispatch.cli.report import Report
+
+__all__ = ["add_check_flag", "check"]
+
+
+def add_check_flag(group: Any) -> None:
+    """``--anyway``."""
+    group.add_argument(
+        "--anyway", action="store_true", help="go on where no image is to be expected of this scan"
+    )
+
+
+def check(scan: Scan, args: argparse.Namespace, report: Report) -> None:
+    """Warn of everything that looks wrong.
+
+    Raises UsageError where no image is to be expected, unless ``--anyway`` was given.
+    """
+    from pinn_data.checks import check_scan
+
+    for finding in check_scan(scan):
+        if finding.level == "bad" and not args.anyway:
+            raise UsageError(f"{finding.sentence}; --anyway goes on with the scan as it is")
+        if is_first_process():
+            report.warn(finding.sentence)
