@@ -39,6 +39,8 @@ def _demo(path, scan):
     return figures.demo_figure(
         path,
         compare(_noisy(0), Image(TRUTH)),
+        compare(_noisy(1), Image(TRUTH)),
+        seconds={"network": 2.0, "solver": 1.0},
         learned=TRUTH,
         learned_positions=POSITIONS,
         probe=scan.probe,
@@ -119,6 +121,8 @@ def test_positions_are_drawn_over_the_object_that_was_scanned(drawn, tmp_path):
     figures.demo_figure(
         tmp_path / "demo.png",
         compare(_noisy(0), Image(TRUTH)),
+        compare(_noisy(1), Image(TRUTH)),
+        seconds={"network": 2.0, "solver": 1.0},
         learned=TRUTH,
         learned_positions=POSITIONS,
         probe=TRUTH[:16, :16],

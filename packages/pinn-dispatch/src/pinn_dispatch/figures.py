@@ -53,8 +53,10 @@ _TRACE = 0.04  # of the best-covered pixel: below it an image is mostly noise
 
 def demo_figure(
     path: Path,
-    comparison: Comparison,
+    alone: Comparison,
+    solved: Comparison,
     *,
+    seconds: Mapping[str, float],
     learned: NDArray[Any],
     learned_positions: NDArray[np.float64],
     probe: NDArray[Any],
@@ -63,24 +65,36 @@ def demo_figure(
     history: Sequence[Mapping[str, Any]],
     subtitle: str,
 ) -> Path:
-    """The demo at a glance: truth, reconstruction, difference; what was learned from; patterns; loss; ring
-    correlation.
+    """The demo at a glance: truth, the network's image, the solver's from there; what was learned from;
+    patterns; loss; ring correlation.
 
+    alone, solved : both images against the truth, in the same region
+    seconds : CPU seconds of 'network' and 'solver'
     learned : (H, W) complex, the object of the training scan, and its positions (n, 2) as (y, x)
     measured, predicted : (N, N) amplitudes of one pattern of the unseen scan, sqrt(counts)
     """
-    c = comparison
     figure = sheet((16.0, 11.6), "An object the network never saw", subtitle)
     grid = figure.add_gridspec(3, 4, left=0.03, right=0.98, top=0.885, bottom=0.055, hspace=0.22, wspace=0.24)
     panels = [[figure.add_subplot(grid[r, k]) for k in range(4)] for r in range(3)]
-    _compare_rows(panels[0][:3], panels[1][:3], c)
+    both = {"network": alone, "network, then solver": solved}
+    spent = dict(zip(both, (seconds["network"], seconds["network"] + seconds["solver"]), strict=True))
+    for row, name, ssim, colours, unit in (
+        (panels[0], "amplitude", "ssim_amp", AMPLITUDE, ""),
+        (panels[1], "phase", "ssim_phase", PHASE, "rad"),
+    ):
+        truth = getattr(alone, f"{name}_true")
+        limits = limits_of(truth)
+        image_panel(row[0], truth, f"{name}, truth", colours, limits, unit=unit)
+        for axes, (title, c) in zip(row[1:3], both.items(), strict=True):
+            told = f"{title}: SSIM {c.scores[ssim]:.2f}, {spent[title]:.0f} CPU s"
+            image_panel(axes, getattr(c, name), told, colours, limits, unit=unit)
     complex_panel(panels[0][3], main_mode(probe), "probe (hue: phase)")
     image_panel(panels[1][3], np.abs(learned), "learned from (amplitude), scanned at", AMPLITUDE, bar=False)
     y, x = learned_positions.T
     panels[1][3].plot(x, y, ".", color=ACCENT, markersize=1.1, alpha=0.7)
     _pattern_pair(panels[2][0], panels[2][1], measured, predicted)
     _misfit(panels[2][2], history)
-    rings(panels[2][3], {"amplitude": c.frc_amplitude, "phase": c.frc_phase})
+    rings(panels[2][3], {f"phase, {title}": c.frc_phase for title, c in both.items()})
     return save(figure, path)
 
 

@@ -53,7 +53,7 @@ _OWN_PARAMETERS = {"positions": 2, "intensity": 1}
 _CAREFUL = 0.7
 """Momentum while positions or intensities move."""
 _POLISH_CHECK = 4
-_POLISH_GAIN = 0.001
+_POLISH_GAIN = 0.0004
 _LAST_STEPS = 6
 _TRIAL_FRAMES = 256
 _FAINT = 1e-3
