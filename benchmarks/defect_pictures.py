@@ -8,7 +8,7 @@ reconstructions and the truth; its rows are modulus, phase, and the misfit of ea
 those of `benchmarks.measured_experiment`: a phase ramp, which a free probe leaves open, is taken off, and
 what lies outside the outermost positions does not count.
 
-Set ``OMP_NUM_THREADS=1`` where CPU seconds are to be compared. About five minutes.
+Set ``OMP_NUM_THREADS=1`` where CPU seconds are to be compared. About three minutes.
 """
 
 from __future__ import annotations

@@ -38,13 +38,15 @@ def _drifting(scan: Entries) -> Entries:
     return scan | {"diff3d": counts.astype(np.uint16)}
 
 
-def _turn(degrees: float) -> tuple[tuple[float, float], tuple[float, float]]:
-    c, s = np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))
+def _turn(degrees: float, scale: float = 1.0) -> tuple[tuple[float, float], tuple[float, float]]:
+    c, s = scale * np.cos(np.deg2rad(degrees)), scale * np.sin(np.deg2rad(degrees))
     return (c, -s), (s, c)
 
 
 SPOILED: dict[str, Callable[[Entries], Entries]] = {
     "drift": _drifting,
+    "larger": lambda scan: _placed(scan, _turn(3.0, 1.05)),
+    "stretched": lambda scan: _placed(scan, ((1.0, 0.0), (0.04, 1.1))),
     "turned": lambda scan: _placed(scan, _turn(5.0)),
     "swapped": lambda scan: scan | {"xcoords": scan["ycoords"], "ycoords": scan["xcoords"]},
     "mirrored": lambda scan: scan | {"xcoords": -scan["xcoords"]},
