@@ -32,6 +32,7 @@ RUN = (
     "docs/clients.md",
     "docs/cluster.md",
     "docs/convert.md",
+    "docs/defects.md",
     "packages/pinn-dispatch/README.md",
     "packages/pinn-torch/README.md",
 )
@@ -85,6 +86,7 @@ SMALL = {
     ("pinn_dispatch.cli", "demo"): ["--max-seconds", "1", "--side", "8", *_TORCH],
     ("pinn_dispatch.cli", "train"): ["--nepochs", "1", "--n-filters-scale", "1", "--logger", "none", *_TORCH],
     ("pinn_dispatch.cli", "infer"): _TORCH,
+    ("pinn_dispatch.cli", "reconstruct"): ["--seconds", "2", "--engine", "numpy", "--quiet"],
     ("pinn_dispatch.cli", "simulate"): ["--size", "96", "-N", "64"],
     ("pinn_torch.cli", "train"): ["--max_epochs", "1", "--n_filters_scale", "1", "--devices", "1", *_TORCH],
     ("pinn_torch.cli", "infer"): ["--devices", "1", *_TORCH],
@@ -229,6 +231,7 @@ def _write_measurements(scan) -> None:
     with h5py.File("diffraction.h5", "w") as file:
         file["data"] = scan.counts()
     np.save("frames.npy", scan.counts())
+    np.save("mask.npy", np.arange(scan.N**2).reshape(scan.N, scan.N) == 7)
     motors = scan.positions[:, ::-1] * 0.1
     np.savetxt("motors.csv", motors, delimiter=",", header="x_um,y_um", comments="")
     convert = "convert scan.npz --output beamline.cxi --distance 1.92m --energy 8.8keV --detector-pixel 172um"
