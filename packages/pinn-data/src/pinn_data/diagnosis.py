@@ -140,7 +140,8 @@ def diagnose(scan: Scan, solution: Solution, *, operations: ArrayOperations | No
             return [
                 "The patterns fit their positions no better than in a random order, and no exchanged or "
                 "negated axis, transposed or flipped pattern or shifted frame explains it: check that the "
-                "positions belong to these frames."
+                "positions belong to these frames, their unit and the probe. With few photons this says "
+                "nothing."
             ]
         return [
             "None of the usual mistakes (exchanged or negated axes, transposed or flipped patterns, a "

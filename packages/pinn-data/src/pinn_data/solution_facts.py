@@ -14,6 +14,8 @@ from pinn_data.verdict import judge
 
 __all__ = ["facts_of", "in_words", "refined_by"]
 
+_HIDING_PX = 1.0
+
 
 def refined_by(solution: Solution, scan: Scan, operations: ArrayOperations) -> Refined:
     """All that a solution holds besides the image, with `facts_of` it, its decisions and its course."""
@@ -79,11 +81,14 @@ def in_words(refined: Refined) -> dict[str, str]:
 
 
 def _verdict(solution: Solution, scan: Scan, operations: ArrayOperations) -> dict[str, Any]:
-    """The verdict on a solution; where it is bad, and nobody is in a hurry, with what may be wrong with the
-    scan under ``diagnosis``."""
+    """The verdict on a solution; where it is bad, or doubtful although positions moved far, and nobody is in a
+    hurry, with what may be wrong with the scan under ``diagnosis``."""
     verdict = judge(solution, scan)
     hurried = solution.cancelled or solution.out_of_time
-    if verdict.level != "bad" or hurried:
+    # Positions that are free hide a part of what exchanged or negated axes do.
+    moved = np.square(solution.positions - solution.positions_start).sum(axis=1).mean()
+    hidden = verdict.level == "doubtful" and moved > _HIDING_PX**2
+    if hurried or not (hidden or verdict.level == "bad"):
         return verdict.metadata | {"diagnosis": []}
     from pinn_data.diagnosis import diagnose
 

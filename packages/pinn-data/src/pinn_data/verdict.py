@@ -83,6 +83,11 @@ def _level(solution: Solution, scan: Scan, ratio: float, held_out: float) -> tup
             "positions, probe and units, and try --modes 3."
         )
     if solution.held_out_gain < _NO_IMAGE * solution.held_out_gain_error:
+        if ratio > _GOOD and left > _SMALL:  # noise is not what is wrong
+            return "bad", (
+                f"Do not trust this image: {told}, and frames that were held out are predicted no better than "
+                "by the mean of all frames; check probe, background, positions and units."
+            )
         return "bad", (
             "There is no image in these data: frames that were held out are predicted no better than by the "
             "mean of all frames; count longer, lower the background, or check the positions."
