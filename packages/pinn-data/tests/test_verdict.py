@@ -85,6 +85,11 @@ def test_more_misfit_is_never_a_better_verdict(scan, ratio, times, held_out, exp
         ({"residual": 0.015, "expected_residual": 0.002}, "doubtful", "7.50 times"),
         ({"held_out_residual": 0.15}, "doubtful", "held out are predicted worse (1.50"),
         ({"held_out_gain": 0.4, "held_out_gain_error": 0.3}, "bad", "no image in these data"),
+        (
+            {"residual": 0.15, "held_out_gain": 0.4, "held_out_gain_error": 0.3},
+            "bad",
+            "than by the mean of all frames; check probe, background",
+        ),
         ({"held_out_gain": 1.8, "held_out_gain_error": 0.3}, "bad", "there are too few photons"),
         (
             {"held_out_gain": 3.0, "held_out_gain_error": 0.3, "background": np.array(1e4)},

@@ -81,8 +81,8 @@ def in_words(refined: Refined) -> dict[str, str]:
 
 
 def _verdict(solution: Solution, scan: Scan, operations: ArrayOperations) -> dict[str, Any]:
-    """The verdict on a solution; where it is bad, or doubtful although positions moved far, and nobody is in a
-    hurry, with what may be wrong with the scan under ``diagnosis``."""
+    """The verdict on a solution, and under ``diagnosis`` what may be wrong with the scan: tried where the
+    verdict is bad, or doubtful although positions moved far, and nobody is in a hurry."""
     verdict = judge(solution, scan)
     hurried = solution.cancelled or solution.out_of_time
     # Positions that are free hide a part of what exchanged or negated axes do.

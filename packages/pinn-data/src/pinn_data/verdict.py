@@ -85,8 +85,8 @@ def _level(solution: Solution, scan: Scan, ratio: float, held_out: float) -> tup
     if solution.held_out_gain < _NO_IMAGE * solution.held_out_gain_error:
         if ratio > _GOOD and left > _SMALL:  # noise is not what is wrong
             return "bad", (
-                f"Do not trust this image: {told}, and frames that were held out are predicted no better than "
-                "by the mean of all frames; check probe, background, positions and units."
+                f"Do not trust this image: {told}, and frames that were held out are predicted no better "
+                "than by the mean of all frames; check probe, background, positions and units."
             )
         return "bad", (
             "There is no image in these data: frames that were held out are predicted no better than by the "
