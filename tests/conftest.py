@@ -53,10 +53,10 @@ def run_folder(scan_file, tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def image_folder(scan_file, run_folder, tmp_path_factory) -> Path:
-    """What `pinn infer` leaves for that scan and model."""
+    """What `pinn infer` leaves for that scan and model, without the solver."""
     from pinn_dispatch.cli import main
 
     folder = tmp_path_factory.mktemp("image")
     arguments = ["--data", str(scan_file), "--output", str(folder), "--accelerator", "cpu", "--quiet"]
-    assert main(["infer", "--model", str(run_folder), *arguments]) == 0
+    assert main(["infer", "--model", str(run_folder), *arguments, "--refine", "none"]) == 0
     return folder

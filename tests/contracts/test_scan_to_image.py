@@ -57,6 +57,7 @@ def test_the_reconstruction_is_where_the_scan_was(image_folder, scan_file):
 def test_reopened_in_a_fresh_process_to_the_bit(image_folder, run_folder, scan_file, tmp_path):
     command = [
         *(sys.executable, "-m", "pinn_dispatch.cli", "infer", "--quiet", "--accelerator", "cpu"),
+        *("--refine", "none"),
         *("--model", str(run_folder / "wts.h5.zip"), "--data", str(scan_file), "--output", str(tmp_path)),
     ]
     subprocess.run(command, check=True, env=os.environ, capture_output=True)
