@@ -94,7 +94,9 @@ def demo_figure(
     panels[1][3].plot(x, y, ".", color=ACCENT, markersize=1.1, alpha=0.7)
     _pattern_pair(panels[2][0], panels[2][1], measured, predicted)
     _misfit(panels[2][2], history)
-    rings(panels[2][3], {f"phase, {title}": c.frc_phase for title, c in both.items()})
+    rings(
+        panels[2][3], {f"phase, {title.removeprefix('network, ')}": c.frc_phase for title, c in both.items()}
+    )
     return save(figure, path)
 
 

@@ -27,7 +27,7 @@ __all__ = ["MAX_SECONDS", "SOLVED", "add", "run"]
 SOLVED = "solved"
 """Folder, in that of the demo, for what the solver made of the same scan."""
 
-MAX_SECONDS = 75.0
+MAX_SECONDS = 65.0
 """Of training: with simulation, both reconstructions and pictures the demo takes two minutes on two cores."""
 
 _RECIPE = RECIPE | {
