@@ -67,6 +67,14 @@ def test_a_clean_scan_is_explained_to_its_noise_and_its_image_is_the_object(scan
     assert residual(amplitude, scan.amplitude()) == pytest.approx(solved.residual, rel=0.2)
 
 
+@pytest.mark.parametrize(("size", "side", "step"), [(16, 7, 6.0), (32, 6, 8.0), (48, 6, 10.0)])
+def test_a_scan_of_few_frames_is_explained_and_nothing_is_found_that_is_not_there(size, side, step):
+    """Whatever may be refined: an image that is not finished must not be taken for wrong positions."""
+    found = solve(make_scan(side=side, step=step, size=size, seed=3))
+    assert found.residual < 1.1 * found.expected_residual
+    assert not found.kept and found.found_bad_pixels <= 0.02 * size**2
+
+
 def test_object_and_probe_exchange_no_slope_of_the_phase(scan, solved):
     (y, x), (h, w) = solved.canvas.origin, solved.canvas.shape
     error = solved.object * np.conj(scan.object[y : y + h, x : x + w]) * (solved.coverage > 0.2)
@@ -102,7 +110,7 @@ def test_moving_all_positions_moves_the_canvas_alone(scan, solved, move):
 def test_moving_all_positions_by_a_fraction_moves_the_image_by_it(scan, solved):
     move = np.array([0.4, 0.25])
     moved = solve(attrs.evolve(scan, positions=scan.positions + move), PROBE)
-    assert moved.residual == pytest.approx(solved.residual, rel=0.05)
+    assert moved.residual == pytest.approx(solved.residual, rel=0.08)
     y, x = np.subtract(moved.canvas.origin, solved.canvas.origin)
     h, w = solved.canvas.shape
     larger = np.zeros((h + 4, w + 4), np.complex64)

@@ -11,6 +11,7 @@ from pinn_data.forward_model import diffraction_intensity
 from pinn_data.probe import defocused_probe, fourier_shift
 from pinn_data.simulate import picture_object
 from pinn_data.solver import AUTOMATIC, SolverSettings, parse_parts
+from pinn_data.solver import penalty as penalty_module
 from pinn_data.solver.affine import affine_map
 from pinn_data.solver.bad_pixels import PixelStatistics, find_bad_pixels, suspect_pixels
 from pinn_data.solver.descent import Descent, descend
@@ -22,6 +23,9 @@ from pinn_data.solver.modes import add_modes, orthogonal_modes
 from pinn_data.solver.moves import Moves
 from pinn_data.solver.operations import NumpyOperations
 from pinn_data.solver.penalty import Penalty
+from pinn_data.solver.polish import Polish, Polished, polish
+from pinn_data.solver.problem import subsets_of
+from pinn_data.solver.stages import is_worse
 from pinn_data.solver.sweep import sweep
 from pinn_data.testing import complex_probes
 from scipy import fft, optimize
@@ -37,10 +41,11 @@ SEEDS = st.integers(0, 2**32 - 1)
 def test_the_penaltys_step_minimises_its_objective(seed):
     """Against SciPy's L-BFGS, which knows nothing of duals; what is kept of the edges leads nowhere else."""
     rng = np.random.default_rng(seed)
-    shape, strength, edge = (5, 6), 0.6, 0.1
+    shape, strength, edge = (5, 6), 0.6, penalty_module._EDGE
     image = rng.normal(size=shape) + 1j * rng.normal(size=shape)
     light = rng.uniform(1.0, 9.0, shape)
-    stiffness, weight = light + 1.0, strength * np.sqrt(light)
+    penalty = Penalty(OPS, light, strength)
+    stiffness, weight = penalty.stiffness, strength * np.sqrt(light)
 
     def objective(parts):
         x = parts.reshape(2, -1)
@@ -59,11 +64,12 @@ def test_the_penaltys_step_minimises_its_objective(seed):
     start = np.stack([image.real, image.imag]).ravel()
     options = {"ftol": 1e-15, "gtol": 1e-9, "maxiter": 5000}
     exact = optimize.minimize(objective, start, jac=True, method="L-BFGS-B", options=options).x
-    penalty = Penalty(OPS, light, stiffness, strength, edge)
-    for _ in range(4):
+    off = []
+    for _ in range(8):
         found = penalty.applied_to(image)
         found = np.stack([found.real, found.imag]).ravel()
-        assert np.linalg.norm(found - exact) < 1e-3 * np.linalg.norm(exact - start)
+        off.append(np.linalg.norm(found - exact) / np.linalg.norm(exact - start))
+    assert off[0] < 0.03 and off[-1] < 1e-3
 
 
 # Positions -------------------------------------------------------------------------------------------------
@@ -222,11 +228,11 @@ def test_orthogonal_modes_undo_any_rotation(probe, seed):
 
 
 @given(complex_probes(16), st.integers(1, 6))
-def test_added_modes_keep_the_first_and_have_a_twentieth_of_its_energy(probe, count):
+def test_added_modes_keep_the_first_and_have_a_twelfth_of_its_energy(probe, count):
     modes = add_modes(probe[None], count)
     assert modes.shape == (count, 16, 16) and np.array_equal(modes[0], probe)
     energy = np.sum(np.abs(modes) ** 2, (1, 2))
-    np.testing.assert_allclose(energy[1:], 0.05 * energy[0])
+    np.testing.assert_allclose(energy[1:], 0.08 * energy[0])
     assert np.linalg.matrix_rank(modes.reshape(count, -1)) == count
     np.testing.assert_array_equal(add_modes(modes, 1), modes[:1])
 
@@ -264,6 +270,27 @@ def test_the_search_for_bad_pixels_finds_the_planted_ones_and_those_alone(seed):
     spoiled[:, *brightest] = 0
     planted[brightest] = True
     np.testing.assert_array_equal(found(spoiled), planted)
+
+
+def test_a_crowd_of_unexplained_pixels_is_a_fault_of_the_model_and_one_of_them_of_its_own():
+    estimate, _ = _small_problem(1e4, N=32, n=60)
+    probe = fft.ifft2(estimate.spectrum, norm="ortho")
+    counts = np.random.default_rng(3).poisson(
+        diffraction_intensity(estimate.object, probe, estimate.positions)
+    )
+    statistics = suspect_pixels(_statistics(counts))
+
+    def found(faulty):
+        stack = counts.copy()
+        stack[:, *faulty] += np.random.default_rng(4).integers(0, 60, (60, 1))
+        sums = sweep(OPS, estimate, Frames(OPS, stack, "counts", size=32), np.arange(60), pixels=True)
+        return fft.fftshift(find_bad_pixels(sums.pixels, statistics))
+
+    ring = np.hypot(*(np.mgrid[:32, :32] - 16.0)) // 1.5 == 5
+    one = np.argwhere(ring)[4]
+    assert not found(np.nonzero(ring)).any()
+    alone = found(tuple(one[:, None]))
+    assert alone[*one] and alone.sum() == 1
 
 
 # Intensity -------------------------------------------------------------------------------------------------
@@ -306,6 +333,40 @@ def test_the_first_probe_has_the_pattern_it_was_made_from_and_its_defocus():
     mean = fft.ifftshift(pupil**2)
     made = fft.ifft2(defocused_spectrum(mean, defocus), norm="ortho")[0]
     np.testing.assert_allclose(made, true, atol=1e-12)
+
+
+# Subsets, held-out frames ----------------------------------------------------------------------------------
+
+
+@given(st.integers(1, 400))
+def test_subsets_part_the_frames_and_none_has_gaps_for_want_of_frames(n):
+    numbers = np.random.default_rng(n).permutation(n)
+    subsets = subsets_of(numbers)
+    assert np.array_equal(np.sort(np.concatenate(subsets)), np.arange(n))
+    assert len(subsets) == 1 or min(map(len, subsets)) >= 16
+
+
+@given(st.integers(4, 60), SEEDS)
+def test_frames_are_predicted_worse_where_the_loss_is_more_than_its_scatter(n, seed):
+    before = np.random.default_rng(seed).uniform(100, 900, n)
+    even = np.resize([1.0, -1.0], n) * 5 - (n % 2) * 5 / n
+    assert not is_worse(before, before + even) and not is_worse(before, before - 3)
+    assert is_worse(before, before + even + 12)
+    assert not is_worse(before[:3], before[:3] + 100)
+
+
+# Polish ----------------------------------------------------------------------------------------------------
+
+
+def test_a_polish_that_goes_on_from_another_is_one_polish():
+    estimate, frames = _small_problem(1e4)
+    start = attrs.evolve(estimate, object=fourier_shift(estimate.object, (0.4, -0.3)))
+    everyone = np.arange(20)
+    whole = polish(OPS, Polished(start, start), frames, everyone, Polish(8, probe=False))
+    half = polish(OPS, Polished(start, start), frames, everyone, Polish(4, probe=False))
+    rest = polish(OPS, half, frames, everyone, Polish(4, probe=False))
+    assert rest.age == whole.age > 0
+    np.testing.assert_allclose(rest.estimate.object, whole.estimate.object, atol=1e-12)
 
 
 # Descent ---------------------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ _STUCK = 0.25
 _UNEXPLAINED = 4.0
 _CERTAIN = 8.0
 _MOST = 0.04
+_CROWD = 0.05
 _NOTICED = 1.0
 """Counts squared a frame: less than that does no harm."""
 
@@ -69,13 +70,21 @@ def find_bad_pixels(sums: PixelSums, suspects: NDArray[np.bool_]) -> NDArray[np.
         & (residual - expected * usual > _CERTAIN * spread * usual)
     )
     off = counted - expected
+    relative = np.abs(off) / np.maximum(expected, least)
+    # An image that is not finished predicts too little of whole regions, as along the edge of a pupil.
+    of_region = ndimage.median_filter(relative, _NEIGHBOURHOOD, mode="nearest")
     wrong_mean = (
         (np.abs(off) > 0.5 * _NOTICED * frames)
         & (np.abs(off) > _CERTAIN * np.sqrt(np.maximum(expected, 1.0) * usual))
         & (np.abs(off) > 0.5 * np.maximum(expected, counted * 0.5))
+        & (relative > 2 * of_region)
     )
     found = (unexplained | wrong_mean) & (_centred(sums.frames) > 0)
     told_by_model = found & ~_centred(suspects)
+    # A crowd of them, as along the edge of a pupil, is what the model cannot explain, not a fault of pixels.
+    crowd = ndimage.uniform_filter(told_by_model.astype(float), _NEIGHBOURHOOD, mode="constant") > _CROWD
+    found &= _centred(suspects) | ~crowd
+    told_by_model &= ~crowd
     if told_by_model.sum() > _MOST * (sums.frames > 0).sum():
         found &= _centred(suspects)  # so many wrong pixels mean a wrong model
     dead = _centred(suspects) & (counted == 0) & (expected > 5)

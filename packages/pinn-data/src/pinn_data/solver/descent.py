@@ -2,8 +2,8 @@
 
 A step takes the descent of one subset of the frames, each covering the field evenly, divided by the light of
 that subset (``coverage + damping * max(coverage)``), with constant momentum. Where an epoch makes the misfit
-worse, the image of the epoch before comes back with less momentum and more damping; after `_GIVE_UP` such
-steps back the stage ends with the best image it had, so it cannot loop.
+worse, the image of the epoch before comes back with less momentum, more damping and shorter steps of the
+probe; after `_GIVE_UP` such steps back the stage ends with the best image it had, so it cannot loop.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ __all__ = ["Descent", "descend"]
 _PROBE_STEP = 0.3
 _GIVE_UP = 4
 _WORSE = 1.01
+_STEPS_HOLD = 4
+"""Epochs for which a free probe changes the light on the canvas too little to matter."""
 
 
 @attrs.frozen
@@ -57,13 +59,13 @@ def descend(
         back: then positions, background and the like stay as they are
     """
     now = start
-    momentum, damping = plan.momentum, plan.damping
+    momentum, damping, probe_step = plan.momentum, plan.damping, _PROBE_STEP
     moving: tuple[Array, Array] | None = None
     kept, kept_misfit, returns = start, np.inf, 0
     steps: list[Array] | None = None
     for epoch in range(plan.epochs):
         free = plan.probe_from is not None and epoch >= plan.probe_from
-        if steps is None or free:
+        if steps is None or (free and epoch % _STEPS_HOLD == 0):
             steps, coverage = _steps(ops, now, subsets, damping)
         velocity, probe_velocity = (now.object * 0.0, now.spectrum * 0.0) if moving is None else moving
         misfit = 0.0
@@ -76,7 +78,7 @@ def descend(
             if free:
                 transmitted = _mean_transmission(ops, now.object, coverage)
                 probe_velocity = probe_velocity * momentum + sums.probe * (
-                    _PROBE_STEP / (len(numbers) * transmitted)
+                    probe_step / (len(numbers) * transmitted)
                 )
                 changes["spectrum"] = now.spectrum + probe_velocity
             now = attrs.evolve(now, **changes)
@@ -86,7 +88,11 @@ def descend(
             # What `between` found stays, for its caller goes on from there.
             now = attrs.evolve(now, object=kept.object, spectrum=kept.spectrum)
             moving, steps = None, None
+            kept_misfit = (
+                np.inf
+            )  # of an epoch that began here with longer steps: a shorter one may be above it
             momentum, damping = max(momentum - 0.1, 0.5), damping * 1.5
+            probe_step *= 0.5
             if returns >= _GIVE_UP:
                 break
             continue

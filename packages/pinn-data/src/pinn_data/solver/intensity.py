@@ -9,7 +9,9 @@ from pinn_data.solver.sweep import Sweep
 
 __all__ = ["corrected_intensity", "intensity_is_doubtful"]
 
-_DOUBTFUL = 4.0
+_OF_PHOTONS = 4 * 0.25
+"""Four times the variance of the root of a count."""
+_SHARE = 0.02
 
 
 def corrected_intensity(
@@ -26,6 +28,8 @@ def corrected_intensity(
 
 
 def intensity_is_doubtful(sums: Sweep, numbers: NDArray[np.int64]) -> bool:
-    """Whether the totals of the frames differ from what is expected by more than photons make them."""
-    off = sums.measured_counts[numbers] - sums.expected_counts[numbers]
-    return bool(np.mean(off**2 / np.maximum(sums.expected_counts[numbers], 1e-12)) > _DOUBTFUL)
+    """Whether the totals of the frames differ from what is expected by more than photons make them, and this
+    difference is a share of the misfit that matters."""
+    off = np.sqrt(sums.measured_counts[numbers]) - np.sqrt(sums.expected_counts[numbers])
+    explained = np.square(off - off.mean()).sum()
+    return bool(explained > max(_OF_PHOTONS * len(numbers), _SHARE * sums.misfit[numbers].sum()))

@@ -30,6 +30,7 @@ class Journal:
 
     seconds : after which it ends; None: never
     energy : sum of the measured counts, for R; to be set before the first epoch
+    hurried : a stage was ended by the limit of seconds: its image is not one by which to judge
     ended : it was cancelled, or its seconds are over: nothing more is to be tried, in no process
     """
 
@@ -46,10 +47,11 @@ class Journal:
         self._began = time.perf_counter()
         self._seen = self._began
         self._from, self._to = 0.0, 0.0
+        self._told = self._epoch = 0.0
         self.rows: list[dict[str, Any]] = []
         self.sentences: list[str] = []
         self.energy = 1.0
-        self.cancelled = self.ended = self.out_of_time = False
+        self.cancelled = self.ended = self.out_of_time = self.hurried = False
         self._wanted = self._report(0.0)
 
     @property
@@ -69,6 +71,9 @@ class Journal:
         misfit : of the frames of the epoch; None where something is only tried on some of them
         """
         R = None if misfit is None else float(np.sqrt(misfit / max(self.energy, 1e-300)))
+        if estimate is not None and estimate.scale == 1:
+            self._epoch = self.seconds - self._told
+        self._told = self.seconds
         self.rows.append({"stage": stage, "epoch": epoch, "seconds": self.seconds, "R": R})
         share = self._from + (self._to - self._from) * (epoch + 1) / epochs
         self._wanted &= self._report(share, misfit=R)
@@ -77,11 +82,13 @@ class Journal:
             if now - self._seen >= _PREVIEW_SECONDS:
                 self._preview(self._ops.numpy(estimate.object))
                 self._seen = time.perf_counter()
-        limit, seconds = self._seconds, self.seconds
-        over = limit is not None and seconds > limit
-        late = limit is not None and seconds > limit * self._to
+        # What is found has still to be judged, which takes as long as about one epoch.
+        limit = None if self._seconds is None else max(self._seconds - self._epoch, 0.0)
+        over = limit is not None and self.seconds > limit
+        late = limit is not None and self.seconds > limit * self._to
         self.cancelled, over, self.out_of_time = self._agreed(not self._wanted, over, late)
         self.ended = self.cancelled or over
+        self.hurried = self.hurried or self.out_of_time
         return not (self.cancelled or self.out_of_time)
 
     def say(self, sentence: str) -> None:

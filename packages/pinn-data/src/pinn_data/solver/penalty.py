@@ -17,49 +17,55 @@ from pinn_data.solver.operations import Array, ArrayOperations
 
 __all__ = ["Penalty"]
 
-_FIRST_ITERATIONS, _ITERATIONS = 40, 8
+_FIRST_ITERATIONS, _ITERATIONS = 16, 8
 """The first image has no edges to begin with."""
+_DAMPING = 0.1
+_EDGE = 0.01
+"""Difference of neighbours, as a share of full transmission, from which on it counts as an edge."""
 
 
 class Penalty:
     """The penalty on one canvas; what an iteration learned of the edges is kept for the next.
 
     light : (row, column) photons on each pixel
-    stiffness : (row, column), what a step of the likelihood was divided by
-    strength, edge : see the module
+    strength : see the module
+    edges : what another penalty for the same canvas learned of the edges
+
+    stiffness : (row, column), what a step of the likelihood is divided by: the light, and a share of its
+        largest value, so that no step is long where little light falls
     """
 
     def __init__(
         self,
         ops: ArrayOperations,
         light: NDArray[np.float64],
-        stiffness: NDArray[np.float64],
         strength: float,
-        edge: float,
+        edges: tuple[Array, Array] | None = None,
     ) -> None:
         self._ops = ops
+        self.stiffness = light + _DAMPING * light.max()
         weight = strength * np.sqrt(light)
-        self._step = 1.0 / float(np.median(stiffness))
+        self._step = 1.0 / float(np.median(self.stiffness))
         self._dual_step = 1.0 / (8.0 * self._step)
         # No difference across the canvas' edge, where `roll` brings the other side.
         rows, columns = weight.copy(), weight.copy()
         rows[-1], columns[:, -1] = 0.0, 0.0
         self._inside = tuple(ops.asarray((part > 0) * self._dual_step) for part in (rows, columns))
         self._weight = ops.asarray(weight)
-        self._shrink = ops.asarray(1.0 / (1.0 + self._dual_step * edge / np.maximum(weight, 1e-9)))
-        self._looseness = ops.asarray(1.0 / stiffness)
-        self._pull = ops.asarray(self._step * stiffness)
-        self._back = ops.asarray(1.0 / (1.0 + self._step * stiffness))
-        self._dual: tuple[Array, Array] | None = None
+        self._shrink = ops.asarray(1.0 / (1.0 + self._dual_step * _EDGE / np.maximum(weight, 1e-9)))
+        self._looseness = ops.asarray(1.0 / self.stiffness)
+        self._pull = ops.asarray(self._step * self.stiffness)
+        self._back = ops.asarray(1.0 / (1.0 + self._step * self.stiffness))
+        self.edges = edges
 
     def applied_to(self, image: Array) -> Array:
         """The image that minimises ``stiffness / 2 |x - image|**2`` plus the penalty of x."""
         ops = self._ops
-        dual = (image * 0.0, image * 0.0) if self._dual is None else self._dual
+        dual = (image * 0.0, image * 0.0) if self.edges is None else self.edges
         # The image that belongs to these edges: from the given one, few iterations end short of the minimum.
         x = ahead = image + ops.scale(self._divergence(dual), self._looseness)
         pull = ops.scale(image, self._pull)
-        for _ in range(_FIRST_ITERATIONS if self._dual is None else _ITERATIONS):
+        for _ in range(_FIRST_ITERATIONS if self.edges is None else _ITERATIONS):
             dual = tuple(
                 ops.scale(p + ops.scale(ops.roll(ahead, -1, k) - ahead, self._inside[k]), self._shrink)
                 for k, p in enumerate(dual)
@@ -71,7 +77,7 @@ class Penalty:
             dual = tuple(ops.scale(p, limit) for p in dual)
             new = ops.scale(x + self._divergence(dual) * self._step + pull, self._back)
             x, ahead = new, new * 2.0 - x
-        self._dual = dual
+        self.edges = dual
         return x
 
     def _divergence(self, dual: tuple[Array, Array]) -> Array:

@@ -22,9 +22,10 @@ from pinn_data.solver.settings import SolverSettings
 if TYPE_CHECKING:
     from pinn_data.npz import Scan
 
-__all__ = ["SUBSETS", "Knowledge", "Placed", "Problem"]
+__all__ = ["Knowledge", "Placed", "Problem", "subsets_of"]
 
-SUBSETS = 4
+_SUBSETS, _FRAMES_OF_A_SUBSET = 4, 16
+_SAMPLE = 256
 _MARGIN_PX = 8
 """Pixels of the scan around the patches, for positions that move."""
 _STATISTICS_BLOCK = 1 << 20  # pixels
@@ -71,6 +72,7 @@ class Problem:
         than 16 frames
     fitted : the others, along a curve through the field
     subsets : `fitted` in parts that each cover the field evenly
+    sample : of `fitted`, enough to judge how well all are explained
     gain : what measured amplitudes and the scan's probe are multiplied with; 1 where the scan holds counts
     """
 
@@ -83,7 +85,8 @@ class Problem:
         self.held = order[every // 2 :: every] if self.n >= 16 else order[:0]
         self.fitted = order[~np.isin(order, self.held)]
         self.order = order
-        self.subsets = [self.fitted[k::SUBSETS] for k in range(min(SUBSETS, len(self.fitted)))]
+        self.subsets = subsets_of(self.fitted)
+        self.sample = self.fitted[:: max(1, len(self.fitted) // _SAMPLE)]
         self.counts = scan.holds_counts
         light = 0.0 if self.counts else scan.nphotons
         self.gain = math.sqrt(_USUAL_PHOTONS / light) if light > 0 else 1.0
@@ -186,8 +189,7 @@ class Problem:
         else:
             placed = known.placed
             image = resample_object(placed.image, (placed.scale, placed.origin), (scale, origin), shape)
-        good = self.measured(size, known.bad_pixels)
-        return Estimate(
+        estimate = Estimate(
             ops.asarray(image),
             ops.asarray(cut_spectrum(known.spectrum, size)),
             positions,
@@ -195,8 +197,13 @@ class Problem:
             origin,
             background=self.background(known, size),
             intensity=known.intensity,
-            measured=None if good.all() else ops.asarray(good),
         )
+        return self.masked(estimate, known.bad_pixels)
+
+    def masked(self, estimate: Estimate, bad_pixels: NDArray[np.bool_]) -> Estimate:
+        """The estimate with these pixels, (N, N) that no marker told, and those of the scan left out."""
+        good = self.measured(estimate.size, bad_pixels)
+        return attrs.evolve(estimate, measured=None if good.all() else self.ops.asarray(good))
 
     def background(self, known: Knowledge, size: int) -> object:
         """The background at a level: a number, or an array of the engine."""
@@ -211,3 +218,10 @@ class Problem:
             placed=Placed(self.ops.numpy(estimate.object), estimate.scale, estimate.origin),
             spectrum=put_spectrum(known.spectrum, self.ops.numpy(estimate.spectrum)),
         )
+
+
+def subsets_of(numbers: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+    """Frame numbers that follow a curve through the field, in parts that each cover it evenly: fewer for few
+    frames, because a part with gaps makes the steps diverge."""
+    parts = min(_SUBSETS, max(1, len(numbers) // _FRAMES_OF_A_SUBSET))
+    return [numbers[k::parts] for k in range(parts)]

@@ -23,7 +23,7 @@ from pinn_data.npz import Scan
 from pinn_data.progress import Watcher
 from pinn_data.scan import Canvas, canvas_for
 from pinn_data.solver.affine import describe_map, find_affine_map
-from pinn_data.solver.bad_pixels import find_bad_pixels, suspect_pixels
+from pinn_data.solver.bad_pixels import suspect_pixels
 from pinn_data.solver.estimate import Estimate, light_on_canvas
 from pinn_data.solver.first_probe import scan_defocus
 from pinn_data.solver.gauge import relative_slope, slope_factor
@@ -32,11 +32,23 @@ from pinn_data.solver.journal import Journal, Preview
 from pinn_data.solver.modes import add_modes, orthogonal_modes
 from pinn_data.solver.moves import Moves
 from pinn_data.solver.operations import ArrayOperations, NumpyOperations
-from pinn_data.solver.polish import Polish, polish
+from pinn_data.solver.polish import Polish, Polished, polish
 from pinn_data.solver.problem import Knowledge, Placed, Problem
 from pinn_data.solver.settings import SolverSettings
 from pinn_data.solver.solution import Solution
-from pinn_data.solver.stages import Stage, first_move, held_out_gain, held_out_misfit, misfit_ratio, run_stage
+from pinn_data.solver.stages import (
+    Stage,
+    enough_gain,
+    held_out_gain,
+    held_out_misfit,
+    held_out_misfits,
+    is_worse,
+    left_by_a_move,
+    misfit_ratio,
+    move_positions,
+    run_stage,
+    without_bad_pixels,
+)
 from pinn_data.solver.sweep import sweep
 
 __all__ = ["solve"]
@@ -49,16 +61,21 @@ _UNEXPLAINED = 1.1
 _BETTER, _BETTER_COARSE = 0.96, 0.8
 """An optional part is kept if it leaves at most this share of the held-out misfit: less is what any freedom
 gains while an image is unfinished."""
-_EXACT_PX = 0.2
-"""First step of exact positions, root mean square: 0.10 to 0.16 px in simulated scans, 0.66 px and more where
-they are 1 px off."""
+_LEFT_BY_A_MOVE, _LEFT_BY_A_SMALL_MOVE = 0.95, 0.985
 _OWN_PARAMETERS = {"positions": 2, "intensity": 1}
+_PROBE_FROM = 8
+"""Epochs of a flat object before the probe is freed."""
+_LEAST_FINE, _LEAST_FOR_A_MODE = 6, 8
+"""Epochs of the fine stage: what held-out frames tell of its first ones is their noise."""
 _CAREFUL = 0.7
 """Momentum while positions or intensities move."""
-_POLISH_CHECK = 4
-_POLISH_GAIN = 0.0004
-_LAST_STEPS = 6
-_TRIAL_FRAMES = 256
+_POLISH_CHECK = 2
+_POLISH_GAIN, _FINE_GAIN = 0.002, 0.3
+"""See :func:`enough_gain`: of two epochs of the fine stage, of three steps of the polish."""
+_POLISH_MOVES, _STEPS_BEFORE_A_MOVE = 2, 3
+"""An image without the noise of the stages before tells positions better."""
+_LAST_STEPS, _MANY = 2, 512
+"""With all frames; one is enough where many frames were there before."""
 _FAINT = 1e-3
 """Share of the largest coverage below which nothing is shown."""
 
@@ -84,14 +101,16 @@ def solve(
     error.
     """
     ops = NumpyOperations() if operations is None else operations
-    problem = Problem(ops, scan, SolverSettings() if settings is None else settings)
-    journal = Journal(ops, seconds=problem.settings.seconds, watch=watch, preview=preview)
+    settings = SolverSettings() if settings is None else settings
+    journal = Journal(ops, seconds=settings.seconds, watch=watch, preview=preview)
+    problem = Problem(ops, scan, settings)
     known = _begin(problem, journal, start)
     known, size = _coarse(problem, known, journal)
+    if size == problem.N:
+        known = _begun_fine(problem, known, journal)
     if problem.frees("positions") and size < problem.N:
         journal.part(0.4)
-        if _positions_are_doubtful(problem, known, size, _UNEXPLAINED_COARSE):
-            known = _try(problem, known, size, ["positions"], journal, epochs=16)
+        known = _try(problem, known, size, journal, epochs=16)
     if problem.frees("affine"):
         known = _try_affine(problem, known, size, journal)
     known = _fine(problem, known, journal)
@@ -147,11 +166,11 @@ def _coarse(problem: Problem, known: Knowledge, journal: Journal) -> tuple[Knowl
         s for s in sizes if s >= _SMALLEST_LEVEL and problem.light_within(s, known) >= _LIGHT_OF_A_LEVEL
     ]
     known = _started(problem, known, wanted[0] if wanted else problem.N, journal)
-    probe_from = 8 if known.placed is None else 2
+    probe_from = _PROBE_FROM if known.placed is None else 2
     for k, size in enumerate(wanted):
         journal.part(0.1 + 0.2 * (k + 1) / len(wanted))
-        epochs = 48 if k == len(wanted) - 1 else 16
-        stage = Stage(f"coarse {size}", epochs, check=8, gain=0.01, probe_from=probe_from)
+        epochs = 96 if k == len(wanted) - 1 else 16
+        stage = Stage(f"coarse {size}", epochs, check=3, gain=0.02, probe_from=probe_from)
         known = run_stage(problem, known, size, stage, journal)
         probe_from = 0
         if k < len(wanted) - 1:
@@ -159,12 +178,20 @@ def _coarse(problem: Problem, known: Knowledge, journal: Journal) -> tuple[Knowl
     return known, wanted[-1] if wanted else problem.N
 
 
+def _begun_fine(problem: Problem, known: Knowledge, journal: Journal) -> Knowledge:
+    """First epochs, with the probe as it is, where there is no coarse level: while the object is flat a free
+    probe takes what belongs to the object, and the steps diverge."""
+    journal.part(0.3)
+    epochs = _PROBE_FROM if known.placed is None else 2
+    return run_stage(problem, known, problem.N, Stage("fine", epochs, probe_from=epochs), journal)
+
+
 def _started(problem: Problem, known: Knowledge, size: int, journal: Journal) -> Knowledge:
     """The same without its first image, if that explains the patterns no better than a flat object does."""
     if known.placed is None:
         return known
     flat = attrs.evolve(known, placed=None)
-    some = problem.fitted[:_TRIAL_FRAMES]
+    some = problem.sample
     image, nothing = (
         sweep(problem.ops, problem.at_level(one, size), problem.frames(size), some).misfit.sum()
         for one in (known, flat)
@@ -178,55 +205,42 @@ def _started(problem: Problem, known: Knowledge, size: int, journal: Journal) ->
 def _fine(problem: Problem, known: Knowledge, journal: Journal) -> Knowledge:
     N = problem.N
     moving = "positions" in known.kept
-    known = _without_bad_pixels(problem, known, journal)
-    journal.part(0.45)
-    known = run_stage(problem, known, N, Stage("fine", 2), journal)
-    known = _without_bad_pixels(problem, known, journal)
-    journal.part(0.65)
-    known = run_stage(problem, known, N, Stage("fine", 24, gain=0.03, moving=moving), journal)
+    journal.part(0.75)
+    least = _LEAST_FINE + _LEAST_FOR_A_MODE * (problem.modes - 1)
+    stage = Stage("fine", 24, check=2, absolute=_FINE_GAIN, least=least, looking=True, moving=moving)
+    known = run_stage(problem, known, N, stage, journal)
     if journal.ended:
         return known
-    start = problem.at_level(known, N)
-    sums = sweep(problem.ops, start, problem.frames(N), problem.fitted)
-    parts = []
-    if problem.frees("intensity") and intensity_is_doubtful(sums, problem.fitted):
-        parts.append("intensity")
-    if problem.frees("positions") and _positions_are_doubtful(problem, known, N, _UNEXPLAINED):
-        parts.append("positions")
-    known = _try(problem, known, N, parts, journal, epochs=6)
+    known = _try(problem, known, N, journal, epochs=6)
     if not moving and "positions" in known.kept:
         known = run_stage(problem, known, N, Stage("moving", 12, moving=True), journal)
-    return _without_bad_pixels(problem, known, journal)
+    return without_bad_pixels(problem, known, journal, problem.at_level(known, N))
 
 
-def _positions_are_doubtful(problem: Problem, known: Knowledge, size: int, unexplained: float) -> bool:
-    """Whether much is left unexplained, and a step of the positions is longer than at exact ones."""
-    ratio = misfit_ratio(problem, problem.at_level(known, size), problem.fitted)
-    return ratio > unexplained and first_move(problem, known, size) > _EXACT_PX
+def _doubtful_parts(problem: Problem, known: Knowledge, size: int) -> list[str]:
+    """Optional parts whose freedom may explain what is left unexplained."""
+    some = problem.sample
+    sums = sweep(problem.ops, problem.at_level(known, size), problem.frames(size), some, noise=True)
+    parts = []
+    if size == problem.N and problem.frees("intensity") and intensity_is_doubtful(sums, some):
+        parts.append("intensity")
+    unexplained = _UNEXPLAINED if size == problem.N else _UNEXPLAINED_COARSE
+    open_question = problem.frees("positions") and misfit_ratio(problem, sums) > unexplained
+    if open_question and left_by_a_move(problem, known, size) < _LEFT_BY_A_MOVE:
+        parts.append("positions")
+    return parts
 
 
-def _without_bad_pixels(problem: Problem, known: Knowledge, journal: Journal) -> Knowledge:
-    """The same, with the pixels left out that the model of now cannot explain."""
-    if not problem.frees("bad-pixels") or journal.ended:
-        return known
-    nothing = np.zeros_like(known.bad_pixels)
-    estimate = problem.at_level(attrs.evolve(known, bad_pixels=nothing), problem.N)
-    sums = sweep(problem.ops, estimate, problem.frames(problem.N), problem.fitted, pixels=True)
-    assert sums.pixels is not None
-    found = find_bad_pixels(sums.pixels, suspect_pixels(problem.statistics))
-    journal.energy = problem.energy(found)
-    return attrs.evolve(known, bad_pixels=found)
-
-
-def _try(
-    problem: Problem, known: Knowledge, size: int, parts: list[str], journal: Journal, epochs: int
-) -> Knowledge:
-    """Epochs without and with each of some optional parts, and what predicts the held-out frames best."""
-    if journal.ended or not parts or not len(problem.held):
+def _try(problem: Problem, known: Knowledge, size: int, journal: Journal, epochs: int) -> Knowledge:
+    """Where much is unexplained, epochs without and with each optional part that may explain it; and of all
+    these what predicts the held-out frames best."""
+    if journal.ended or journal.hurried or not len(problem.held) or not _doubtful_parts(problem, known, size):
         return known
     usual = Stage("as it was", epochs, check=epochs, moving="positions" in known.kept)
     best = run_stage(problem, known, size, usual, journal)
     least = before = held_out_misfit(problem, problem.at_level(best, size))
+    # Once more: what is left unexplained may have been only that the image was not finished.
+    parts = [] if journal.ended else _doubtful_parts(problem, best, size)
     for part in parts:
         stage = attrs.evolve(
             usual,
@@ -281,28 +295,77 @@ def _polished(problem: Problem, known: Knowledge, journal: Journal) -> tuple[Kno
     if journal.ended:
         now = problem.at_level(known, problem.N)
         return known, now, now
-    last = math.inf
+    scores: list[NDArray[np.float64]] = []
+    start = problem.at_level(known, problem.N)
+    wanted = enough_gain(problem, start, _POLISH_GAIN)
 
     def between(step: int, estimate: Estimate, misfit: float) -> bool:
-        nonlocal last
         goes_on = journal.tell("polish", step, _POLISH_STEPS, misfit, estimate)
         if step % _POLISH_CHECK == _POLISH_CHECK - 1 and len(problem.held):
-            score = held_out_misfit(problem, estimate)
-            goes_on = goes_on and score < (1 - _POLISH_GAIN) * last
-            last = score
+            scores.append(held_out_misfits(problem, estimate))
+            if len(scores) > 1:
+                goes_on = goes_on and not is_worse(*scores[-2:])
+            if len(scores) > 2:  # one check more: what is slow gains little at first
+                gain = float(scores[-3].sum() - scores[-1].sum())
+                goes_on = goes_on and gain > wanted(float(scores[-1].sum()))
         return goes_on
 
     plan = Polish(_POLISH_STEPS, "poisson" if problem.counts else "amplitude", probe=problem.frees("probe"))
-    journal.part(0.95)
-    unseen = polish(ops, problem.at_level(known, problem.N), frames, problem.fitted, plan, between)
+    journal.part(0.98)
+    begun = Polished(start, start, age=4)
+    few = attrs.evolve(plan, steps=_STEPS_BEFORE_A_MOVE)
+    asked = not journal.hurried and problem.frees("positions") and len(problem.held) > 0
+    for _ in range(_POLISH_MOVES if asked else 0):
+        begun = polish(ops, begun, frames, problem.fitted, few)
+        if "positions" not in known.kept and not _small_moves_help(problem, known, begun.estimate, journal):
+            break
+        known, moved = move_positions(problem, known, begun.estimate, problem.order, 0.5)
+        known = attrs.evolve(known, kept=known.kept | {"positions"})
+        before = attrs.evolve(begun.before, positions=moved.positions)
+        begun = attrs.evolve(begun, estimate=moved, before=before)
+    unseen = polish(ops, begun, frames, problem.fitted, plan, between)
+    looked = without_bad_pixels(problem, known, journal, unseen.estimate)
+    if not np.array_equal(looked.bad_pixels, known.bad_pixels):  # a finished image tells them best
+        known = looked
+        begun = attrs.evolve(
+            unseen,
+            estimate=problem.masked(unseen.estimate, known.bad_pixels),
+            before=problem.masked(unseen.before, known.bad_pixels),
+        )
+        scores.clear()
+        unseen = polish(ops, begun, frames, problem.fitted, plan, between)
     if not len(problem.held) or journal.ended:
-        return known, unseen, unseen
+        return known, unseen.estimate, unseen.estimate
     journal.part(1.0)
-    end = polish(ops, unseen, frames, problem.order, attrs.evolve(plan, steps=_LAST_STEPS))
-    return known, unseen, end
+    end = polish(
+        ops,
+        unseen,
+        frames,
+        problem.order,
+        attrs.evolve(plan, steps=1 if problem.n > _MANY else _LAST_STEPS, probe=False),
+    )
+    return known, unseen.estimate, end.estimate
 
 
 _POLISH_STEPS = 60
+
+
+def _small_moves_help(problem: Problem, known: Knowledge, estimate: Estimate, journal: Journal) -> bool:
+    """Whether a step of the positions of the held-out frames predicts these better, parameters charged."""
+    sums = sweep(problem.ops, estimate, problem.frames(problem.N), problem.sample, noise=True)
+    if misfit_ratio(problem, sums) < _UNEXPLAINED:
+        return False
+    moves, moved = move_positions(problem, known, estimate, problem.held, 0.5)
+    before = held_out_misfit(problem, estimate)
+    after = held_out_misfit(problem, moved, _OWN_PARAMETERS["positions"])
+    keep = after < _LEFT_BY_A_SMALL_MOVE * before
+    steps = (moves.moves.moves - known.moves.moves)[problem.held]
+    size = math.sqrt(np.square(steps).sum(axis=1).mean())
+    journal.say(
+        f"small moves of the positions ({size:.2f} px): held-out misfit {before:.4g} without, "
+        f"{after:.4g} with, {'kept' if keep else 'not kept'}"
+    )
+    return keep
 
 
 def _finished(

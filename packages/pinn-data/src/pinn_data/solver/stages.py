@@ -3,22 +3,43 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import attrs
 import numpy as np
 from numpy.typing import NDArray
 
+from pinn_data.solver.bad_pixels import find_bad_pixels, suspect_pixels
 from pinn_data.solver.descent import Descent, descend
-from pinn_data.solver.estimate import Estimate
+from pinn_data.solver.estimate import Estimate, light_on_canvas
 from pinn_data.solver.intensity import corrected_intensity
 from pinn_data.solver.journal import Journal
+from pinn_data.solver.penalty import Penalty
 from pinn_data.solver.problem import Knowledge, Problem
 from pinn_data.solver.sweep import DEVIANCE_FLOOR, Sweep, sweep
 
-__all__ = ["Stage", "first_move", "held_out_gain", "held_out_misfit", "misfit_ratio", "run_stage"]
+__all__ = [
+    "Stage",
+    "enough_gain",
+    "held_out_gain",
+    "held_out_misfit",
+    "held_out_misfits",
+    "is_worse",
+    "left_by_a_move",
+    "misfit_ratio",
+    "move_positions",
+    "run_stage",
+    "without_bad_pixels",
+]
 
 _PHOTON_NOISE = 0.25
 """Variance of the root of a count, of many counts."""
+_SHARE_OF_MISFIT, _LIT = 0.1, 0.1
+_FRAMES_OF_BACKGROUND = 64
+_FEWEST_TO_COMPARE = 4
+_STRENGTH = 1.0
+"""Of the penalty that is applied after each epoch: stronger than that of the polish, because the steps with
+momentum are longer and leave more noise."""
 
 
 @attrs.frozen
@@ -29,7 +50,11 @@ class Stage:
     epochs : at most
     check : epochs after which the held-out frames are looked at
     gain : the stage ends when they are predicted better by less than this share
+    absolute : the stage ends when the gain is less than :func:`enough_gain` of this; 0: `gain` counts
+    patience : checks over which the gain is asked for
+    least : epochs before which it does not end
     probe_from : epoch that frees the probe, if it may be refined
+    looking : whether bad pixels are looked for after the second epoch
     moving, brightening : whether positions, intensities of frames are corrected after each epoch
     momentum : of the descent
     """
@@ -38,7 +63,11 @@ class Stage:
     epochs: int
     check: int = 4
     gain: float = 0.005
+    absolute: float = 0.0
+    patience: int = 1
+    least: int = 0
     probe_from: int = 0
+    looking: bool = False
     moving: bool = False
     brightening: bool = False
     momentum: float = 0.9
@@ -51,20 +80,32 @@ def run_stage(problem: Problem, known: Knowledge, size: int, stage: Stage, journ
         return known
     ops, frames = problem.ops, problem.frames(size)
     best: tuple[float, Estimate | None, Knowledge] = (math.inf, None, known)
+    scores: list[float] = []
     now = known
     most = problem.most_background(known)
+    start = problem.at_level(known, size)
+    wanted = enough_gain(problem, start, stage.absolute) if stage.absolute else None
+    least = max(stage.least - 1, stage.probe_from + stage.check)
+    penalty = Penalty(ops, light_on_canvas(ops, start, problem.fitted), _STRENGTH)
 
     def between(epoch: int, estimate: Estimate, misfit: float) -> Estimate | None:
         nonlocal now, best
+        estimate = attrs.evolve(estimate, object=penalty.applied_to(estimate.object))
         if problem.frees("background") and epoch % 2 == 1:
             part = problem.subsets[epoch // 2 % len(problem.subsets)]
-            sums = sweep(ops, estimate, frames, part, pixels=True).pixels
+            some = part[:: max(1, len(part) // _FRAMES_OF_BACKGROUND)]
+            sums = sweep(ops, estimate, frames, some, pixels=True).pixels
             assert sums is not None
             step = float(sums.slope.sum() / max(sums.curvature.sum(), 1e-12))  # Fisher's scoring
             now = attrs.evolve(now, background=min(max(0.0, now.background + step), most))
             estimate = attrs.evolve(estimate, background=problem.background(now, size))
+        if stage.looking and epoch == 1:
+            now = without_bad_pixels(problem, now, journal, estimate)
+            estimate = problem.masked(estimate, now.bad_pixels)
+            best = math.inf, None, now
+            scores.clear()
         if stage.moving and epoch % 2 == 0:
-            now, estimate = _move(problem, now, estimate, problem.order, 1.0 if epoch == 0 else 0.5)
+            now, estimate = move_positions(problem, now, estimate, problem.order, 1.0 if epoch == 0 else 0.5)
         if stage.brightening:
             sums = sweep(ops, estimate, frames, problem.order)
             now = attrs.evolve(now, intensity=corrected_intensity(now.intensity, sums, problem.order))
@@ -72,8 +113,11 @@ def run_stage(problem: Problem, known: Knowledge, size: int, stage: Stage, journ
         goes_on = journal.tell(stage.name, epoch, stage.epochs, misfit, estimate)
         last = epoch == stage.epochs - 1
         if epoch % stage.check == stage.check - 1 or last or not goes_on:
-            score = held_out_misfit(problem, estimate) if len(problem.held) else misfit
-            enough = score > (1 - stage.gain) * best[0]
+            score = held_out_misfit(problem, estimate) if len(problem.held) and size == problem.N else misfit
+            scores.append(score)
+            then = min(scores[: -stage.patience], default=math.inf)
+            needed = stage.patience * (stage.gain * min(then, 1e300) if wanted is None else wanted(score))
+            enough = score > then - needed and epoch >= least
             if score < best[0] or best[1] is None:
                 best = score, estimate, now
             if enough or not goes_on:
@@ -81,19 +125,35 @@ def run_stage(problem: Problem, known: Knowledge, size: int, stage: Stage, journ
         return estimate
 
     plan = Descent(stage.epochs, stage.probe_from if problem.frees("probe") else None, stage.momentum)
-    last = descend(ops, problem.at_level(known, size), frames, problem.subsets, plan, between)
+    last = descend(ops, start, frames, problem.subsets, plan, between)
     _, estimate, then = best
     return problem.learned(*((now, last) if estimate is None else (then, estimate)))
 
 
-def first_move(problem: Problem, known: Knowledge, size: int) -> float:
-    """How far one step moves the positions, object pixels, root mean square: at exact ones what an image that
-    is not finished makes of them, about 0.1."""
-    moved, _ = _move(problem, known, problem.at_level(known, size), problem.order, 1.0)
-    return float(np.sqrt(np.square(moved.moves.moves - known.moves.moves).sum(axis=1).mean()))
+def without_bad_pixels(problem: Problem, known: Knowledge, journal: Journal, estimate: Estimate) -> Knowledge:
+    """The same, with the pixels left out that the estimate, of the whole patterns, cannot explain."""
+    if not problem.frees("bad-pixels") or journal.ended or journal.hurried:
+        return known
+    everything = problem.masked(estimate, np.zeros_like(known.bad_pixels))
+    sums = sweep(problem.ops, everything, problem.frames(problem.N), problem.sample, pixels=True)
+    assert sums.pixels is not None
+    found = find_bad_pixels(sums.pixels, suspect_pixels(problem.statistics))
+    journal.energy = problem.energy(found)
+    return attrs.evolve(known, bad_pixels=found)
 
 
-def _move(
+def left_by_a_move(problem: Problem, known: Knowledge, size: int) -> float:
+    """The share of the misfit that one step of the positions leaves: 0.97 to 1 at exact ones, 0.83 and less
+    where they are 1 px off."""
+    some, here = problem.sample, problem.at_level(known, size)
+    _, moved = move_positions(problem, known, here, some, 1.0)
+    before, after = (
+        sweep(problem.ops, estimate, problem.frames(size), some).misfit.sum() for estimate in (here, moved)
+    )
+    return float(after / max(before, 1e-300))
+
+
+def move_positions(
     problem: Problem, known: Knowledge, estimate: Estimate, numbers: NDArray[np.int64], limit: float
 ) -> tuple[Knowledge, Estimate]:
     """One step of the positions; a frame that would leave the canvas stays where it is."""
@@ -117,19 +177,49 @@ def _noise_of_a_pixel(problem: Problem, sums: Sweep, numbers: NDArray[np.int64],
     return float(sums.misfit[numbers].sum() / (len(numbers) * size**2))
 
 
+def held_out_misfits(problem: Problem, estimate: Estimate) -> NDArray[np.float64]:
+    """(held-out frame,) how badly each is predicted: half its Poisson deviance, or its misfit where the
+    patterns are no counts."""
+    held = problem.held
+    if len(held) == 0:
+        return np.zeros(0)
+    sums = sweep(problem.ops, estimate, problem.frames(estimate.size), held, noise=True)
+    return (sums.deviance if problem.counts else sums.misfit)[held]
+
+
 def held_out_misfit(problem: Problem, estimate: Estimate, own_parameters: int = 0) -> float:
-    """How badly the held-out frames are predicted: half their Poisson deviance, or their misfit where the
-    patterns are no counts.
+    """The sum of :func:`held_out_misfits`.
 
     own_parameters : that were fitted to each of these frames: each is charged what it explains of noise alone
         (Akaike's criterion)
     """
     held = problem.held
-    if len(held) == 0:
-        return 0.0
+    total = float(held_out_misfits(problem, estimate).sum())
+    if not own_parameters or not len(held):
+        return total
     sums = sweep(problem.ops, estimate, problem.frames(estimate.size), held, noise=True)
-    charge = 2 * own_parameters * len(held) * _noise_of_a_pixel(problem, sums, held, estimate.size)
-    return float((sums.deviance if problem.counts else sums.misfit).sum()) + charge
+    return total + 2 * own_parameters * len(held) * _noise_of_a_pixel(problem, sums, held, estimate.size)
+
+
+def is_worse(before: NDArray[np.float64], after: NDArray[np.float64]) -> bool:
+    """Whether frames are predicted worse than before, by more than their differences scatter."""
+    if len(after) < _FEWEST_TO_COMPARE:
+        return False
+    loss = after - before
+    return bool(loss.mean() > 2 * loss.std(ddof=1) / math.sqrt(len(loss)))
+
+
+def enough_gain(problem: Problem, estimate: Estimate, share: float) -> Callable[[float], float]:
+    """The function from a held-out misfit to the gain for which it is worth going on.
+
+    Noise leaves about 1/2 of misfit for each free number of the object. So the measure is a share of the lit
+    pixels that there are for each frame; where the patterns are no counts, a share of the misfit itself.
+    """
+    if not problem.counts:
+        return lambda score: share * _SHARE_OF_MISFIT * score
+    light = light_on_canvas(problem.ops, estimate, problem.fitted)
+    pixels = float((light > _LIT * light.max()).sum()) / len(problem.fitted)
+    return lambda score: share * pixels * len(problem.held)
 
 
 def held_out_gain(
@@ -158,10 +248,7 @@ def held_out_gain(
     return float(gain.mean()), float(gain.std(ddof=1) / math.sqrt(len(gain)))
 
 
-def misfit_ratio(problem: Problem, estimate: Estimate, numbers: NDArray[np.int64]) -> float:
-    """Misfit of some frames over what counting noise alone would leave; not defined where there are no
-    counts, and then infinite."""
-    if not problem.counts:
-        return math.inf
-    sums = sweep(problem.ops, estimate, problem.frames(estimate.size), numbers, noise=True)
-    return float(sums.misfit.sum() / max(sums.noise.sum(), 1e-12))
+def misfit_ratio(problem: Problem, sums: Sweep) -> float:
+    """Misfit of the frames of a sweep (with its noise) over what counting noise alone would leave; infinite
+    where there are no counts."""
+    return float(sums.misfit.sum() / max(sums.noise.sum(), 1e-12)) if problem.counts else math.inf

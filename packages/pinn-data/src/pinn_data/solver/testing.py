@@ -13,7 +13,7 @@ from pinn_data.simulate import jittered_raster, picture_object, simulate_scan
 from pinn_data.solver.descent import Descent, descend
 from pinn_data.solver.moves import Moves
 from pinn_data.solver.operations import ArrayOperations
-from pinn_data.solver.polish import Polish, polish
+from pinn_data.solver.polish import Polish, Polished, polish
 from pinn_data.solver.problem import Knowledge, Problem
 from pinn_data.solver.settings import SolverSettings
 from pinn_data.solver.sweep import sweep
@@ -65,7 +65,7 @@ def everything_computed(ops: ArrayOperations, scan: Scan, epochs: int = 3) -> di
     told |= {"descent of the object": ops.numpy(sums.object), "descent of the probe": ops.numpy(sums.probe)}
     told |= {"moves, matrix": sums.moves.matrix, "moves, right": sums.moves.right}
     told |= {f"pixels, {name}": values for name, values in attrs.asdict(sums.pixels).items()}
-    polished = polish(ops, estimate, frames, problem.fitted, Polish(2))
+    polished = polish(ops, Polished(estimate, estimate), frames, problem.fitted, Polish(2)).estimate
     return told | {"polished object": ops.numpy(polished.object)}
 
 

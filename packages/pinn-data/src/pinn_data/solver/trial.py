@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from pinn_data.solver.descent import Descent, descend
 from pinn_data.solver.estimate import Estimate
 from pinn_data.solver.frames import even_order
-from pinn_data.solver.problem import SUBSETS, Knowledge, Problem
+from pinn_data.solver.problem import Knowledge, Problem, subsets_of
 from pinn_data.solver.sweep import sweep
 
 __all__ = ["compact_frames", "trial_size", "try_out"]
@@ -44,7 +44,7 @@ def try_out(
 ) -> tuple[float, Estimate]:
     """(R of those frames after some epochs, the estimate)."""
     frames = problem.frames(size)
-    subsets = [numbers[k::SUBSETS] for k in range(min(SUBSETS, len(numbers)))]
+    subsets = subsets_of(numbers)
     start = problem.at_level(known, size, numbers)
     end = descend(problem.ops, start, frames, subsets, Descent(epochs, probe_from))
     sums = sweep(problem.ops, end, frames, numbers)
