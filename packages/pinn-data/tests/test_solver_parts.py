@@ -18,6 +18,7 @@ from pinn_data.solver.descent import Descent, descend
 from pinn_data.solver.estimate import Estimate, lay_canvas, light_on_canvas, resample_object
 from pinn_data.solver.first_probe import defocused_spectrum
 from pinn_data.solver.frames import Frames, even_order
+from pinn_data.solver.held_out import is_worse
 from pinn_data.solver.intensity import corrected_intensity, intensity_is_doubtful
 from pinn_data.solver.modes import add_modes, orthogonal_modes
 from pinn_data.solver.moves import Moves
@@ -25,7 +26,6 @@ from pinn_data.solver.operations import NumpyOperations
 from pinn_data.solver.penalty import Penalty
 from pinn_data.solver.polish import Polish, Polished, polish
 from pinn_data.solver.problem import subsets_of
-from pinn_data.solver.stages import is_worse
 from pinn_data.solver.sweep import sweep
 from pinn_data.testing import complex_probes
 from scipy import fft, optimize

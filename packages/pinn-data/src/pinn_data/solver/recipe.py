@@ -25,30 +25,19 @@ from pinn_data.scan import Canvas, canvas_for
 from pinn_data.solver.affine import describe_map, find_affine_map
 from pinn_data.solver.bad_pixels import suspect_pixels
 from pinn_data.solver.estimate import Estimate, light_on_canvas
+from pinn_data.solver.finish import UNEXPLAINED, finish
 from pinn_data.solver.first_probe import scan_defocus
 from pinn_data.solver.gauge import relative_slope, slope_factor
+from pinn_data.solver.held_out import held_out_gain, held_out_misfit, misfit_ratio
 from pinn_data.solver.intensity import intensity_is_doubtful
 from pinn_data.solver.journal import Journal, Preview
 from pinn_data.solver.modes import add_modes, orthogonal_modes
 from pinn_data.solver.moves import Moves
 from pinn_data.solver.operations import ArrayOperations, NumpyOperations
-from pinn_data.solver.polish import Polish, Polished, polish
 from pinn_data.solver.problem import Knowledge, Placed, Problem
 from pinn_data.solver.settings import SolverSettings
 from pinn_data.solver.solution import Solution
-from pinn_data.solver.stages import (
-    Stage,
-    enough_gain,
-    held_out_gain,
-    held_out_misfit,
-    held_out_misfits,
-    is_worse,
-    left_by_a_move,
-    misfit_ratio,
-    move_positions,
-    run_stage,
-    without_bad_pixels,
-)
+from pinn_data.solver.stages import Stage, left_by_a_move, run_stage, without_bad_pixels
 from pinn_data.solver.sweep import sweep
 
 __all__ = ["solve"]
@@ -57,11 +46,10 @@ _SMALLEST_LEVEL = 16
 _LIGHT_OF_A_LEVEL = 0.85
 _BACKGROUND_QUANTILE = 0.01
 _UNEXPLAINED_COARSE = 1.3
-_UNEXPLAINED = 1.1
 _BETTER, _BETTER_COARSE = 0.96, 0.8
 """An optional part is kept if it leaves at most this share of the held-out misfit: less is what any freedom
 gains while an image is unfinished."""
-_LEFT_BY_A_MOVE, _LEFT_BY_A_SMALL_MOVE = 0.95, 0.985
+_LEFT_BY_A_MOVE = 0.95
 _OWN_PARAMETERS = {"positions": 2, "intensity": 1}
 _PROBE_FROM = 8
 """Epochs of a flat object before the probe is freed."""
@@ -69,13 +57,8 @@ _LEAST_FINE, _LEAST_FOR_A_MODE = 6, 8
 """Epochs of the fine stage: what held-out frames tell of its first ones is their noise."""
 _CAREFUL = 0.7
 """Momentum while positions or intensities move."""
-_POLISH_CHECK = 2
-_POLISH_GAIN, _FINE_GAIN = 0.002, 0.3
-"""See :func:`enough_gain`: of two epochs of the fine stage, of three steps of the polish."""
-_POLISH_MOVES, _STEPS_BEFORE_A_MOVE = 2, 3
-"""An image without the noise of the stages before tells positions better."""
-_LAST_STEPS, _MANY = 2, 512
-"""With all frames; one is enough where many frames were there before."""
+_FINE_GAIN = 0.3
+"""See :func:`enough_gain`: of two epochs."""
 _FAINT = 1e-3
 """Share of the largest coverage below which nothing is shown."""
 
@@ -114,7 +97,7 @@ def solve(
     if problem.frees("affine"):
         known = _try_affine(problem, known, size, journal)
     known = _fine(problem, known, journal)
-    return _finished(problem, *_polished(problem, known, journal), journal)
+    return _finished(problem, *finish(problem, known, journal), journal)
 
 
 def _begin(
@@ -224,7 +207,7 @@ def _doubtful_parts(problem: Problem, known: Knowledge, size: int) -> list[str]:
     parts = []
     if size == problem.N and problem.frees("intensity") and intensity_is_doubtful(sums, some):
         parts.append("intensity")
-    unexplained = _UNEXPLAINED if size == problem.N else _UNEXPLAINED_COARSE
+    unexplained = UNEXPLAINED if size == problem.N else _UNEXPLAINED_COARSE
     open_question = problem.frees("positions") and misfit_ratio(problem, sums) > unexplained
     if open_question and left_by_a_move(problem, known, size) < _LEFT_BY_A_MOVE:
         parts.append("positions")
@@ -287,85 +270,6 @@ def _described(part: str, known: Knowledge) -> str:
         return f"intensity of the frames varies by {100 * known.intensity.std():.1f} %"
     moved = math.sqrt(np.square(known.moves.moves).sum(axis=1).mean())
     return f"positions moved by {moved:.2f} px (root mean square)"
-
-
-def _polished(problem: Problem, known: Knowledge, journal: Journal) -> tuple[Knowledge, Estimate, Estimate]:
-    """What is known, the estimate that never saw the held-out frames, and the last one."""
-    ops, frames = problem.ops, problem.frames(problem.N)
-    if journal.ended:
-        now = problem.at_level(known, problem.N)
-        return known, now, now
-    scores: list[NDArray[np.float64]] = []
-    start = problem.at_level(known, problem.N)
-    wanted = enough_gain(problem, start, _POLISH_GAIN)
-
-    def between(step: int, estimate: Estimate, misfit: float) -> bool:
-        goes_on = journal.tell("polish", step, _POLISH_STEPS, misfit, estimate)
-        if step % _POLISH_CHECK == _POLISH_CHECK - 1 and len(problem.held):
-            scores.append(held_out_misfits(problem, estimate))
-            if len(scores) > 1:
-                goes_on = goes_on and not is_worse(*scores[-2:])
-            if len(scores) > 2:  # one check more: what is slow gains little at first
-                gain = float(scores[-3].sum() - scores[-1].sum())
-                goes_on = goes_on and gain > wanted(float(scores[-1].sum()))
-        return goes_on
-
-    plan = Polish(_POLISH_STEPS, "poisson" if problem.counts else "amplitude", probe=problem.frees("probe"))
-    journal.part(0.98)
-    begun = Polished(start, start, age=4)
-    few = attrs.evolve(plan, steps=_STEPS_BEFORE_A_MOVE)
-    asked = not journal.hurried and problem.frees("positions") and len(problem.held) > 0
-    for _ in range(_POLISH_MOVES if asked else 0):
-        begun = polish(ops, begun, frames, problem.fitted, few)
-        if "positions" not in known.kept and not _small_moves_help(problem, known, begun.estimate, journal):
-            break
-        known, moved = move_positions(problem, known, begun.estimate, problem.order, 0.5)
-        known = attrs.evolve(known, kept=known.kept | {"positions"})
-        before = attrs.evolve(begun.before, positions=moved.positions)
-        begun = attrs.evolve(begun, estimate=moved, before=before)
-    unseen = polish(ops, begun, frames, problem.fitted, plan, between)
-    looked = without_bad_pixels(problem, known, journal, unseen.estimate)
-    if not np.array_equal(looked.bad_pixels, known.bad_pixels):  # a finished image tells them best
-        known = looked
-        begun = attrs.evolve(
-            unseen,
-            estimate=problem.masked(unseen.estimate, known.bad_pixels),
-            before=problem.masked(unseen.before, known.bad_pixels),
-        )
-        scores.clear()
-        unseen = polish(ops, begun, frames, problem.fitted, plan, between)
-    if not len(problem.held) or journal.ended:
-        return known, unseen.estimate, unseen.estimate
-    journal.part(1.0)
-    end = polish(
-        ops,
-        unseen,
-        frames,
-        problem.order,
-        attrs.evolve(plan, steps=1 if problem.n > _MANY else _LAST_STEPS, probe=False),
-    )
-    return known, unseen.estimate, end.estimate
-
-
-_POLISH_STEPS = 60
-
-
-def _small_moves_help(problem: Problem, known: Knowledge, estimate: Estimate, journal: Journal) -> bool:
-    """Whether a step of the positions of the held-out frames predicts these better, parameters charged."""
-    sums = sweep(problem.ops, estimate, problem.frames(problem.N), problem.sample, noise=True)
-    if misfit_ratio(problem, sums) < _UNEXPLAINED:
-        return False
-    moves, moved = move_positions(problem, known, estimate, problem.held, 0.5)
-    before = held_out_misfit(problem, estimate)
-    after = held_out_misfit(problem, moved, _OWN_PARAMETERS["positions"])
-    keep = after < _LEFT_BY_A_SMALL_MOVE * before
-    steps = (moves.moves.moves - known.moves.moves)[problem.held]
-    size = math.sqrt(np.square(steps).sum(axis=1).mean())
-    journal.say(
-        f"small moves of the positions ({size:.2f} px): held-out misfit {before:.4g} without, "
-        f"{after:.4g} with, {'kept' if keep else 'not kept'}"
-    )
-    return keep
 
 
 def _finished(

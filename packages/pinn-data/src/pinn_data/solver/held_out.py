@@ -1,0 +1,114 @@
+"""How well frames are predicted that no step looks at, and against what that is to be judged."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pinn_data.solver.estimate import Estimate, light_on_canvas
+from pinn_data.solver.problem import Problem
+from pinn_data.solver.sweep import DEVIANCE_FLOOR, Sweep, sweep
+
+__all__ = [
+    "enough_gain",
+    "held_out_gain",
+    "held_out_misfit",
+    "held_out_misfits",
+    "is_worse",
+    "misfit_ratio",
+    "noise_of_a_pixel",
+]
+
+_PHOTON_NOISE = 0.25
+"""Variance of the root of a count, of many counts."""
+_FEWEST_TO_COMPARE = 4
+_SHARE_OF_MISFIT = 0.1
+_LIT = 0.1
+"""Share of the most light from which on a pixel of the object counts."""
+
+
+def held_out_misfits(problem: Problem, estimate: Estimate) -> NDArray[np.float64]:
+    """(held-out frame,) how badly each is predicted: half its Poisson deviance, or its misfit where the
+    patterns are no counts."""
+    held = problem.held
+    if len(held) == 0:
+        return np.zeros(0)
+    sums = sweep(problem.ops, estimate, problem.frames(estimate.size), held, noise=True)
+    return (sums.deviance if problem.counts else sums.misfit)[held]
+
+
+def held_out_misfit(problem: Problem, estimate: Estimate, own_parameters: int = 0) -> float:
+    """The sum of :func:`held_out_misfits`.
+
+    own_parameters : that were fitted to each of these frames: each is charged what it explains of noise alone
+        (Akaike's criterion)
+    """
+    held = problem.held
+    total = float(held_out_misfits(problem, estimate).sum())
+    if not own_parameters or not len(held):
+        return total
+    sums = sweep(problem.ops, estimate, problem.frames(estimate.size), held, noise=True)
+    return total + 2 * own_parameters * len(held) * noise_of_a_pixel(problem, sums, held, estimate.size)
+
+
+def held_out_gain(
+    problem: Problem, deviance: NDArray[np.float64], bad_pixels: NDArray[np.bool_]
+) -> tuple[float, float]:
+    """By how much more likely an image makes a held-out frame than the mean pattern does, which is what no
+    object at all predicts: (mean of the gains in half the Poisson deviance, its standard error).
+
+    deviance : (n,) of the held-out frames
+    bad_pixels : (N, N) that no marker told, zero frequency at [0, 0]
+
+    NaN where the patterns are no counts, or fewer than three frames were held out.
+    """
+    if not problem.counts or len(problem.held) < 3:
+        return math.nan, math.nan
+    ops, floor = problem.ops, DEVIANCE_FLOOR
+    mean = np.maximum(problem.statistics.mean, 1e-6)
+    good = problem.measured(problem.N, bad_pixels)
+    flat = np.zeros(problem.n)
+    for numbers, amplitude, measured in problem.frames(problem.N).blocks(problem.held):
+        counts = np.square(np.asarray(ops.numpy(amplitude), np.float64))
+        surplus = counts + floor
+        values = 0.5 * (mean - counts + surplus * np.log(surplus / (mean + floor))) * good
+        flat[numbers] = (values if measured is None else values * ops.numpy(measured)).sum(axis=(1, 2))
+    gain = (np.asarray(ops.reduce(flat)) - deviance)[problem.held]
+    return float(gain.mean()), float(gain.std(ddof=1) / math.sqrt(len(gain)))
+
+
+def is_worse(before: NDArray[np.float64], after: NDArray[np.float64]) -> bool:
+    """Whether frames are predicted worse than before, by more than their differences scatter."""
+    if len(after) < _FEWEST_TO_COMPARE:
+        return False
+    loss = after - before
+    return bool(loss.mean() > 2 * loss.std(ddof=1) / math.sqrt(len(loss)))
+
+
+def enough_gain(problem: Problem, estimate: Estimate, share: float) -> Callable[[float], float]:
+    """The function from a held-out misfit to the gain for which it is worth going on.
+
+    Noise leaves about 1/2 of misfit for each free number of the object. So the measure is a share of the lit
+    pixels that there are for each frame; where the patterns are no counts, a share of the misfit itself.
+    """
+    if not problem.counts:
+        return lambda score: share * _SHARE_OF_MISFIT * score
+    light = light_on_canvas(problem.ops, estimate, problem.fitted)
+    pixels = float((light > _LIT * light.max()).sum()) / len(problem.fitted)
+    return lambda score: share * pixels * len(problem.held)
+
+
+def misfit_ratio(problem: Problem, sums: Sweep) -> float:
+    """Misfit of the frames of a sweep (with its noise) over what counting noise alone would leave; infinite
+    where there are no counts."""
+    return float(sums.misfit.sum() / max(sums.noise.sum(), 1e-12)) if problem.counts else math.inf
+
+
+def noise_of_a_pixel(problem: Problem, sums: Sweep, numbers: NDArray[np.int64], size: int) -> float:
+    """Variance of ``A - sqrt(I)`` in a pixel of some frames of a sweep (with its noise)."""
+    if problem.counts:
+        return _PHOTON_NOISE * max(1.0, float(sums.misfit[numbers].sum() / sums.noise[numbers].sum()))
+    return float(sums.misfit[numbers].sum() / (len(numbers) * size**2))
