@@ -2,7 +2,7 @@
 
 Frames beside each other hardly feel such an error, and the object gives way to it, so it is found from the
 misfit of a compact part that is solved anew for each map tried: a parabola along each of the four
-directions, several rounds.
+directions, in rounds whose steps become shorter once the best map is within one step.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _DIRECTIONS = (
     np.array([[0.0, 1.0], [1.0, 0.0]]),  # shear
 )
 _FIRST_STEP = 0.03
-_ROUNDS = 3
+_ROUNDS, _MOST_ROUNDS = 3, 7
 _EPOCHS = 16
 
 
@@ -56,19 +56,22 @@ def find_affine_map(problem: Problem, known: Knowledge, journal: Journal) -> NDA
         return try_out(problem, tried, size, numbers, _EPOCHS, 8 if problem.frees("probe") else None)[0]
 
     best, at = np.zeros(4), misfit(np.zeros(4))
-    step, tries = _FIRST_STEP, 0
-    for _ in range(_ROUNDS):
+    step, finest = _FIRST_STEP, _FIRST_STEP / 3 ** (_ROUNDS - 1)
+    for done in range(_MOST_ROUNDS):
+        began = best
         for k in range(4):
             move = np.eye(4)[k] * step
             low, high = misfit(best - move), misfit(best + move)
-            tries += 1
             bend = low - 2 * at + high
             # The vertex of the parabola where it has one, at most two steps away, else the better side.
             t = (low - high) / (2 * bend) if bend > 0 else float(np.sign(low - high))
             candidate = best + move * float(np.clip(t, -2.0, 2.0))
             options = [(at, best), (low, best - move), (high, best + move), (misfit(candidate), candidate)]
             at, best = min(options, key=lambda option: option[0])
-            if not journal.tell("affine", tries - 1, 4 * _ROUNDS, None):
+            if not journal.tell("affine", 4 * done + k, 4 * _MOST_ROUNDS, None):
                 return affine_map(best)
-        step /= 3
+        if np.abs(best - began).max() < step:  # else it may lie further away than steps that shrink can go
+            if step <= finest:
+                break
+            step /= 3
     return affine_map(best)

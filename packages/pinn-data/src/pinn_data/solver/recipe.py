@@ -248,15 +248,16 @@ def _try_affine(problem: Problem, known: Knowledge, size: int, journal: Journal)
     """The positions under an affine map, where held-out frames are predicted clearly better."""
     if journal.ended or not len(problem.held):
         return known
-    here = problem.at_level(known, size)
     matrix = find_affine_map(problem, known, journal)
     middle = known.moves.positions.mean(axis=0)
-    mapped = attrs.evolve(known, moves=known.moves.mapped(matrix, middle), placed=None)
-    epochs = Stage("affine", 32, check=8, gain=0.01, moving="positions" in known.kept)
-    mapped = run_stage(problem, mapped, size, epochs, journal)
-    before = held_out_misfit(problem, here)
-    after = held_out_misfit(problem, problem.at_level(mapped, size))
-    keep = after < _BETTER_COARSE * before
+    epochs = Stage("affine", 32, moving="positions" in known.kept)
+    # Both from a flat object: an image that was made with other positions would hold the map back.
+    usual, mapped = (
+        run_stage(problem, attrs.evolve(known, moves=moves, placed=None), size, epochs, journal)
+        for moves in (known.moves, known.moves.mapped(matrix, middle))
+    )
+    before, after = (held_out_misfit(problem, problem.at_level(one, size)) for one in (usual, mapped))
+    keep = after < _BETTER * before
     journal.say(
         f"affine map of the positions ({describe_map(matrix)}): held-out misfit {before:.4g} without, "
         f"{after:.4g} with, {'kept' if keep else 'not kept'}"
