@@ -10,6 +10,9 @@ import pytest
 from pinn_data.diagnosis import diagnose
 from pinn_data.probe import defocused_probe
 from pinn_data.simulate import jittered_raster, picture_object, simulate_scan
+from pinn_data.solution_facts import facts_of
+from pinn_data.solver import solve
+from pinn_data.solver.operations import NumpyOperations
 
 _FOUND = SimpleNamespace(background=np.zeros(()), bad_pixels=None)
 
@@ -48,6 +51,14 @@ MISTAKES = {
 def test_the_mistake_is_named(scan, mistake):
     make, words = MISTAKES[mistake]
     assert words in diagnose(make(scan), _FOUND)[0]
+
+
+@pytest.mark.parametrize("mistake", ["exchanged", "upside down"])
+def test_the_mistake_is_named_although_all_that_is_free_hides_a_part_of_it(scan, mistake):
+    make, words = MISTAKES[mistake]
+    wrong = make(scan)
+    told = facts_of(solve(wrong), wrong, NumpyOperations())["verdict"]
+    assert told["level"] != "good" and any(words in sentence for sentence in told["diagnosis"])
 
 
 def test_what_a_symmetric_probe_cannot_tell_is_said(scan):

@@ -15,6 +15,7 @@ from pinn_data.verdict import judge
 __all__ = ["facts_of", "in_words", "refined_by"]
 
 _HIDING_PX = 1.0
+_MUCH_LEFT = 1.5
 
 
 def refined_by(solution: Solution, scan: Scan, operations: ArrayOperations) -> Refined:
@@ -82,12 +83,13 @@ def in_words(refined: Refined) -> dict[str, str]:
 
 def _verdict(solution: Solution, scan: Scan, operations: ArrayOperations) -> dict[str, Any]:
     """The verdict on a solution, and under ``diagnosis`` what may be wrong with the scan: tried where the
-    verdict is bad, or doubtful although positions moved far, and nobody is in a hurry."""
+    verdict is bad, or doubtful with much that is unexplained or was hidden, and nobody is in a hurry."""
     verdict = judge(solution, scan)
     hurried = solution.cancelled or solution.out_of_time
-    # Positions that are free hide a part of what exchanged or negated axes do.
+    # Positions and a probe that are free hide a part of what exchanged or negated axes do.
     moved = np.square(solution.positions - solution.positions_start).sum(axis=1).mean()
-    hidden = verdict.level == "doubtful" and moved > _HIDING_PX**2
+    much_left = solution.residual > _MUCH_LEFT * solution.expected_residual
+    hidden = verdict.level == "doubtful" and (moved > _HIDING_PX**2 or much_left)
     if hurried or not (hidden or verdict.level == "bad"):
         return verdict.metadata | {"diagnosis": []}
     from pinn_data.diagnosis import diagnose
