@@ -32,10 +32,9 @@ class Stage:
 
     name : for the journal
     epochs : at most
-    check : epochs after which the held-out frames are looked at
-    gain : the stage ends when they are predicted better by less than this share
+    check : epochs after which it is judged
+    gain : the stage ends when the misfit falls by less than this share
     absolute : the stage ends when the gain is less than :func:`enough_gain` of this; 0: `gain` counts
-    patience : checks over which the gain is asked for
     least : epochs before which it does not end
     probe_from : epoch that frees the probe, if it may be refined
     looking : whether bad pixels are looked for after the second epoch
@@ -48,7 +47,6 @@ class Stage:
     check: int = 4
     gain: float = 0.005
     absolute: float = 0.0
-    patience: int = 1
     least: int = 0
     probe_from: int = 0
     looking: bool = False
@@ -58,13 +56,13 @@ class Stage:
 
 
 def run_stage(problem: Problem, known: Knowledge, size: int, stage: Stage, journal: Journal) -> Knowledge:
-    """What is known after a stage: the best of its checks, by the held-out frames, or by the misfit of the
-    fitted ones where none are held out. Nothing is done once the journal has ended."""
+    """What is known after a stage: the best of its checks. Whole patterns are judged by the held-out frames,
+    if there are any, a coarse level by the misfit of the fitted ones. Nothing is done once the journal has
+    ended."""
     if journal.ended:
         return known
     ops, frames = problem.ops, problem.frames(size)
     best: tuple[float, Estimate | None, Knowledge] = (math.inf, None, known)
-    scores: list[float] = []
     now = known
     most = problem.most_background(known)
     start = problem.at_level(known, size)
@@ -87,7 +85,6 @@ def run_stage(problem: Problem, known: Knowledge, size: int, stage: Stage, journ
             now = without_bad_pixels(problem, now, journal, estimate)
             estimate = problem.masked(estimate, now.bad_pixels)
             best = math.inf, None, now
-            scores.clear()
         if stage.moving and epoch % 2 == 0:
             now, estimate = move_positions(problem, now, estimate, problem.order, 1.0 if epoch == 0 else 0.5)
         if stage.brightening:
@@ -98,10 +95,8 @@ def run_stage(problem: Problem, known: Knowledge, size: int, stage: Stage, journ
         last = epoch == stage.epochs - 1
         if epoch % stage.check == stage.check - 1 or last or not goes_on:
             score = held_out_misfit(problem, estimate) if len(problem.held) and size == problem.N else misfit
-            scores.append(score)
-            then = min(scores[: -stage.patience], default=math.inf)
-            needed = stage.patience * (stage.gain * min(then, 1e300) if wanted is None else wanted(score))
-            enough = score > then - needed and epoch >= least
+            needed = stage.gain * min(best[0], 1e300) if wanted is None else wanted(score)
+            enough = score > best[0] - needed and epoch >= least
             if score < best[0] or best[1] is None:
                 best = score, estimate, now
             if enough or not goes_on:
