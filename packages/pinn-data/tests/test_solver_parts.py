@@ -46,26 +46,30 @@ def test_the_penaltys_step_minimises_its_objective(seed):
     light = rng.uniform(1.0, 9.0, shape)
     penalty = Penalty(OPS, light, strength)
     stiffness, weight = penalty.stiffness, strength * np.sqrt(light)
+    along = image / np.abs(image)
 
     def objective(parts):
         x = parts.reshape(2, -1)
         x = (x[0] + 1j * x[1]).reshape(shape)
         down, right = np.zeros_like(x), np.zeros_like(x)
         down[:-1], right[:, :-1] = x[1:] - x[:-1], x[:, 1:] - x[:, :-1]
-        d = np.sqrt(np.abs(down) ** 2 + np.abs(right) ** 2)
-        huber = np.where(d < edge, d**2 / (2 * edge), d - edge / 2)
-        pull = weight / np.maximum(d, edge)
-        slope = stiffness * (x - image) - pull * (down + right)
-        slope[1:] += (pull * down)[:-1]
-        slope[:, 1:] += (pull * right)[:, :-1]
-        value = np.sum(stiffness / 2 * np.abs(x - image) ** 2) + np.sum(weight * huber)
+        value = np.sum(stiffness / 2 * np.abs(x - image) ** 2)
+        slope = stiffness * (x - image)
+        for axis, share in ((along, 1.0), (1j * along, penalty_module._PHASE)):
+            below, beside = (np.real(np.conj(axis) * step) for step in (down, right))
+            d = np.hypot(below, beside)
+            value += share * np.sum(weight * np.where(d < edge, d**2 / (2 * edge), d - edge / 2))
+            pull = share * weight / np.maximum(d, edge)
+            slope -= pull * (below + beside) * axis
+            slope[1:] += (pull * below * axis)[:-1]
+            slope[:, 1:] += (pull * beside * axis)[:, :-1]
         return value, np.stack([slope.real, slope.imag]).ravel()
 
     start = np.stack([image.real, image.imag]).ravel()
     options = {"ftol": 1e-15, "gtol": 1e-9, "maxiter": 5000}
     exact = optimize.minimize(objective, start, jac=True, method="L-BFGS-B", options=options).x
     off = []
-    for _ in range(8):
+    for _ in range(16):
         found = penalty.applied_to(image)
         found = np.stack([found.real, found.imag]).ravel()
         off.append(np.linalg.norm(found - exact) / np.linalg.norm(exact - start))
@@ -228,11 +232,11 @@ def test_orthogonal_modes_undo_any_rotation(probe, seed):
 
 
 @given(complex_probes(16), st.integers(1, 6))
-def test_added_modes_keep_the_first_and_have_a_twelfth_of_its_energy(probe, count):
+def test_added_modes_keep_the_first_and_have_a_share_of_its_energy(probe, count):
     modes = add_modes(probe[None], count)
     assert modes.shape == (count, 16, 16) and np.array_equal(modes[0], probe)
     energy = np.sum(np.abs(modes) ** 2, (1, 2))
-    np.testing.assert_allclose(energy[1:], 0.08 * energy[0])
+    np.testing.assert_allclose(energy[1:], 0.14 * energy[0])
     assert np.linalg.matrix_rank(modes.reshape(count, -1)) == count
     np.testing.assert_array_equal(add_modes(modes, 1), modes[:1])
 

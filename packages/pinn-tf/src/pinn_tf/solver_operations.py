@@ -51,10 +51,10 @@ class TensorFlowOperations:
         return np.asarray(array)
 
     def fft2(self, array: Any) -> Any:
-        return tf.signal.fft2d(array) * _unitary(array)
+        return tf.signal.fft2d(array)
 
     def ifft2(self, array: Any) -> Any:
-        return tf.signal.ifft2d(array) / _unitary(array)
+        return tf.signal.ifft2d(array) * float(array.shape[-1] * array.shape[-2])
 
     def abs2(self, array: Any) -> Any:
         return tf.square(tf.math.real(array)) + tf.square(tf.math.imag(array))
@@ -105,10 +105,6 @@ class TensorFlowOperations:
 
     def reduce(self, array: Any) -> Any:
         return array
-
-
-def _unitary(array: Any) -> float:
-    return float(1.0 / np.sqrt(array.shape[-1] * array.shape[-2]))
 
 
 def _numpy_dtype(values: Any) -> Any:

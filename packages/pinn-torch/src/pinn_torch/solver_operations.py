@@ -64,10 +64,10 @@ class TorchOperations:
         return array.resolve_conj().cpu().numpy()
 
     def fft2(self, array: Tensor) -> Tensor:
-        return torch.fft.fft2(array, norm="ortho")
+        return torch.fft.fft2(array, norm="backward")
 
     def ifft2(self, array: Tensor) -> Tensor:
-        return torch.fft.ifft2(array, norm="ortho")
+        return torch.fft.ifft2(array, norm="forward")
 
     def abs2(self, array: Tensor) -> Tensor:
         return self.real_product(array, array)

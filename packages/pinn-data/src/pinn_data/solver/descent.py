@@ -22,6 +22,7 @@ from pinn_data.solver.sweep import Likelihood, sweep
 __all__ = ["Descent", "descend"]
 
 _PROBE_STEP = 0.3
+_POWER_OF_A_SHARE, _LONGEST = 0.75, 8.0
 _GIVE_UP = 4
 _WORSE = 1.01
 _STEPS_HOLD = 4
@@ -34,11 +35,13 @@ class Descent:
 
     epochs : passes over the frames, at most
     probe_from : the first epoch that frees the probe; None keeps it
+    probe_every : how many subsets go by for each step of a free probe; the object moves with each
     momentum, damping : see the module
     """
 
     epochs: int
     probe_from: int | None = None
+    probe_every: int = 1
     momentum: float = 0.9
     damping: float = 0.3
     likelihood: Likelihood = "amplitude"
@@ -68,18 +71,19 @@ def descend(
         if steps is None or (free and epoch % _STEPS_HOLD == 0):
             steps, coverage = _steps(ops, now, subsets, damping)
         velocity, probe_velocity = (now.object * 0.0, now.spectrum * 0.0) if moving is None else moving
+        longer = _longer_for_weak_modes(ops, now.spectrum) if free else None
         misfit = 0.0
         before = now
-        for numbers, step in zip(subsets, steps, strict=True):
-            sums = sweep(ops, now, frames, numbers, likelihood=plan.likelihood, object=True, probe=free)
+        for k, (numbers, step) in enumerate(zip(subsets, steps, strict=True)):
+            turning = free and (k + epoch) % plan.probe_every == 0
+            sums = sweep(ops, now, frames, numbers, likelihood=plan.likelihood, object=True, probe=turning)
             misfit += float(sums.misfit.sum())
             velocity = velocity * momentum + ops.scale(sums.object, step)
             changes = {"object": now.object + velocity}
-            if free:
+            if turning:
                 transmitted = _mean_transmission(ops, now.object, coverage)
-                probe_velocity = probe_velocity * momentum + sums.probe * (
-                    probe_step / (len(numbers) * transmitted)
-                )
+                turn = ops.scale(sums.probe, longer) * (probe_step / (len(numbers) * transmitted))
+                probe_velocity = probe_velocity * momentum + turn
                 changes["spectrum"] = now.spectrum + probe_velocity
             now = attrs.evolve(now, **changes)
         moving = velocity, probe_velocity
@@ -88,9 +92,8 @@ def descend(
             # What `between` found stays, for its caller goes on from there.
             now = attrs.evolve(now, object=kept.object, spectrum=kept.spectrum)
             moving, steps = None, None
-            kept_misfit = (
-                np.inf
-            )  # of an epoch that began here with longer steps: a shorter one may be above it
+            # An epoch of shorter steps may be above one of longer steps.
+            kept_misfit = np.inf
             momentum, damping = max(momentum - 0.1, 0.5), damping * 1.5
             probe_step *= 0.5
             if returns >= _GIVE_UP:
@@ -104,6 +107,14 @@ def descend(
             if changed is not now:
                 now = changed
     return now
+
+
+def _longer_for_weak_modes(ops: ArrayOperations, spectrum: Array) -> Array:
+    """What steps of the modes are multiplied with: a weak one bends the misfit less, by its share of the
+    light on average, but where it is alone in a pixel as much as a strong one."""
+    energy = ops.numpy(ops.sum(ops.abs2(spectrum), (1, 2)))
+    longer = (energy.max() / np.maximum(energy, 1e-300)) ** _POWER_OF_A_SHARE
+    return ops.asarray(np.minimum(longer, _LONGEST)[:, None, None])
 
 
 def _steps(

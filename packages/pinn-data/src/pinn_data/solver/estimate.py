@@ -75,7 +75,8 @@ def light_on_canvas(
 ) -> NDArray[np.float64]:
     """Photons (row, column) that some frames bring to each pixel of a flat object: the coverage."""
     size = estimate.size
-    light = np.square(np.abs(ops.numpy(ops.ifft2(estimate.spectrum)))).sum(axis=0, dtype=np.float64)
+    probe = fft.ifft2(ops.numpy(estimate.spectrum), norm="ortho")
+    light = np.square(np.abs(probe)).sum(axis=0, dtype=np.float64)
     corners, _ = estimate.corners(numbers)
     room = (estimate.shape[0] - size + 1, estimate.shape[1] - size + 1)
     flat = np.ravel_multi_index((corners[:, 0], corners[:, 1]), room)

@@ -31,8 +31,10 @@ _GAIN = 0.002
 """See :func:`enough_gain`: of the steps between two checks."""
 _AGE = 4
 """The stages before are as good as this many steps: momentum need not begin at nothing."""
-_MOVES, _STEPS_BEFORE_A_MOVE = 2, 3
-"""An image without the noise of the stages before tells positions better."""
+_MOVES, _STEPS_BEFORE_A_MOVE = 8, 3
+"""At most. An image without the noise of the stages before tells positions better."""
+_SHORTEST_MOVE_PX = 0.02
+"""Root mean square of the last move that is worth its time."""
 _LEFT_BY_A_MOVE = 0.985
 _LAST_STEPS, _MANY = 2, 512
 """With all frames; one is enough where many frames were there before."""
@@ -73,25 +75,31 @@ def finish(problem: Problem, known: Knowledge, journal: Journal) -> tuple[Knowle
     asked = not journal.hurried and problem.frees("positions") and len(problem.held) > 0
     for _ in range(_MOVES if asked else 0):
         begun = polish(ops, begun, frames, problem.fitted, few, told)
+        scores[:] = [held_out_misfits(problem, begun.estimate)]
         if journal.ended or journal.hurried:
             break
         if "positions" not in known.kept and not _small_moves_help(problem, known, begun.estimate, journal):
             break
-        known, moved = move_positions(problem, known, begun.estimate, problem.order, 0.5)
-        known = attrs.evolve(known, kept=known.kept | {"positions"})
+        then, moved = move_positions(problem, known, begun.estimate, problem.order, 0.5)
+        length = _length(then.moves.moves - known.moves.moves)
+        scores.clear()
+        known = attrs.evolve(then, kept=known.kept | {"positions"})
         before = attrs.evolve(begun.before, positions=moved.positions)
         begun = attrs.evolve(begun, estimate=moved, before=before)
+        if length < _SHORTEST_MOVE_PX:
+            break
     unseen = polish(ops, begun, frames, problem.fitted, plan, between)
-    looked = without_bad_pixels(problem, known, journal, unseen.estimate)
-    if not np.array_equal(looked.bad_pixels, known.bad_pixels):  # a finished image tells them best
-        known = looked
-        begun = attrs.evolve(
-            unseen,
-            estimate=problem.masked(unseen.estimate, known.bad_pixels),
-            before=problem.masked(unseen.before, known.bad_pixels),
-        )
+    looked = without_bad_pixels(problem, known, journal, unseen.estimate)  # a finished image tells them best
+    worse = (looked.bad_pixels & ~known.bad_pixels).any()  # what turns out good is left to the last steps
+    known = looked
+    unseen = attrs.evolve(
+        unseen,
+        estimate=problem.masked(unseen.estimate, known.bad_pixels),
+        before=problem.masked(unseen.before, known.bad_pixels),
+    )
+    if worse:
         scores.clear()
-        unseen = polish(ops, begun, frames, problem.fitted, plan, between)
+        unseen = polish(ops, unseen, frames, problem.fitted, plan, between)
     if not len(problem.held) or journal.ended:
         return known, unseen.estimate, unseen.estimate
     journal.part(1.0)
@@ -110,9 +118,13 @@ def _small_moves_help(problem: Problem, known: Knowledge, estimate: Estimate, jo
     after = held_out_misfit(problem, moved, 2)
     keep = after < _LEFT_BY_A_MOVE * before
     steps = (moves.moves.moves - known.moves.moves)[problem.held]
-    size = math.sqrt(np.square(steps).sum(axis=1).mean())
     journal.say(
-        f"small moves of the positions ({size:.2f} px): held-out misfit {before:.4g} without, "
+        f"small moves of the positions ({_length(steps):.2f} px): held-out misfit {before:.4g} without, "
         f"{after:.4g} with, {'kept' if keep else 'not kept'}"
     )
     return keep
+
+
+def _length(moves: NDArray[np.float64]) -> float:
+    """Root mean square length of moves (n, 2)."""
+    return math.sqrt(np.square(moves).sum(axis=1).mean())

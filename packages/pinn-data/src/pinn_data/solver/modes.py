@@ -7,13 +7,13 @@ from numpy.typing import NDArray
 
 __all__ = ["add_modes", "orthogonal_modes"]
 
-_SHARE = 0.08
+_SHARE = 0.14
 _ORDERS = tuple((a, total - a) for total in range(1, 9) for a in range(total + 1))
 
 
 def add_modes(probe: NDArray[np.complexfloating], modes: int) -> NDArray[np.complexfloating]:
     """The probe (mode, N, N) with as many modes as asked for: the first of those it has, or its own and the
-    first times powers of y and x about the centre of its light, with 8 % of its energy each.
+    first times powers of y and x about the centre of its light, with 14 % of its energy each.
     """
     if len(probe) >= modes:
         return probe[:modes]

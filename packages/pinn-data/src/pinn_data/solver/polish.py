@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from pinn_data.solver.estimate import Estimate, light_on_canvas
 from pinn_data.solver.frames import Frames
-from pinn_data.solver.operations import Array, ArrayOperations
-from pinn_data.solver.penalty import Penalty
+from pinn_data.solver.operations import ArrayOperations
+from pinn_data.solver.penalty import Edges, Penalty
 from pinn_data.solver.sweep import Likelihood, sweep
 
 __all__ = ["Polish", "Polished", "polish"]
@@ -33,7 +33,7 @@ class Polish:
     steps: int
     likelihood: Likelihood = "poisson"
     floor: float = 0.05
-    strength: float = 0.3
+    strength: float = 0.2
     probe: bool = True
     probe_step: float = 0.5
 
@@ -50,7 +50,7 @@ class Polished:
     estimate: Estimate
     before: Estimate
     age: int = 0
-    edges: tuple[Array, Array] | None = None
+    edges: Edges | None = None
 
 
 def polish(

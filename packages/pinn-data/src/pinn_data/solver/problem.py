@@ -86,7 +86,7 @@ class Problem:
         self.fitted = order[~np.isin(order, self.held)]
         self.order = order
         self.subsets = subsets_of(self.fitted)
-        self.sample = self.fitted[:: max(1, len(self.fitted) // _SAMPLE)]
+        self.sample = self.fitted[:: max(1, round(len(self.fitted) / _SAMPLE))]
         self.counts = scan.holds_counts
         light = 0.0 if self.counts else scan.nphotons
         self.gain = math.sqrt(_USUAL_PHOTONS / light) if light > 0 else 1.0

@@ -96,7 +96,7 @@ def solve(
         known = _try(problem, known, size, journal, epochs=16)
     if problem.frees("affine"):
         known = _try_affine(problem, known, size, journal)
-    known = _fine(problem, known, journal)
+    known = _fine(problem, known, size, journal)
     return _finished(problem, *finish(problem, known, journal), journal)
 
 
@@ -185,12 +185,21 @@ def _started(problem: Problem, known: Knowledge, size: int, journal: Journal) ->
     return flat
 
 
-def _fine(problem: Problem, known: Knowledge, journal: Journal) -> Knowledge:
+def _fine(problem: Problem, known: Knowledge, coarse: int, journal: Journal) -> Knowledge:
     N = problem.N
     moving = "positions" in known.kept
     journal.part(0.75)
     least = _LEAST_FINE + _LEAST_FOR_A_MODE * (problem.modes - 1)
-    stage = Stage("fine", 24, check=2, absolute=_FINE_GAIN, least=least, looking=True, moving=moving)
+    stage = Stage(
+        "fine",
+        24,
+        check=2,
+        absolute=_FINE_GAIN,
+        least=least,
+        probe_every=2 if coarse < N else 1,  # a coarse level has found the probe, nearly
+        looking=True,
+        moving=moving,
+    )
     known = run_stage(problem, known, N, stage, journal)
     if journal.ended:
         return known
@@ -293,7 +302,7 @@ def _finished(
     undefined = math.nan
     counts = problem.counts
     noise = sums.noise if counts else np.full(problem.n, sums.misfit.mean())
-    probe, shares = orthogonal_modes(ops.numpy(ops.ifft2(end.spectrum)))
+    probe, shares = orthogonal_modes(fft.ifft2(ops.numpy(end.spectrum), norm="ortho"))
     image, coverage, canvas, factor = _cut_image(problem, end)
     if problem.frees("probe") and not problem.settings.guess_probe:
         told_probe = problem.scan.probe if problem.scan.probe.ndim == 2 else problem.scan.probe[0]

@@ -36,7 +36,7 @@ class Stage:
     gain : the stage ends when the misfit falls by less than this share
     absolute : the stage ends when the gain is less than :func:`enough_gain` of this; 0: `gain` counts
     least : epochs before which it does not end
-    probe_from : epoch that frees the probe, if it may be refined
+    probe_from, probe_every : epoch that frees the probe, if it may be refined; see :class:`Descent`
     looking : whether bad pixels are looked for after the second epoch
     moving, brightening : whether positions, intensities of frames are corrected after each epoch
     momentum : of the descent
@@ -49,6 +49,7 @@ class Stage:
     absolute: float = 0.0
     least: int = 0
     probe_from: int = 0
+    probe_every: int = 1
     looking: bool = False
     moving: bool = False
     brightening: bool = False
@@ -103,7 +104,8 @@ def run_stage(problem: Problem, known: Knowledge, size: int, stage: Stage, journ
                 return None
         return estimate
 
-    plan = Descent(stage.epochs, stage.probe_from if problem.frees("probe") else None, stage.momentum)
+    probe_from = stage.probe_from if problem.frees("probe") else None
+    plan = Descent(stage.epochs, probe_from, stage.probe_every, stage.momentum)
     last = descend(ops, start, frames, problem.subsets, plan, between)
     _, estimate, then = best
     return problem.learned(*((now, last) if estimate is None else (then, estimate)))

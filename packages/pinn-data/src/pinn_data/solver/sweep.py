@@ -190,8 +190,10 @@ def noise_variance(root: Array) -> Array:
 
 
 def _ramps(ops: ArrayOperations, fraction: NDArray[np.float64], frequency: NDArray[np.float64]) -> Array:
-    """(b, 1, size, size): what moves a spectrum by the fraction of each frame's position."""
-    y, x = (ops.asarray(np.exp(-2j * np.pi * fraction[:, k, None] * frequency)) for k in (0, 1))
+    """(b, 1, size, size): what moves a spectrum by the fraction of each frame's position, with the factor
+    that makes two transforms unitary."""
+    share = 1.0 / len(frequency)
+    y, x = (ops.asarray(share * np.exp(-2j * np.pi * fraction[:, k, None] * frequency)) for k in (0, 1))
     return y[:, None, :, None] * x[:, None, None, :]
 
 
