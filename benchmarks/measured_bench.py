@@ -17,6 +17,7 @@ __all__ = ["bench"]
 _EPOCHS = 40  # of pty-chi: from there on its image changes little
 # Share of pty-chi's CPU seconds, and SSIM of amplitude and phase to reach in them.
 _WANTED = ((1 / 15, (0.94, 0.975)), (1 / 8, (0.955, 0.98)))
+_STOP = 0.9  # of the first share: what a run is told that must end within it
 
 
 def bench(folder: Path, engine: str = "numpy") -> list[Line]:
@@ -49,7 +50,7 @@ def bench(folder: Path, engine: str = "numpy") -> list[Line]:
         lines = []
         for share, wanted in _WANTED:
             # The second is the solver as it is; the first is stopped.
-            limit = seconds * share if seconds is not None and share == _WANTED[0][0] else None
+            limit = _STOP * seconds * share if seconds is not None and share == _WANTED[0][0] else None
             state = single(engine, blind, seconds=limit)
             ours = quality(state)
             what = f"bench, exact probe, {engine}" + (", stopped" if limit else "")

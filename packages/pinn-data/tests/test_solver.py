@@ -298,6 +298,9 @@ def test_modes_are_found_orthogonal_and_strongest_first():
     assert two.residual < two.expected_residual and one.residual > 1.1 * one.expected_residual
     assert two.probe.shape == (2, N, N) and two.mode_shares[0] > two.mode_shares[1] > 0
     assert abs(np.vdot(*two.probe)) < 1e-4 * np.linalg.norm(two.probe[0]) ** 2
+    basis, _ = np.linalg.qr(scan.probe.reshape(2, -1).T)
+    second = two.probe[1].ravel() / np.linalg.norm(two.probe[1])
+    assert np.linalg.norm(basis.conj().T @ second) ** 2 > 0.9
 
 
 def _problem(scan, settings=PROBE):

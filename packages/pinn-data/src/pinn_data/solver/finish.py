@@ -15,6 +15,7 @@ from pinn_data.solver.held_out import (
     held_out_misfits,
     is_worse,
     misfit_ratio,
+    noise_of_held_out,
 )
 from pinn_data.solver.journal import Journal
 from pinn_data.solver.polish import Polish, Polished, polish
@@ -36,6 +37,9 @@ _MOVES, _STEPS_BEFORE_A_MOVE = 8, 3
 _SHORTEST_MOVE_PX = 0.02
 """Root mean square of the last move that is worth its time."""
 _LEFT_BY_A_MOVE = 0.985
+_GAIN_OF_A_MOVE, _GAIN_OF_EXCESS = 0.01, 0.016
+"""Share of what is left besides counting noise: where the model is at fault, more of it can always be fitted,
+and the image is no better for it."""
 _LAST_STEPS, _MANY = 2, 512
 """With all frames; one is enough where many frames were there before."""
 
@@ -49,7 +53,7 @@ def finish(problem: Problem, known: Knowledge, journal: Journal) -> tuple[Knowle
     scores: list[NDArray[np.float64]] = []
     start = problem.at_level(known, problem.N)
     wanted = enough_gain(problem, start, _GAIN)
-
+    noise = noise_of_held_out(problem, start)
     done = 0
 
     def told(step: int, estimate: Estimate, misfit: float) -> bool:
@@ -65,7 +69,8 @@ def finish(problem: Problem, known: Knowledge, journal: Journal) -> tuple[Knowle
                 goes_on = goes_on and not is_worse(*scores[-2:])
             if len(scores) > 2:  # one check more: what is slow gains little at first
                 gain = float(scores[-3].sum() - scores[-1].sum())
-                goes_on = goes_on and gain > wanted(float(scores[-1].sum()))
+                now = float(scores[-1].sum())
+                goes_on = goes_on and gain > max(wanted(now), _GAIN_OF_EXCESS * (now - noise))
         return goes_on
 
     plan = Polish(_STEPS, "poisson" if problem.counts else "amplitude", probe=problem.frees("probe"))
@@ -75,14 +80,21 @@ def finish(problem: Problem, known: Knowledge, journal: Journal) -> tuple[Knowle
     asked = not journal.hurried and problem.frees("positions") and len(problem.held) > 0
     for _ in range(_MOVES if asked else 0):
         begun = polish(ops, begun, frames, problem.fitted, few, told)
-        scores[:] = [held_out_misfits(problem, begun.estimate)]
+        last, scores[:] = scores[-1:], [held_out_misfits(problem, begun.estimate)]
         if journal.ended or journal.hurried:
+            break
+        after = float(scores[0].sum())
+        excess = after - noise
+        if (
+            last
+            and excess > (UNEXPLAINED - 1) * noise
+            and float(last[0].sum()) - after < _GAIN_OF_A_MOVE * excess
+        ):
             break
         if "positions" not in known.kept and not _small_moves_help(problem, known, begun.estimate, journal):
             break
         then, moved = move_positions(problem, known, begun.estimate, problem.order, 0.5)
         length = _length(then.moves.moves - known.moves.moves)
-        scores.clear()
         known = attrs.evolve(then, kept=known.kept | {"positions"})
         before = attrs.evolve(begun.before, positions=moved.positions)
         begun = attrs.evolve(begun, estimate=moved, before=before)
@@ -98,7 +110,7 @@ def finish(problem: Problem, known: Knowledge, journal: Journal) -> tuple[Knowle
         before=problem.masked(unseen.before, known.bad_pixels),
     )
     if worse:
-        scores.clear()
+        scores[:] = [held_out_misfits(problem, unseen.estimate)]
         unseen = polish(ops, unseen, frames, problem.fitted, plan, between)
     if not len(problem.held) or journal.ended:
         return known, unseen.estimate, unseen.estimate

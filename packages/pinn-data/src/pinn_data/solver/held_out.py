@@ -20,6 +20,7 @@ __all__ = [
     "is_worse",
     "misfit_ratio",
     "noise_of_a_pixel",
+    "noise_of_held_out",
 ]
 
 _PHOTON_NOISE = 0.25
@@ -105,6 +106,14 @@ def misfit_ratio(problem: Problem, sums: Sweep) -> float:
     """Misfit of the frames of a sweep (with its noise) over what counting noise alone would leave; infinite
     where there are no counts."""
     return float(sums.misfit.sum() / max(sums.noise.sum(), 1e-12)) if problem.counts else math.inf
+
+
+def noise_of_held_out(problem: Problem, estimate: Estimate) -> float:
+    """What counting noise alone would leave of :func:`held_out_misfit`; infinite if there are no counts."""
+    if not problem.counts or not len(problem.held):
+        return math.inf
+    sums = sweep(problem.ops, estimate, problem.frames(estimate.size), problem.held, noise=True)
+    return float(sums.deviance.sum() * min(1.0, sums.noise.sum() / max(sums.misfit.sum(), 1e-300)))
 
 
 def noise_of_a_pixel(problem: Problem, sums: Sweep, numbers: NDArray[np.int64], size: int) -> float:

@@ -21,6 +21,8 @@ from pinn_data.solver.sweep import sweep
 __all__ = ["Stage", "left_by_a_move", "move_positions", "run_stage", "without_bad_pixels"]
 
 _FRAMES_OF_BACKGROUND = 64
+_RELAX = 1.8
+"""Steps of positions and object take turns, so each falls short of where both are going."""
 _STRENGTH = 1.0
 """Of the penalty that is applied after each epoch: stronger than that of the polish, because the steps with
 momentum are longer and leave more noise."""
@@ -141,7 +143,9 @@ def move_positions(
     sums = sweep(problem.ops, estimate, problem.frames(estimate.size), numbers, moves=True, noise=True)
     assert sums.moves is not None
     noise = noise_of_a_pixel(problem, sums, numbers, estimate.size)
-    moves = known.moves.step(sums.moves, numbers, estimate.scale, noise, limit).centred()
+    step = known.moves.step(sums.moves, numbers, estimate.scale, noise, limit)
+    further = known.moves.moves + _RELAX * (step.moves - known.moves.moves)
+    moves = attrs.evolve(step, moves=further).centred()
     moved = attrs.evolve(estimate, positions=moves.positions)
     corners, _ = moved.corners(np.arange(problem.n))
     outside = ((corners < 0) | (corners > np.asarray(estimate.shape) - estimate.size)).any(axis=1)
