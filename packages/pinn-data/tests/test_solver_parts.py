@@ -76,6 +76,23 @@ def test_the_penaltys_step_minimises_its_objective(seed):
     assert off[0] < 0.03 and off[-1] < 1e-3
 
 
+@settings(max_examples=8)
+@given(st.integers(0, 2**16), st.floats(-3.0, 3.0))
+def test_the_penalty_turns_with_the_phase_and_adds_none(seed, turn):
+    """A phase common to all pixels is no difference of neighbours; where there is none, none appears."""
+    rng = np.random.default_rng(seed)
+    light = rng.uniform(1.0, 9.0, (5, 7))
+    modulus = rng.uniform(0.2, 1.0, light.shape)
+    image = modulus * np.exp(1j * rng.normal(size=light.shape))
+
+    def smoothed(image):
+        return Penalty(OPS, light, 0.6).applied_to(image)
+
+    factor = np.exp(1j * turn)
+    np.testing.assert_allclose(smoothed(image * factor), smoothed(image) * factor, atol=1e-12)
+    np.testing.assert_allclose(smoothed(modulus * factor), np.real(smoothed(modulus)) * factor, atol=1e-12)
+
+
 # Positions -------------------------------------------------------------------------------------------------
 
 

@@ -37,9 +37,12 @@ _MOVES, _STEPS_BEFORE_A_MOVE = 8, 3
 _SHORTEST_MOVE_PX = 0.02
 """Root mean square of the last move that is worth its time."""
 _LEFT_BY_A_MOVE = 0.985
-_GAIN_OF_A_MOVE, _GAIN_OF_EXCESS = 0.01, 0.016
+_GAIN_OF_A_FAULT = 0.016
 """Share of what is left besides counting noise: where the model is at fault, more of it can always be fitted,
 and the image is no better for it."""
+_FAULTY = 1.25
+"""Misfit of held-out frames over that of counting noise, from which on the model is at fault; the noise of a
+faultless image makes it 1.1."""
 _LAST_STEPS, _MANY = 2, 512
 """With all frames; one is enough where many frames were there before."""
 
@@ -56,6 +59,9 @@ def finish(problem: Problem, known: Knowledge, journal: Journal) -> tuple[Knowle
     noise = noise_of_held_out(problem, start)
     done = 0
 
+    def fault_of_the_model(misfit: float) -> float:
+        return misfit - noise if misfit > _FAULTY * noise else 0.0
+
     def told(step: int, estimate: Estimate, misfit: float) -> bool:
         nonlocal done
         done += 1  # of all polishes
@@ -70,7 +76,7 @@ def finish(problem: Problem, known: Knowledge, journal: Journal) -> tuple[Knowle
             if len(scores) > 2:  # one check more: what is slow gains little at first
                 gain = float(scores[-3].sum() - scores[-1].sum())
                 now = float(scores[-1].sum())
-                goes_on = goes_on and gain > max(wanted(now), _GAIN_OF_EXCESS * (now - noise))
+                goes_on = goes_on and gain > max(wanted(now), _GAIN_OF_A_FAULT * fault_of_the_model(now))
         return goes_on
 
     plan = Polish(_STEPS, "poisson" if problem.counts else "amplitude", probe=problem.frees("probe"))
@@ -84,12 +90,8 @@ def finish(problem: Problem, known: Knowledge, journal: Journal) -> tuple[Knowle
         if journal.ended or journal.hurried:
             break
         after = float(scores[0].sum())
-        excess = after - noise
-        if (
-            last
-            and excess > (UNEXPLAINED - 1) * noise
-            and float(last[0].sum()) - after < _GAIN_OF_A_MOVE * excess
-        ):
+        fault = fault_of_the_model(after)
+        if last and fault and float(last[0].sum()) - after < _GAIN_OF_A_FAULT * fault:
             break
         if "positions" not in known.kept and not _small_moves_help(problem, known, begun.estimate, journal):
             break
