@@ -9,7 +9,7 @@ import numpy as np
 from pinn_data.metrics import evaluate
 
 from benchmarks.line import Line
-from benchmarks.reconstructors import PTYCHI, MissingEngine, State, single
+from benchmarks.reconstructors import PTYCHI, MissingEngine, State, single, typical
 from benchmarks.shared_data import bench_scan
 
 __all__ = ["bench"]
@@ -51,7 +51,7 @@ def bench(folder: Path, engine: str = "numpy") -> list[Line]:
         for share, wanted in _WANTED:
             # The second is the solver as it is; the first is stopped.
             limit = _STOP * seconds * share if seconds is not None and share == _WANTED[0][0] else None
-            state = single(engine, blind, seconds=limit)
+            state = typical(engine, blind, seconds=limit)
             ours = quality(state)
             what = f"bench, exact probe, {engine}" + (", stopped" if limit else "")
             share_reached = min(a / b for a, b in zip(ours, wanted, strict=True))

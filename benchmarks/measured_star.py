@@ -17,7 +17,7 @@ from pinn_data.metrics import half_scan_frc
 from pinn_data.npz import Scan, read_scan, write_scan
 
 from benchmarks.line import Line
-from benchmarks.reconstructors import PTYCHI, MissingEngine, State, reconstruct, single
+from benchmarks.reconstructors import PTYCHI, MissingEngine, State, reconstruct, single, typical
 from benchmarks.shared_data import siemens_star
 
 __all__ = ["star"]
@@ -53,7 +53,7 @@ def star(folder: Path, engine: str = "numpy") -> list[Line]:
             beside = "pty-chi " + "; ".join(
                 f"R {_R(half, state):.4f}, {crossing:.3f} in {state.cpu_s:.1f} s" for state, crossing in each
             )
-        whole_half, even, odd = (single(engine, path) for path in files)
+        whole_half, even, odd = typical(engine, files[0]), *(single(engine, path) for path in files[1:])
         blind = single(engine, files[0], guess_probe=True)
     crossing = _crossing(half, even, odd)
     R, R_blind = _R(half, whole_half), _R(half, blind)

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["PTYCHI", "PTYCHI_PYTHON", "MissingEngine", "State", "reconstruct", "single"]
+__all__ = ["PTYCHI", "PTYCHI_PYTHON", "MissingEngine", "State", "reconstruct", "single", "typical"]
 
 PTYCHI = "pty-chi"
 _PTYCHI_VERSION = "2.2.0"
@@ -83,6 +83,12 @@ def reconstruct(engine: str, scan: Path, **options: Any) -> list[State]:
 def single(engine: str, scan: Path, **options: Any) -> State:
     """The last state of `reconstruct`."""
     return reconstruct(engine, scan, **options)[-1]
+
+
+def typical(engine: str, scan: Path, *, times: int = 3, **options: Any) -> State:
+    """Of several runs, that with the median of the CPU seconds."""
+    states = [single(engine, scan, **options) for _ in range(times)]
+    return sorted(states, key=lambda state: state.cpu_s)[times // 2]
 
 
 @cache
