@@ -1,9 +1,11 @@
 """Laws of the solver's parts: penalty, moves, frames, modes, bad pixels, intensity, first probe, descent."""
 
+from types import SimpleNamespace
+
 import attrs
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from pinn_config import ConfigError
 from pinn_data.errors import DataRangeError
@@ -18,7 +20,7 @@ from pinn_data.solver.descent import Descent, descend
 from pinn_data.solver.estimate import Estimate, lay_canvas, light_on_canvas, resample_object
 from pinn_data.solver.first_probe import defocused_spectrum
 from pinn_data.solver.frames import Frames, even_order
-from pinn_data.solver.held_out import is_worse
+from pinn_data.solver.held_out import explains_enough, is_worse
 from pinn_data.solver.intensity import corrected_intensity, intensity_is_doubtful
 from pinn_data.solver.modes import add_modes, orthogonal_modes
 from pinn_data.solver.moves import Moves
@@ -26,7 +28,7 @@ from pinn_data.solver.operations import NumpyOperations
 from pinn_data.solver.penalty import Penalty
 from pinn_data.solver.polish import Polish, Polished, polish
 from pinn_data.solver.problem import subsets_of
-from pinn_data.solver.sweep import sweep
+from pinn_data.solver.sweep import PixelSums, sweep
 from pinn_data.testing import complex_probes
 from scipy import fft, optimize
 
@@ -314,6 +316,20 @@ def test_a_crowd_of_unexplained_pixels_is_a_fault_of_the_model_and_one_of_them_o
     assert alone[*one] and alone.sum() == 1
 
 
+def test_bright_bad_pixels_are_told_from_the_crowd_that_they_make_of_their_neighbours():
+    """The misfit of a crowd, and of two pixels in it ten times as much."""
+    shape = (32, 32)
+    frames, expected = np.full(shape, 100.0), np.full(shape, 100.0 * 1000)
+    y, x = np.mgrid[:32, :32]
+    crowd = np.hypot(y - 15, x - 17) < 2.5
+    bad = np.zeros(shape, bool)
+    bad[14, 17] = bad[16, 18] = True
+    residual = expected * np.where(bad, 120.0, np.where(crowd, 12.0, 1.0))
+    sums = PixelSums(*(fft.ifftshift(a) for a in (residual, expected, expected, expected, expected, frames)))
+    found = fft.fftshift(find_bad_pixels(sums, np.zeros(shape, bool)))
+    np.testing.assert_array_equal(found, bad)
+
+
 # Intensity -------------------------------------------------------------------------------------------------
 
 
@@ -377,6 +393,26 @@ def test_frames_are_predicted_worse_where_the_loss_is_more_than_its_scatter(n, s
 
 
 # Polish ----------------------------------------------------------------------------------------------------
+
+
+@given(
+    explained=st.floats(0.0, 1.0),
+    rest=st.floats(0.5, 3.0),
+    noise=st.floats(0.0, 2.0),
+    more=st.floats(0.0, 2.0),
+)
+def test_more_noise_does_not_change_what_a_change_explains(explained, rest, noise, more):
+    """... of what is left besides it: as long as noise is not nearly everything, and a change that explains
+    nothing is never enough."""
+    counts = SimpleNamespace(counts=True)
+
+    def enough(noise):
+        before = rest + noise
+        return explains_enough(counts, before, before - explained * rest, noise, of_all=1.0, of_rest=0.3)
+
+    assume(abs(explained - 0.3) > 1e-6)
+    assert enough(noise) == enough(noise + more) == (explained > 0.3)
+    assert not explains_enough(counts, rest, rest, noise, of_all=0.0, of_rest=0.0)
 
 
 def test_a_polish_that_goes_on_from_another_is_one_polish():

@@ -17,7 +17,7 @@ _STUCK = 0.25
 _UNEXPLAINED = 4.0
 _CERTAIN = 8.0
 _MOST = 0.04
-_CROWD = 0.05
+_CROWD, _OUTSTANDING = 0.05, 8.0
 _NOTICED = 1.0
 """Counts squared a frame: less than that does no harm."""
 
@@ -81,9 +81,13 @@ def find_bad_pixels(sums: PixelSums, suspects: NDArray[np.bool_]) -> NDArray[np.
     )
     found = (unexplained | wrong_mean) & (_centred(sums.frames) > 0)
     told_by_model = found & ~_centred(suspects)
-    # A crowd of them, as along the edge of a pupil, is what the model cannot explain, not a fault of pixels.
+    # A crowd of them, as along the edge of a pupil, is what the model cannot explain, not a fault of pixels;
+    # but a few bright ones draw the model away from what their neighbours count, and so make a crowd of them.
     crowd = ndimage.uniform_filter(told_by_model.astype(float), _NEIGHBOURHOOD, mode="constant") > _CROWD
-    found &= _centred(suspects) | ~crowd
+    crowd &= told_by_model
+    if crowd.any():
+        crowd &= excess < _OUTSTANDING * np.median(excess[crowd])
+    found &= ~crowd
     told_by_model &= ~crowd
     if told_by_model.sum() > _MOST * (sums.frames > 0).sum():
         found &= _centred(suspects)  # so many wrong pixels mean a wrong model

@@ -11,32 +11,28 @@ from numpy.typing import NDArray
 from pinn_data.solver.estimate import Estimate
 from pinn_data.solver.held_out import (
     enough_gain,
-    held_out_misfit,
     held_out_misfits,
     is_worse,
-    misfit_ratio,
     noise_of_held_out,
 )
 from pinn_data.solver.journal import Journal
 from pinn_data.solver.polish import Polish, Polished, polish
 from pinn_data.solver.problem import Knowledge, Problem
 from pinn_data.solver.stages import move_positions, without_bad_pixels
-from pinn_data.solver.sweep import sweep
 
-__all__ = ["UNEXPLAINED", "finish"]
+__all__ = ["finish"]
 
-UNEXPLAINED = 1.1
-"""Misfit over that of counting noise, from which on something may be left to find."""
-_STEPS, _CHECK = 60, 2
-_GAIN = 0.002
-"""See :func:`enough_gain`: of the steps between two checks."""
+_STEPS, _CHECK = 60, 3
+_GAIN = 0.003
+"""See :func:`enough_gain`: of the steps between three checks."""
 _AGE = 4
 """The stages before are as good as this many steps: momentum need not begin at nothing."""
-_MOVES, _STEPS_BEFORE_A_MOVE = 8, 3
-"""At most. An image without the noise of the stages before tells positions better."""
+_MOVES = 8
+"""At most, one after each check: an image without the noise of the stages before tells positions better."""
 _SHORTEST_MOVE_PX = 0.02
 """Root mean square of the last move that is worth its time."""
-_LEFT_BY_A_MOVE = 0.985
+_GAIN_OF_A_MOVE = 0.015
+"""Share of the held-out misfit that the first one must explain."""
 _GAIN_OF_A_FAULT = 0.016
 """Share of what is left besides counting noise: where the model is at fault, more of it can always be fitted,
 and the image is no better for it."""
@@ -50,70 +46,26 @@ _LAST_STEPS, _MANY = 2, 512
 def finish(problem: Problem, known: Knowledge, journal: Journal) -> tuple[Knowledge, Estimate, Estimate]:
     """What is known, the estimate that never saw the held-out frames, and the last one."""
     ops, frames = problem.ops, problem.frames(problem.N)
-    if journal.ended:
-        now = problem.at_level(known, problem.N)
-        return known, now, now
-    scores: list[NDArray[np.float64]] = []
     start = problem.at_level(known, problem.N)
-    wanted = enough_gain(problem, start, _GAIN)
-    noise = noise_of_held_out(problem, start)
-    done = 0
-
-    def fault_of_the_model(misfit: float) -> float:
-        return misfit - noise if misfit > _FAULTY * noise else 0.0
-
-    def told(step: int, estimate: Estimate, misfit: float) -> bool:
-        nonlocal done
-        done += 1  # of all polishes
-        return journal.tell("polish", min(done, _STEPS) - 1, _STEPS, misfit, estimate)
-
-    def between(step: int, estimate: Estimate, misfit: float) -> bool:
-        goes_on = told(step, estimate, misfit)
-        if step % _CHECK == _CHECK - 1 and len(problem.held):
-            scores.append(held_out_misfits(problem, estimate))
-            if len(scores) > 1:
-                goes_on = goes_on and not is_worse(*scores[-2:])
-            if len(scores) > 2:  # one check more: what is slow gains little at first
-                gain = float(scores[-3].sum() - scores[-1].sum())
-                now = float(scores[-1].sum())
-                goes_on = goes_on and gain > max(wanted(now), _GAIN_OF_A_FAULT * fault_of_the_model(now))
-        return goes_on
-
+    if journal.ended:
+        return known, start, start
     plan = Polish(_STEPS, "poisson" if problem.counts else "amplitude", probe=problem.frees("probe"))
     journal.part(0.98)
-    begun = Polished(start, start, age=_AGE)
-    few = attrs.evolve(plan, steps=_STEPS_BEFORE_A_MOVE)
-    asked = not journal.hurried and problem.frees("positions") and len(problem.held) > 0
-    for _ in range(_MOVES if asked else 0):
-        begun = polish(ops, begun, frames, problem.fitted, few, told)
-        last, scores[:] = scores[-1:], [held_out_misfits(problem, begun.estimate)]
-        if journal.ended or journal.hurried:
-            break
-        after = float(scores[0].sum())
-        fault = fault_of_the_model(after)
-        if last and fault and float(last[0].sum()) - after < _GAIN_OF_A_FAULT * fault:
-            break
-        if "positions" not in known.kept and not _small_moves_help(problem, known, begun.estimate, journal):
-            break
-        then, moved = move_positions(problem, known, begun.estimate, problem.order, 0.5)
-        length = _length(then.moves.moves - known.moves.moves)
-        known = attrs.evolve(then, kept=known.kept | {"positions"})
-        before = attrs.evolve(begun.before, positions=moved.positions)
-        begun = attrs.evolve(begun, estimate=moved, before=before)
-        if length < _SHORTEST_MOVE_PX:
-            break
-    unseen = polish(ops, begun, frames, problem.fitted, plan, between)
+    course = _Course(problem, known, journal, start)
+    unseen = polish(ops, Polished(start, start, age=_AGE), frames, problem.fitted, plan, course.between)
+    known = course.known
     looked = without_bad_pixels(problem, known, journal, unseen.estimate)  # a finished image tells them best
     worse = (looked.bad_pixels & ~known.bad_pixels).any()  # what turns out good is left to the last steps
-    known = looked
+    known = course.known = looked
     unseen = attrs.evolve(
         unseen,
         estimate=problem.masked(unseen.estimate, known.bad_pixels),
         before=problem.masked(unseen.before, known.bad_pixels),
     )
     if worse:
-        scores[:] = [held_out_misfits(problem, unseen.estimate)]
-        unseen = polish(ops, unseen, frames, problem.fitted, plan, between)
+        course.begin(unseen.estimate)
+        unseen = polish(ops, unseen, frames, problem.fitted, plan, course.between)
+        known = course.known
     if not len(problem.held) or journal.ended:
         return known, unseen.estimate, unseen.estimate
     journal.part(1.0)
@@ -122,21 +74,77 @@ def finish(problem: Problem, known: Knowledge, journal: Journal) -> tuple[Knowle
     return known, unseen.estimate, end.estimate
 
 
-def _small_moves_help(problem: Problem, known: Knowledge, estimate: Estimate, journal: Journal) -> bool:
-    """Whether a step of the positions of the held-out frames predicts these better, parameters charged."""
-    sums = sweep(problem.ops, estimate, problem.frames(problem.N), problem.sample, noise=True)
-    if misfit_ratio(problem, sums) < UNEXPLAINED:
-        return False
-    moves, moved = move_positions(problem, known, estimate, problem.held, 0.5)
-    before = held_out_misfit(problem, estimate)
-    after = held_out_misfit(problem, moved, 2)
-    keep = after < _LEFT_BY_A_MOVE * before
-    steps = (moves.moves.moves - known.moves.moves)[problem.held]
-    journal.say(
-        f"small moves of the positions ({_length(steps):.2f} px): held-out misfit {before:.4g} without, "
-        f"{after:.4g} with, {'kept' if keep else 'not kept'}"
-    )
-    return keep
+class _Course:
+    """What is judged and changed between the steps of the polish.
+
+    known : with the positions of the last move
+    """
+
+    def __init__(self, problem: Problem, known: Knowledge, journal: Journal, start: Estimate) -> None:
+        self.known = known
+        self._problem, self._journal = problem, journal
+        self._wanted = enough_gain(problem, start, _GAIN)
+        self._noise = noise_of_held_out(problem, start)
+        self._moves = _MOVES if problem.frees("positions") and not journal.hurried else 0
+        self._steps = 0
+        self.begin(start)
+
+    def begin(self, estimate: Estimate) -> None:
+        """Another course: what was gained before does not count."""
+        self._scores = [held_out_misfits(self._problem, estimate)]
+
+    def between(self, step: int, estimate: Estimate, misfit: float) -> Estimate | None:
+        """The estimate with which it goes on; see :func:`polish`."""
+        journal = self._journal
+        self._steps += 1  # of all polishes
+        if not journal.tell("polish", min(self._steps, _STEPS) - 1, _STEPS, misfit, estimate):
+            return None
+        if step % _CHECK < _CHECK - 1 or not len(self._problem.held):
+            return estimate
+        self._scores.append(held_out_misfits(self._problem, estimate))
+        moving = self._moves > 0 and "positions" in self.known.kept
+        if self._goes_on():
+            return self._moved(estimate) if moving else estimate
+        if moving or not self._moves or not self._moves_help(estimate):
+            return None
+        estimate = self._moved(estimate)
+        self.begin(estimate)
+        return estimate
+
+    def _goes_on(self) -> bool:
+        if is_worse(*self._scores[-2:]):
+            return False
+        if len(self._scores) < 3:  # what is slow gains little at first
+            return True
+        now = float(self._scores[-1].sum())
+        fault = now - self._noise if now > _FAULTY * self._noise else 0.0
+        gain = float(self._scores[-3].sum()) - now
+        return gain > max(self._wanted(now), _GAIN_OF_A_FAULT * fault)
+
+    def _moved(self, estimate: Estimate) -> Estimate:
+        problem, known = self._problem, self.known
+        then, moved = move_positions(problem, known, estimate, problem.order, 0.5)
+        length = _length(then.moves.moves - known.moves.moves)
+        self.known = attrs.evolve(then, kept=known.kept | {"positions"})
+        self._moves = self._moves - 1 if length > _SHORTEST_MOVE_PX else 0
+        return moved
+
+    def _moves_help(self, estimate: Estimate) -> bool:
+        """Whether a step of the positions of the held-out frames predicts these better, parameters charged.
+
+        Asked when the polish gains no more: an image on its way gains by any freedom.
+        """
+        problem, known = self._problem, self.known
+        moves, moved = move_positions(problem, known, estimate, problem.held, 0.5)
+        scores = self._scores[-1], held_out_misfits(problem, moved, 2)
+        before, after = (float(each.sum()) for each in scores)
+        keep = before - after > _GAIN_OF_A_MOVE * before and is_worse(scores[1], scores[0])
+        steps = (moves.moves.moves - known.moves.moves)[problem.held]
+        self._journal.say(
+            f"small moves of the positions ({_length(steps):.2f} px): held-out misfit {before:.4g} without, "
+            f"{after:.4g} with, {'kept' if keep else 'not kept'}"
+        )
+        return keep
 
 
 def _length(moves: NDArray[np.float64]) -> float:

@@ -14,45 +14,43 @@ from pinn_data.solver.sweep import DEVIANCE_FLOOR, Sweep, sweep
 
 __all__ = [
     "enough_gain",
+    "explains_enough",
     "held_out_gain",
     "held_out_misfit",
     "held_out_misfits",
     "is_worse",
-    "misfit_ratio",
     "noise_of_a_pixel",
     "noise_of_held_out",
 ]
 
 _PHOTON_NOISE = 0.25
 """Variance of the root of a count, of many counts."""
+_LEAST_REST = 0.1
+"""What is left besides noise, as a share of the noise, which is known no better."""
 _FEWEST_TO_COMPARE = 4
 _SHARE_OF_MISFIT = 0.1
 _LIT = 0.1
 """Share of the most light from which on a pixel of the object counts."""
 
 
-def held_out_misfits(problem: Problem, estimate: Estimate) -> NDArray[np.float64]:
+def held_out_misfits(problem: Problem, estimate: Estimate, own_parameters: int = 0) -> NDArray[np.float64]:
     """(held-out frame,) how badly each is predicted: half its Poisson deviance, or its misfit where the
-    patterns are no counts."""
-    held = problem.held
-    if len(held) == 0:
-        return np.zeros(0)
-    sums = sweep(problem.ops, estimate, problem.frames(estimate.size), held, noise=True)
-    return (sums.deviance if problem.counts else sums.misfit)[held]
-
-
-def held_out_misfit(problem: Problem, estimate: Estimate, own_parameters: int = 0) -> float:
-    """The sum of :func:`held_out_misfits`.
+    patterns are no counts.
 
     own_parameters : that were fitted to each of these frames: each is charged what it explains of noise alone
         (Akaike's criterion)
     """
     held = problem.held
-    total = float(held_out_misfits(problem, estimate).sum())
-    if not own_parameters or not len(held):
-        return total
+    if len(held) == 0:
+        return np.zeros(0)
     sums = sweep(problem.ops, estimate, problem.frames(estimate.size), held, noise=True)
-    return total + 2 * own_parameters * len(held) * noise_of_a_pixel(problem, sums, held, estimate.size)
+    charge = 2 * own_parameters * noise_of_a_pixel(problem, sums, held, estimate.size)
+    return (sums.deviance if problem.counts else sums.misfit)[held] + charge
+
+
+def held_out_misfit(problem: Problem, estimate: Estimate, own_parameters: int = 0) -> float:
+    """The sum of :func:`held_out_misfits`."""
+    return float(held_out_misfits(problem, estimate, own_parameters).sum())
 
 
 def held_out_gain(
@@ -102,10 +100,19 @@ def enough_gain(problem: Problem, estimate: Estimate, share: float) -> Callable[
     return lambda score: share * pixels * len(problem.held)
 
 
-def misfit_ratio(problem: Problem, sums: Sweep) -> float:
-    """Misfit of the frames of a sweep (with its noise) over what counting noise alone would leave; infinite
-    where there are no counts."""
-    return float(sums.misfit.sum() / max(sums.noise.sum(), 1e-12)) if problem.counts else math.inf
+def explains_enough(
+    problem: Problem, before: float, after: float, noise: float, *, of_all: float, of_rest: float
+) -> bool:
+    """Whether a change explains a share of the misfit, or a share of what is left of it besides noise: where
+    photons are few, noise is most of the misfit, however wrong the model.
+
+    before, after : misfit without and with the change
+    noise : what counting noise alone would leave; of no account where the patterns are no counts
+    """
+    enough = of_all * before
+    if problem.counts:
+        enough = min(enough, of_rest * max(before - noise, _LEAST_REST * noise))
+    return before - after > enough
 
 
 def noise_of_held_out(problem: Problem, estimate: Estimate) -> float:

@@ -59,12 +59,13 @@ def polish(
     frames: Frames,
     numbers: NDArray[np.int64],
     plan: Polish,
-    between: Callable[[int, Estimate, float], bool] | None = None,
+    between: Callable[[int, Estimate, float], Estimate | None] | None = None,
 ) -> Polished:
     """Where the steps lead.
 
     start : an estimate twice, or where another polish ended
-    between : called after each step with its number, the estimate and the misfit; False ends the stage
+    between : called after each step with its number, the estimate and the misfit; returns the estimate with
+        which it goes on, of the same object and probe, or None to end
     """
     now, before, age = start.estimate, start.before, start.age
     light = light_on_canvas(ops, now, numbers)
@@ -108,6 +109,9 @@ def polish(
         # 15, 715, 2015).
         turn = ops.real_product(ahead.object - now.object, now.object - before.object)
         age = 0 if float(ops.numpy(ops.sum(turn * metric, (0, 1)))) > 0 else age + 1
-        if between is not None and not between(k, now, misfit):
-            break
+        if between is not None:
+            then = between(k, now, misfit)
+            if then is None:
+                break
+            now = then
     return Polished(now, before, age, penalty.edges)

@@ -25,10 +25,10 @@ from pinn_data.scan import Canvas, canvas_for
 from pinn_data.solver.affine import describe_map, find_affine_map
 from pinn_data.solver.bad_pixels import suspect_pixels
 from pinn_data.solver.estimate import Estimate, light_on_canvas
-from pinn_data.solver.finish import UNEXPLAINED, finish
+from pinn_data.solver.finish import finish
 from pinn_data.solver.first_probe import scan_defocus
 from pinn_data.solver.gauge import relative_slope, slope_factor
-from pinn_data.solver.held_out import held_out_gain, held_out_misfit, misfit_ratio
+from pinn_data.solver.held_out import explains_enough, held_out_gain, held_out_misfit, noise_of_held_out
 from pinn_data.solver.intensity import intensity_is_doubtful
 from pinn_data.solver.journal import Journal, Preview
 from pinn_data.solver.modes import add_modes, orthogonal_modes
@@ -37,7 +37,7 @@ from pinn_data.solver.operations import ArrayOperations, NumpyOperations
 from pinn_data.solver.problem import Knowledge, Placed, Problem
 from pinn_data.solver.settings import SolverSettings
 from pinn_data.solver.solution import Solution
-from pinn_data.solver.stages import Stage, left_by_a_move, run_stage, without_bad_pixels
+from pinn_data.solver.stages import Stage, positions_are_doubtful, run_stage, without_bad_pixels
 from pinn_data.solver.sweep import sweep
 
 __all__ = ["solve"]
@@ -45,18 +45,16 @@ __all__ = ["solve"]
 _SMALLEST_LEVEL = 16
 _LIGHT_OF_A_LEVEL = 0.85
 _BACKGROUND_QUANTILE = 0.01
-_UNEXPLAINED_COARSE = 1.3
-_BETTER, _BETTER_COARSE = 0.96, 0.8
-"""An optional part is kept if it leaves at most this share of the held-out misfit: less is what any freedom
-gains while an image is unfinished."""
-_LEFT_BY_A_MOVE = 0.95
+_GAIN, _GAIN_COARSE, _GAIN_OF_REST = 0.04, 0.3, 0.33
+"""Shares of the held-out misfit, or of what is left of it besides noise, that are enough to keep an optional
+part (:func:`explains_enough`): less is what any freedom gains while an image is unfinished."""
 _OWN_PARAMETERS = {"positions": 2, "intensity": 1}
 _PROBE_FROM = 8
 """Epochs of a flat object before the probe is freed."""
 _LEAST_FINE, _LEAST_FOR_A_MODE = 6, 8
 """Epochs of the fine stage: what held-out frames tell of its first ones is their noise."""
 _CAREFUL = 0.7
-"""Momentum while positions or intensities move."""
+"""Momentum where positions or intensities may move."""
 _FINE_GAIN = 0.3
 """See :func:`enough_gain`: of two epochs."""
 _FAINT = 1e-3
@@ -211,14 +209,13 @@ def _fine(problem: Problem, known: Knowledge, coarse: int, journal: Journal) -> 
 
 def _doubtful_parts(problem: Problem, known: Knowledge, size: int) -> list[str]:
     """Optional parts whose freedom may explain what is left unexplained."""
-    some = problem.sample
-    sums = sweep(problem.ops, problem.at_level(known, size), problem.frames(size), some, noise=True)
     parts = []
-    if size == problem.N and problem.frees("intensity") and intensity_is_doubtful(sums, some):
-        parts.append("intensity")
-    unexplained = UNEXPLAINED if size == problem.N else _UNEXPLAINED_COARSE
-    open_question = problem.frees("positions") and misfit_ratio(problem, sums) > unexplained
-    if open_question and left_by_a_move(problem, known, size) < _LEFT_BY_A_MOVE:
+    if size == problem.N and problem.frees("intensity"):
+        some = problem.sample
+        sums = sweep(problem.ops, problem.at_level(known, size), problem.frames(size), some, noise=True)
+        if intensity_is_doubtful(sums, some):
+            parts.append("intensity")
+    if problem.frees("positions") and positions_are_doubtful(problem, known, size):
         parts.append("positions")
     return parts
 
@@ -228,9 +225,13 @@ def _try(problem: Problem, known: Knowledge, size: int, journal: Journal, epochs
     these what predicts the held-out frames best."""
     if journal.ended or journal.hurried or not len(problem.held) or not _doubtful_parts(problem, known, size):
         return known
-    usual = Stage("as it was", epochs, check=epochs, moving="positions" in known.kept)
+    # All with one momentum: one that suits an unfinished probe better would look like a gain of its part.
+    usual = Stage("as it was", epochs, check=epochs, moving="positions" in known.kept, momentum=_CAREFUL)
     best = run_stage(problem, known, size, usual, journal)
-    least = before = held_out_misfit(problem, problem.at_level(best, size))
+    left = problem.at_level(best, size)
+    least = before = held_out_misfit(problem, left)
+    noise = noise_of_held_out(problem, left)
+    enough = _GAIN if size == problem.N else _GAIN_COARSE
     # Once more: what is left unexplained may have been only that the image was not finished.
     parts = [] if journal.ended else _doubtful_parts(problem, best, size)
     for part in parts:
@@ -239,11 +240,12 @@ def _try(problem: Problem, known: Knowledge, size: int, journal: Journal, epochs
             name=part,
             moving=usual.moving or part == "positions",
             brightening=part == "intensity",
-            momentum=_CAREFUL,
         )
         found = run_stage(problem, known, size, stage, journal)
         after = held_out_misfit(problem, problem.at_level(found, size), _OWN_PARAMETERS[part])
-        keep = after < min((_BETTER if size == problem.N else _BETTER_COARSE) * before, least)
+        keep = after < least and explains_enough(
+            problem, before, after, noise, of_all=enough, of_rest=_GAIN_OF_REST
+        )
         journal.say(
             f"{_described(part, found)}: held-out misfit {before:.4g} without, {after:.4g} with, "
             f"{'kept' if keep else 'not kept'}"
@@ -266,7 +268,7 @@ def _try_affine(problem: Problem, known: Knowledge, size: int, journal: Journal)
         for moves in (known.moves, known.moves.mapped(matrix, middle))
     )
     before, after = (held_out_misfit(problem, problem.at_level(one, size)) for one in (usual, mapped))
-    keep = after < _BETTER * before
+    keep = after < (1 - _GAIN) * before
     journal.say(
         f"affine map of the positions ({describe_map(matrix)}): held-out misfit {before:.4g} without, "
         f"{after:.4g} with, {'kept' if keep else 'not kept'}"
