@@ -7,13 +7,19 @@ directions, in rounds whose steps become shorter once the best map is within one
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import attrs
 import numpy as np
 from numpy.typing import NDArray
 
+from pinn_data.solver.estimate import light_on_canvas
+from pinn_data.solver.held_out import noise_of_a_pixel
 from pinn_data.solver.journal import Journal
 from pinn_data.solver.moves import Moves
 from pinn_data.solver.problem import Knowledge, Problem
+from pinn_data.solver.sweep import sweep
 from pinn_data.solver.trial import compact_frames, trial_size, try_out
 
 __all__ = ["affine_map", "describe_map", "find_affine_map"]
@@ -24,9 +30,23 @@ _DIRECTIONS = (
     np.array([[1.0, 0.0], [0.0, -1.0]]),  # aspect
     np.array([[0.0, 1.0], [1.0, 0.0]]),  # shear
 )
-_FIRST_STEP = 0.03
-_ROUNDS, _MOST_ROUNDS = 3, 7
-_EPOCHS = 16
+_LIT = 0.1
+"""Share of the most light from which on a pixel of the object counts."""
+
+
+@attrs.frozen
+class _Part:
+    """Of the search: size of the patterns over that of a trial, frames, epochs, steps, rounds at most."""
+
+    times: int
+    frames: int
+    epochs: int
+    steps: tuple[float, ...]
+    rounds: int
+
+
+# The central part of the patterns tells maps apart roughly: there one object may pass for another.
+_PARTS = (_Part(1, 120, 16, (0.03, 0.01), 5), _Part(2, 60, 32, (0.02, 0.01), 3))
 
 
 def affine_map(parameters: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -43,35 +63,58 @@ def describe_map(matrix: NDArray[np.float64]) -> str:
     return f"scale {scale:.4f}, rotation {rotation:.2f} degrees, aspect {1 + aspect:.4f}, shear {shear:.4f}"
 
 
-def find_affine_map(problem: Problem, known: Knowledge, journal: Journal) -> NDArray[np.float64]:
-    """The (2, 2) map of the positions about their middle under which a compact part is explained best."""
-    positions = known.moves.positions
-    numbers, size = compact_frames(positions), trial_size(problem, known)
-    middle = positions.mean(axis=0)
-    flat = attrs.evolve(known, placed=None)
-
-    def misfit(parameters: NDArray[np.float64]) -> float:
-        moved = (positions - middle) @ affine_map(parameters).T + middle
-        tried = attrs.evolve(flat, moves=Moves.none(moved))
-        return try_out(problem, tried, size, numbers, _EPOCHS, 8 if problem.frees("probe") else None)[0]
-
-    best, at = np.zeros(4), misfit(np.zeros(4))
-    step, finest = _FIRST_STEP, _FIRST_STEP / 3 ** (_ROUNDS - 1)
-    for done in range(_MOST_ROUNDS):
-        began = best
-        for k in range(4):
-            move = np.eye(4)[k] * step
-            low, high = misfit(best - move), misfit(best + move)
-            bend = low - 2 * at + high
-            # The vertex of the parabola where it has one, at most two steps away, else the better side.
-            t = (low - high) / (2 * bend) if bend > 0 else float(np.sign(low - high))
-            candidate = best + move * float(np.clip(t, -2.0, 2.0))
-            options = [(at, best), (low, best - move), (high, best + move), (misfit(candidate), candidate)]
-            at, best = min(options, key=lambda option: option[0])
-            if not journal.tell("affine", 4 * done + k, 4 * _MOST_ROUNDS, None):
-                return affine_map(best)
-        if np.abs(best - began).max() < step:  # else it may lie further away than steps that shrink can go
-            if step <= finest:
+def find_affine_map(problem: Problem, known: Knowledge, journal: Journal) -> tuple[NDArray[np.float64], int]:
+    """The (2, 2) map of the positions about their middle under which a compact part is explained best, and
+    the size of the patterns that told it."""
+    sizes = [min(part.times * trial_size(problem, known), problem.N) for part in _PARTS]
+    best, done, most = np.zeros(4), 0, 4 * sum(part.rounds for part in _PARTS)
+    for part, size in zip(_PARTS, sizes, strict=True):
+        misfit = partial(_misfit, problem, known, part, size)
+        at, steps = misfit(best), list(part.steps)
+        for _ in range(part.rounds):
+            began = best
+            for k in range(4):
+                at, best = _along(misfit, at, best, np.eye(4)[k] * steps[0])
+                done += 1
+                if not journal.tell("affine", done - 1, most, None):
+                    return affine_map(best), sizes[-1]
+            if np.abs(best - began).max() < steps[0]:  # else it may lie further than steps that shrink can go
+                steps.pop(0)
+            if not steps:
                 break
-            step /= 3
-    return affine_map(best)
+    return affine_map(best), sizes[-1]
+
+
+def _along(
+    misfit: Callable[[NDArray[np.float64]], float],
+    at: float,
+    best: NDArray[np.float64],
+    move: NDArray[np.float64],
+) -> tuple[float, NDArray[np.float64]]:
+    """The least misfit along one direction, and its parameters.
+
+    at : misfit of the parameters `best`
+    """
+    low, high = misfit(best - move), misfit(best + move)
+    bend = low - 2 * at + high
+    # The vertex of the parabola where it has one, at most two steps away, else the better side.
+    t = (low - high) / (2 * bend) if bend > 0 else float(np.sign(low - high))
+    candidate = best + move * float(np.clip(t, -2.0, 2.0))
+    options = [(at, best), (low, best - move), (high, best + move), (misfit(candidate), candidate)]
+    return min(options, key=lambda option: option[0])
+
+
+def _misfit(
+    problem: Problem, known: Knowledge, part: _Part, size: int, parameters: NDArray[np.float64]
+) -> float:
+    """Misfit of the frames of a part of the search, and a charge for the pixels of the object (Akaike):
+    a map that spreads the frames gives them more pixels, which explain more noise."""
+    positions = known.moves.positions
+    middle, numbers = positions.mean(axis=0), compact_frames(positions, part.frames)
+    moved = (positions - middle) @ affine_map(parameters).T + middle
+    tried = attrs.evolve(known, placed=None, moves=Moves.none(moved))
+    _, end = try_out(problem, tried, size, numbers, part.epochs, 8 if problem.frees("probe") else None)
+    sums = sweep(problem.ops, end, problem.frames(size), numbers, noise=True)
+    light = light_on_canvas(problem.ops, end, numbers)
+    pixels = np.minimum(light / (_LIT * light.max()), 1.0).sum()
+    return float(sums.misfit.sum() + 4 * pixels * noise_of_a_pixel(problem, sums, numbers, size))

@@ -48,6 +48,8 @@ _BACKGROUND_QUANTILE = 0.01
 _GAIN, _GAIN_COARSE, _GAIN_OF_REST = 0.04, 0.3, 0.33
 """Shares of the held-out misfit, or of what is left of it besides noise, that are enough to keep an optional
 part (:func:`explains_enough`): less is what any freedom gains while an image is unfinished."""
+_GAIN_OF_A_MAP = 0.06
+"""Share of the held-out misfit that an affine map must explain: a free probe hides a scale, nearly."""
 _OWN_PARAMETERS = {"positions": 2, "intensity": 1}
 _PROBE_FROM = 8
 """Epochs of a flat object before the probe is freed."""
@@ -93,7 +95,7 @@ def solve(
         journal.part(0.4)
         known = _try(problem, known, size, journal, epochs=16)
     if problem.frees("affine"):
-        known = _try_affine(problem, known, size, journal)
+        known = _try_affine(problem, known, journal)
     known = _fine(problem, known, size, journal)
     return _finished(problem, *finish(problem, known, journal), journal)
 
@@ -255,20 +257,20 @@ def _try(problem: Problem, known: Knowledge, size: int, journal: Journal, epochs
     return best
 
 
-def _try_affine(problem: Problem, known: Knowledge, size: int, journal: Journal) -> Knowledge:
+def _try_affine(problem: Problem, known: Knowledge, journal: Journal) -> Knowledge:
     """The positions under an affine map, where held-out frames are predicted clearly better."""
     if journal.ended or not len(problem.held):
         return known
-    matrix = find_affine_map(problem, known, journal)
+    matrix, size = find_affine_map(problem, known, journal)
     middle = known.moves.positions.mean(axis=0)
-    epochs = Stage("affine", 32, moving="positions" in known.kept)
+    epochs = Stage("affine", 32, probe_from=_PROBE_FROM, moving="positions" in known.kept)
     # Both from a flat object: an image that was made with other positions would hold the map back.
     usual, mapped = (
         run_stage(problem, attrs.evolve(known, moves=moves, placed=None), size, epochs, journal)
         for moves in (known.moves, known.moves.mapped(matrix, middle))
     )
     before, after = (held_out_misfit(problem, problem.at_level(one, size)) for one in (usual, mapped))
-    keep = after < (1 - _GAIN) * before
+    keep = after < (1 - _GAIN_OF_A_MAP) * before
     journal.say(
         f"affine map of the positions ({describe_map(matrix)}): held-out misfit {before:.4g} without, "
         f"{after:.4g} with, {'kept' if keep else 'not kept'}"
