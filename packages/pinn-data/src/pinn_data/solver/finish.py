@@ -139,11 +139,12 @@ class _Course:
         scores = self._scores[-1], held_out_misfits(problem, moved, 2)
         before, after = (float(each.sum()) for each in scores)
         keep = before - after > _GAIN_OF_A_MOVE * before and is_worse(scores[1], scores[0])
-        steps = (moves.moves.moves - known.moves.moves)[problem.held]
-        self._journal.say(
-            f"small moves of the positions ({_length(steps):.2f} px): held-out misfit {before:.4g} without, "
-            f"{after:.4g} with, {'kept' if keep else 'not kept'}"
-        )
+        if keep:  # else nothing was wrong: that is the rule, and not worth a sentence
+            steps = (moves.moves.moves - known.moves.moves)[problem.held]
+            self._journal.say(
+                f"small moves of the positions ({_length(steps):.2f} px): held-out misfit {before:.4g} "
+                f"without, {after:.4g} with, kept"
+            )
         return keep
 
 
