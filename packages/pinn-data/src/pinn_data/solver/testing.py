@@ -11,6 +11,7 @@ from scipy import fft
 
 from pinn_data.simulate import jittered_raster, picture_object, simulate_scan
 from pinn_data.solver.descent import Descent, descend
+from pinn_data.solver.held_out import held_out_gain, held_out_misfits
 from pinn_data.solver.moves import Moves
 from pinn_data.solver.operations import ArrayOperations
 from pinn_data.solver.polish import Polish, Polished, polish
@@ -41,7 +42,7 @@ def scan_with_everything() -> Scan:
 
 def everything_computed(ops: ArrayOperations, scan: Scan, epochs: int = 3) -> dict[str, NDArray[Any]]:
     """What an engine has after some epochs and steps of the polish, by name, as NumPy has it: object, probe,
-    and every sum of a sweep."""
+    every sum of a sweep, and what the held-out frames tell."""
     N, rng = scan.N, np.random.default_rng(8)
     problem = Problem(ops, scan, SolverSettings())
     modes = scan.probe if scan.probe.ndim == 3 else scan.probe[None]
@@ -66,7 +67,12 @@ def everything_computed(ops: ArrayOperations, scan: Scan, epochs: int = 3) -> di
     told |= {"moves, matrix": sums.moves.matrix, "moves, right": sums.moves.right}
     told |= {f"pixels, {name}": values for name, values in attrs.asdict(sums.pixels).items()}
     polished = polish(ops, Polished(estimate, estimate), frames, problem.fitted, Polish(2)).estimate
-    return told | {"polished object": ops.numpy(polished.object)}
+    told["polished object"] = ops.numpy(polished.object)
+    if len(problem.held):  # none of a scan of few frames
+        told["held-out misfits"] = held_out_misfits(problem, polished, own_parameters=2)
+        held = sweep(ops, polished, frames, problem.held)
+        told["held-out gain"] = np.array(held_out_gain(problem, held.deviance, known.bad_pixels))
+    return told
 
 
 def worst_difference(one: dict[str, NDArray[Any]], other: dict[str, NDArray[Any]]) -> tuple[float, str]:
