@@ -26,7 +26,7 @@ from pinn_data.probe import probe_modes
 from pinn_data.progress import CancelledError, Report, Watcher
 from pinn_data.progress_bar import progress_bar
 from pinn_data.provenance import Origin
-from pinn_data.results import scales
+from pinn_data.results import Reconstruction, scales
 from pinn_data.scan import Canvas, canvas_for
 from torch import Tensor
 
@@ -43,7 +43,6 @@ from pinn_torch.smoothing import smoothed
 from pinn_torch.stitching import Mosaic, agreeing_phases, counted
 from pinn_torch.strategies import processes_for
 from pinn_torch.team import Team
-from pinn_torch.workflows import Reconstruction
 
 __all__ = ["run_reconstruction"]
 

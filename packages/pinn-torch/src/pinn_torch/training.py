@@ -26,7 +26,7 @@ from pinn_data.probe import probe_modes
 from pinn_data.progress import CancelledError, Report, Watcher
 from pinn_data.progress_bar import progress_bar
 from pinn_data.provenance import Origin
-from pinn_data.results import scales
+from pinn_data.results import TrainingResult, scales
 
 from pinn_torch.archive import framework_versions, save_model
 from pinn_torch.archive_backend import BACKEND
@@ -50,7 +50,6 @@ from pinn_torch.module import PtychoPINN_Lightning
 from pinn_torch.progress import History, Telling
 from pinn_torch.strategies import Meeting, precision_options, processes_for, strategy_for
 from pinn_torch.team import Team
-from pinn_torch.workflows import TrainingResult
 
 __all__ = ["run_training"]
 
