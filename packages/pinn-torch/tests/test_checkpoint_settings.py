@@ -19,7 +19,7 @@ from pinn_torch import module as ours
 from pinn_torch.api.configs import ConfigManager
 from pinn_torch.api.model import PtychoModel
 from pinn_torch.archive import load_model
-from pinn_torch.checkpoint_settings import settings_in, settings_of
+from pinn_torch.checkpoint_settings import settings_in
 from pinn_torch.errors import ModelArchiveError, TorchRunError
 from pinn_torch.module import PtychoPINN_Lightning
 from ptycho_torch.workflows.components import train_cdi_model
@@ -143,7 +143,7 @@ def test_a_module_of_no_configured_training_says_what_it_is_made_of(objective, t
         objective=objective,
         probe_trainable=trainable and objective.looks_at_diffraction,
     )
-    config, execution, stored_scale = settings_in({"hyper_parameters": settings_of(made)}, Path("x.ckpt"))
+    config, execution, stored_scale = settings_in({"hyper_parameters": made.settings()}, Path("x.ckpt"))
     again = PtychoPINN_Lightning.of(config, execution, torch.ones((1, 64, 64)), stored_scale)
     assert (again.objective, again.execution) == (objective, made.execution)
     assert again.training_intensity_scale == scale

@@ -21,7 +21,6 @@ from pinn_config.refining import parse_parts
 
 if TYPE_CHECKING:
     from pinn_config.configs import InferenceConfig, ModelConfig, TrainingConfig
-    from pinn_config.execution import PyTorchExecutionConfig
 
 __all__ = [
     "PRECISION_HINTS",
@@ -91,8 +90,8 @@ _REPR.maxlevel, _REPR.maxlist, _REPR.maxdict, _REPR.maxstring, _REPR.maxother = 
 _NAMES = {int: "a whole number", float: "a number", bool: "true or false", str: "text", Path: "a path"}
 
 
-def validate(config: ModelConfig | TrainingConfig | InferenceConfig | PyTorchExecutionConfig) -> None:
-    """Returns if `config` can be run.
+def validate(config: Any) -> None:
+    """Returns if `config` can be run: a network, a training, a reconstruction, or how it is executed.
 
     Raises
     ------
@@ -119,8 +118,8 @@ def validate_inference_config(config: InferenceConfig) -> None:
     validate(config)
 
 
-def validate_execution_config(config: PyTorchExecutionConfig) -> None:
-    """`validate`, for execution settings."""
+def validate_execution_config(config: Any) -> None:
+    """`validate`, for a `PyTorchExecutionConfig`."""
     validate(config)
 
 

@@ -16,7 +16,6 @@ import tensorflow as tf
 from pinn_archive.contents import Archive, ModelPayload
 from pinn_archive.writer import write_archive
 from pinn_config.configs import TrainingConfig
-from pinn_config.execution import PyTorchExecutionConfig
 from pinn_config.objective import Objective
 
 from pinn_tf import __version__
@@ -26,37 +25,12 @@ from pinn_tf.errors import ModelArchiveError
 from pinn_tf.models import models_of
 from pinn_tf.module import PtychoPINN
 from pinn_tf.network import read_weights, write_weights
+from pinn_tf.trained_model import TrainedModel
 
 __all__ = ["TrainedModel", "framework_versions", "load_model", "reopened", "save_model"]
 
 _NETWORK = "diffraction_to_obj"
 _NATIVE = "model.keras"
-
-
-@attrs.frozen
-class TrainedModel:
-    """A model, and what is known of its training; what an archive gives back.
-
-    gain : learned factor on the intensity scale; the network's own scale is measured on each scan
-    """
-
-    module: PtychoPINN
-    config: TrainingConfig
-    execution: PyTorchExecutionConfig
-    provenance: Mapping[str, Any]
-
-    @property
-    def probe_trained(self) -> bool:
-        return self.config.probe_trainable
-
-    @property
-    def intensity_scale(self) -> float:
-        """Learned factor from network amplitudes to sqrt(photons)."""
-        return self.module.intensity_scale
-
-    @property
-    def gain(self) -> float:
-        return self.intensity_scale / self.module.training_intensity_scale
 
 
 def framework_versions() -> dict[str, str]:

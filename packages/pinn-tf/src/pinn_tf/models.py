@@ -41,7 +41,7 @@ from pinn_tf.patches import extract, patch_indices
 from pinn_tf.plain_errors import plain_errors
 
 if TYPE_CHECKING:
-    from pinn_tf.archive import TrainedModel
+    from pinn_tf.trained_model import TrainedModel
 
 __all__ = ["GroupModel", "GroupReconstruction", "models_of"]
 

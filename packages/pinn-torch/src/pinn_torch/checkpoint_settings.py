@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import attrs
 import torch
 from pinn_config.configs import TrainingConfig
 from pinn_config.execution import PyTorchExecutionConfig
@@ -16,34 +14,21 @@ from pinn_torch import __version__
 from pinn_torch.archived_configs import plain_configs, stored_configs
 from pinn_torch.errors import ModelArchiveError, PathNotFoundError, TorchRunError
 
-if TYPE_CHECKING:
-    from pinn_torch.module import PtychoPINN_Lightning
-
 __all__ = ["SETTINGS", "read_checkpoint", "settings_in", "settings_of"]
 
 SETTINGS = "hyper_parameters"
 """Under this key, which Lightning's tools know, a checkpoint says what its module is made of."""
 
 
-def settings_of(module: PtychoPINN_Lightning) -> dict[str, Any]:
-    """What `module` is made of, as numbers, text and containers of them."""
+def settings_of(
+    config: TrainingConfig, execution: PyTorchExecutionConfig, training_intensity_scale: float
+) -> dict[str, Any]:
+    """What a module is made of, as numbers, text and containers of them."""
     return {
-        **plain_configs(module.config or _configured(module), module.execution),
-        "training_intensity_scale": module.training_intensity_scale,
+        **plain_configs(config, execution),
+        "training_intensity_scale": training_intensity_scale,
         "pinn-torch": __version__,
     }
-
-
-def _configured(module: PtychoPINN_Lightning) -> TrainingConfig:
-    """The training that a module would be of which none was configured."""
-    weights = attrs.asdict(module.objective)
-    kind = "supervised" if weights.pop("supervised") else "pinn"
-    return TrainingConfig(
-        dataclasses.replace(module.model, model_type=kind),
-        probe_trainable=module.probe_parts.requires_grad,
-        intensity_scale_trainable=module.log_intensity_scale.requires_grad,
-        **weights,
-    )
 
 
 def read_checkpoint(path: Path, weights_only: bool = True) -> dict[str, Any]:

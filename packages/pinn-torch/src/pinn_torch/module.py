@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import attrs
 import lightning
 import torch
 from pinn_config.architecture import BACKGROUND, network
@@ -157,6 +159,22 @@ class PtychoPINN_Lightning(lightning.LightningModule):
         module = cls.of(config, execution, probe, scale)
         module.take_weights(checkpoint["state_dict"], checkpoint_path)
         return module.to(map_location or "cpu").eval()
+
+    def settings(self) -> dict[str, Any]:
+        """What the module is made of, for a checkpoint; where no training was configured, of one that would
+        make it."""
+        config = self.config or self._training()
+        return settings_of(config, self.execution, self.training_intensity_scale)
+
+    def _training(self) -> TrainingConfig:
+        weights = attrs.asdict(self.objective)
+        kind: Any = "supervised" if weights.pop("supervised") else "pinn"
+        return TrainingConfig(
+            dataclasses.replace(self.model, model_type=kind),
+            probe_trainable=self.probe_parts.requires_grad,
+            intensity_scale_trainable=self.log_intensity_scale.requires_grad,
+            **weights,
+        )
 
     def take_weights(self, weights: dict[str, Tensor], path: Path | str) -> None:
         """Put the weights of the checkpoint at `path` in the place of those that are here.
@@ -342,7 +360,7 @@ class PtychoPINN_Lightning(lightning.LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """What the module is made of, and what `pinn_torch.api.best_checkpoint` compares: the monitored
         metric's value."""
-        checkpoint[SETTINGS] = settings_of(self)
+        checkpoint[SETTINGS] = self.settings()
         name = monitored(self.execution, self, self.trainer.datamodule.validates)
         value = self.trainer.callback_metrics.get(name)
         if value is not None:

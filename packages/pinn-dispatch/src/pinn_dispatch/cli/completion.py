@@ -39,9 +39,7 @@ def run(args: argparse.Namespace) -> None:
     """Prints the script."""
     import shtab
 
-    from pinn_dispatch.cli.parser import build_parser
-
-    parser = build_parser()
+    parser = args.whole_parser
     _complete_paths(parser, {"FILE": shtab.FILE, "DIR": shtab.DIRECTORY})
     sys.stdout.write(shtab.complete(parser, shell=args.shell) + "\n")
 

@@ -13,9 +13,9 @@ from pinn_config.files import EXECUTION
 
 from pinn_dispatch.cli.output import output_folder
 from pinn_dispatch.cli.report import Report
-from pinn_dispatch.cli.settings import RECIPE
 from pinn_dispatch.config_template import KINDS, template
 from pinn_dispatch.errors import UsageError
+from pinn_dispatch.recipe import RECIPE
 from pinn_dispatch.registry import BACKENDS
 
 __all__ = ["add", "run"]

@@ -17,10 +17,11 @@ from pinn_dispatch.cli.evaluate import summary
 from pinn_dispatch.cli.infer import measures, pattern_pair
 from pinn_dispatch.cli.output import output_folder, write_json
 from pinn_dispatch.cli.report import Report
-from pinn_dispatch.cli.settings import RECIPE, add_flags, training_settings
+from pinn_dispatch.cli.settings import add_flags, training_settings
 from pinn_dispatch.cli.train import course, save_training
 from pinn_dispatch.demo_scans import SIDE
 from pinn_dispatch.errors import UsageError
+from pinn_dispatch.recipe import RECIPE
 
 __all__ = ["MAX_SECONDS", "SOLVED", "add", "run"]
 

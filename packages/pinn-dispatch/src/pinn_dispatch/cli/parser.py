@@ -68,4 +68,6 @@ def build_parser() -> argparse.ArgumentParser:
             talk.add_argument("--quiet", action="store_true", help="no progress, only results")
             talk.add_argument("--debug", action="store_true", help="log in detail; show tracebacks")
             sub.set_defaults(run=command.run)
+            if command is completion:
+                sub.set_defaults(whole_parser=parser)
     return parser

@@ -24,9 +24,9 @@ from pinn_config.files import EXECUTION, from_mapping, load_mapping
 from pinn_config.validation import field_types, validate
 
 from pinn_dispatch.errors import UsageError
+from pinn_dispatch.recipe import RECIPE
 
 __all__ = [
-    "RECIPE",
     "TrainingSettings",
     "add_flags",
     "inference_settings",
@@ -34,26 +34,6 @@ __all__ = [
 ]
 
 C = TypeVar("C", TrainingConfig, InferenceConfig)
-
-RECIPE: Mapping[str, Any] = {
-    "backend": "pytorch",
-    "model": {"architecture": "unrolled", "gridsize": 2},
-    "batch_size": 16,
-    "nepochs": 5,
-    "neighbor_count": 6,
-    "refine": "auto",
-    EXECUTION: {
-        "accelerator": "auto",
-        "precision": "auto",
-        "learning_rate": 4e-3,
-        "scheduler": "MultiStage",
-        "warmup_steps": 30,  # the rate is high, and Adam's first steps are full steps
-        "enable_progress_bar": True,
-    },
-}
-"""What `pinn train` uses where neither a flag nor a file says otherwise; what it leaves out has the config's
-default."""
-
 
 _FLAGS = {"accum_steps": "accumulate_grad_batches", "logger_backend": "logger"}
 """Flags that the specification (section 7) names otherwise than the fields."""

@@ -44,9 +44,9 @@ def _run(name: str, folder: Path) -> None:
     import numpy as np
     from pinn_config import InferenceConfig, ModelConfig, PyTorchExecutionConfig, TrainingConfig
 
-    from pinn_dispatch.cli.settings import RECIPE
     from pinn_dispatch.demo_scans import N, demo_scans
     from pinn_dispatch.dispatch import reconstruct, train
+    from pinn_dispatch.recipe import RECIPE
 
     began = time.perf_counter()
     learned, unseen = demo_scans(0, side=4)
