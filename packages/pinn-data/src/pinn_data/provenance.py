@@ -28,14 +28,13 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import math
 import os
 import platform
 import sys
 import threading
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +44,7 @@ from pinn_config.execution import PyTorchExecutionConfig
 
 from pinn_data.atomic_write import atomic_write
 from pinn_data.diffraction import frame_blocks
+from pinn_data.json_values import as_json
 from pinn_data.npz import Scan
 
 __all__ = [
@@ -78,6 +78,7 @@ FILE_NAME = "provenance.json"
 TIMES = ("started", "finished")
 """When a run was; what is compared from run to run leaves it out."""
 
+_plain = partial(as_json, not_finite=str)
 _SHARED = ("pinn_archive", "pinn_config", "pinn_data", "pinn_dispatch")
 # The execution settings that a reconstruction asks for; a bar on a terminal leaves nothing in its image.
 _RECONSTRUCTING = (
@@ -283,16 +284,3 @@ def _little(array: np.ndarray) -> memoryview:
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def _plain(value: Any) -> Any:
-    """`value` in the types of JSON; what is not finite as text."""
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, np.generic):
-        return _plain(value.item())
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    return value if value is None or isinstance(value, bool | int | float | str) else str(value)

@@ -7,7 +7,6 @@ import platform
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import attrs
 import keras
@@ -17,6 +16,7 @@ from pinn_archive.contents import Archive, ModelPayload
 from pinn_archive.writer import write_archive
 from pinn_config.configs import TrainingConfig
 from pinn_config.objective import Objective
+from pinn_data.json_values import as_json
 
 from pinn_tf import __version__
 from pinn_tf.archive_backend import BACKEND, opened
@@ -51,8 +51,8 @@ def save_model(path: Path, trained: TrainedModel, *, native: bool = True) -> Pat
         path,
         models=payloads,
         params={
-            "config": _plain(dataclasses.asdict(trained.config)),
-            "execution": _plain(dataclasses.asdict(trained.execution)),
+            "config": as_json(dataclasses.asdict(trained.config)),
+            "execution": as_json(dataclasses.asdict(trained.execution)),
             "training_intensity_scale": module.training_intensity_scale,
             "log_intensity_scale": float(module.log_intensity_scale.value.numpy()),
         },
@@ -63,7 +63,7 @@ def save_model(path: Path, trained: TrainedModel, *, native: bool = True) -> Pat
             **framework_versions(),
             "numpy": np.__version__,
             "python": platform.python_version(),
-            **_plain(trained.provenance),
+            **as_json(trained.provenance),
         },
     )
 
@@ -77,14 +77,6 @@ def _keras_file(model: keras.Model) -> bytes:
         path = Path(folder) / _NATIVE
         model.save(path)
         return path.read_bytes()
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {k: _plain(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(v) for v in value]
-    return str(value) if isinstance(value, Path) else value
 
 
 def load_model(path: Path) -> TrainedModel:

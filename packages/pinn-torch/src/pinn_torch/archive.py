@@ -13,10 +13,11 @@ import torch
 from pinn_archive.contents import Archive, ModelPayload
 from pinn_archive.writer import write_archive
 from pinn_config.configs import TrainingConfig
+from pinn_data.json_values import as_json
 
 from pinn_torch import __version__
 from pinn_torch.archive_backend import BACKEND, opened
-from pinn_torch.archived_configs import archived_configs, plain, plain_configs
+from pinn_torch.archived_configs import archived_configs, plain_configs
 from pinn_torch.errors import ModelArchiveError
 from pinn_torch.module import PtychoPINN_Lightning
 from pinn_torch.network import read_weights, write_weights
@@ -83,7 +84,7 @@ def save_model(
             **framework_versions(),
             "numpy": np.__version__,
             "python": platform.python_version(),
-            **plain(provenance),
+            **as_json(provenance),
         },
     )
 

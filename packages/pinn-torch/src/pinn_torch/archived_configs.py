@@ -12,28 +12,20 @@ from pinn_config.configs import TrainingConfig
 from pinn_config.errors import ConfigError
 from pinn_config.execution import PyTorchExecutionConfig
 from pinn_config.files import from_mapping
+from pinn_data.json_values import as_json
 
 from pinn_torch.archive_backend import opened
 from pinn_torch.errors import ModelArchiveError
 
-__all__ = ["archived_configs", "plain", "plain_configs", "read_archived_configs", "stored_configs"]
+__all__ = ["archived_configs", "plain_configs", "read_archived_configs", "stored_configs"]
 
 
 def plain_configs(config: TrainingConfig, execution: PyTorchExecutionConfig) -> dict[str, Any]:
     """Both as numbers, text and containers of them; `stored_configs` is the inverse."""
     return {
-        "config": plain(dataclasses.asdict(config)),
-        "execution": plain(dataclasses.asdict(execution)),
+        "config": as_json(dataclasses.asdict(config)),
+        "execution": as_json(dataclasses.asdict(execution)),
     }
-
-
-def plain(value: Any) -> Any:
-    """`value` with text in the place of paths, and lists in that of tuples."""
-    if isinstance(value, dict):
-        return {k: plain(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(v) for v in value]
-    return str(value) if isinstance(value, Path) else value
 
 
 def read_archived_configs(path: Path) -> tuple[TrainingConfig, PyTorchExecutionConfig]:

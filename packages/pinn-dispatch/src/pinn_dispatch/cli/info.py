@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pinn_config.exit_codes import BAD_INPUT, explained
+from pinn_data.json_values import as_json
 
-from pinn_dispatch.cli.output import plain
 from pinn_dispatch.cli.report import Report
 from pinn_dispatch.errors import UsageError
 
@@ -70,7 +70,8 @@ def run(args: argparse.Namespace) -> None:
         picture = description_figure(Path(args.thumbnail), described)
     if args.json:
         errors = [{"file": str(path), "error": sentence} for path, (_, sentence) in failures.items()]
-        print(json.dumps(plain([item.as_json() for item in described] + errors), indent=2, allow_nan=False))
+        values = as_json([item.as_json() for item in described] + errors, lambda _: None)
+        print(json.dumps(values, indent=2, allow_nan=False))
     else:
         _print(described, args)
         if picture is not None:

@@ -6,17 +6,17 @@ from __future__ import annotations
 import csv
 import io
 import json
-import math
-import os
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from pinn_data.json_values import as_json
+
 from pinn_dispatch.errors import OutputError
 
-__all__ = ["output_folder", "plain", "write_json", "write_table"]
+__all__ = ["output_folder", "write_json", "write_table"]
 
 
 @contextmanager
@@ -56,7 +56,7 @@ def _remove_empty(folders: Sequence[Path]) -> None:
 
 def write_json(path: Path, value: Mapping[str, Any]) -> Path:
     """`value` as an indented JSON file, whole or not at all; what is not a finite number becomes null."""
-    return _write(path, json.dumps(plain(value), indent=2, allow_nan=False) + "\n")
+    return _write(path, json.dumps(as_json(value, lambda _: None), indent=2, allow_nan=False) + "\n")
 
 
 def write_table(path: Path, rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> Path:
@@ -74,18 +74,3 @@ def _write(path: Path, text: str) -> Path:
     with atomic_write(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
     return path
-
-
-def plain(value: Any) -> Any:
-    """`value` in the types of JSON; a number that is not finite becomes None."""
-    if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(item) for item in value]
-    if isinstance(value, os.PathLike):
-        return str(value)
-    if hasattr(value, "tolist"):  # NumPy
-        return plain(value.tolist())
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
