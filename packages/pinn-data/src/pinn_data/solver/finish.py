@@ -33,9 +33,9 @@ _SHORTEST_MOVE_PX = 0.02
 """Root mean square of the last move that is worth its time."""
 _GAIN_OF_A_MOVE = 0.015
 """Share of the held-out misfit that the first one must explain."""
-_GAIN_OF_A_FAULT = 0.016
-"""Share of what is left besides counting noise: where the model is at fault, more of it can always be fitted,
-and the image is no better for it."""
+_GAIN_OF_A_FAULT = 0.008
+"""Share of what is left besides counting noise, of the steps between two checks: where the model is at fault,
+more of it can always be fitted, and the image is no better for it."""
 _FAULTY = 1.25
 """Misfit of held-out frames over that of counting noise, from which on the model is at fault; the noise of a
 faultless image makes it 1.1."""
@@ -116,10 +116,10 @@ class _Course:
             return False
         if len(self._scores) < 3:  # what is slow gains little at first
             return True
-        now = float(self._scores[-1].sum())
+        first, before, now = (float(scores.sum()) for scores in self._scores[-3:])
         fault = now - self._noise if now > _FAULTY * self._noise else 0.0
-        gain = float(self._scores[-3].sum()) - now
-        return gain > max(self._wanted(now), _GAIN_OF_A_FAULT * fault)
+        # The probe moves in every second step, so one check in two gains less.
+        return first - now > self._wanted(now) and (not fault or before - now > _GAIN_OF_A_FAULT * fault)
 
     def _moved(self, estimate: Estimate) -> Estimate:
         problem, known = self._problem, self.known
