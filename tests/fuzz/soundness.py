@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 
 import numpy as np
+from pinn_data.json_values import as_json
 from pinn_data.npz import Scan
 from pinn_data.product import Product
-from pinn_dispatch.cli.output import plain
 from pinn_dispatch.description import Description
 from pinn_dispatch.kinds import describe
 from pinn_dispatch.rasters import raster
@@ -47,7 +47,7 @@ def sound_description(path: Path) -> Description:
     for item in (found, *found.parts):
         for name, value in item.words.items():
             require(f"{name}{value}".isprintable() and len(value) <= 2000, f"words {name!r}: {value[:100]!r}")
-    json.dumps(plain(found.as_json()), allow_nan=False)
+    json.dumps(as_json(found.as_json(), lambda _: None), allow_nan=False)
     for picture in found.all_pictures():
         image = raster(picture, _SIDE_PX, _SIDE_PX)
         require(bool(np.isfinite(image).all()), f"picture {picture.title}")
