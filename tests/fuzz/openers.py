@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pinn_tf.archived_configs
-import pinn_torch.archived_configs
 from pinn_archive import find_archive, read_archive, read_manifest
 from pinn_config.configs import InferenceConfig, ModelConfig, TrainingConfig
 from pinn_config.files import load_config, load_mapping, load_run
@@ -17,6 +16,7 @@ from pinn_data.npz import read_scan
 from pinn_data.npz_header import read_scan_header
 from pinn_data.product import read_product
 from pinn_data.raw_data import RawData, load_data
+from pinn_data.run.stored_configs import read_archived_configs
 from pinn_data.simulate_file import simulate_from_npz
 from pinn_dispatch.cli.settings import training_settings
 from pinn_dispatch.dispatch import backend_of
@@ -32,7 +32,15 @@ ALWAYS = 2
 
 OUR_ERRORS = frozenset(
     f"{package}.errors"
-    for package in ("pinn_archive", "pinn_config", "pinn_data", "pinn_dispatch", "pinn_tf", "pinn_torch")
+    for package in (
+        "pinn_archive",
+        "pinn_config",
+        "pinn_data",
+        "pinn_data.run",
+        "pinn_dispatch",
+        "pinn_tf",
+        "pinn_torch",
+    )
 )
 LONGEST_MESSAGE = 12_000  # a configuration may be wrong in every field, and all are told
 
@@ -82,8 +90,8 @@ OPENERS: Mapping[str, Mapping[str, Callable[[Path], Any]]] = {
         "read_archive": _archive,
         # From here on, one a case.
         "find_archive": find_archive,
-        "pinn_torch archived configs": pinn_torch.archived_configs.read_archived_configs,
-        "pinn_tf archived configs": pinn_tf.archived_configs.read_archived_configs,
+        "archived configs for PyTorch": partial(read_archived_configs, backend="pytorch"),
+        "archived configs for TensorFlow": partial(read_archived_configs, backend="tensorflow"),
         "backend_of": backend_of,
         "pinn info": sound_description,
     },

@@ -327,7 +327,7 @@ def test_an_interrupted_save_keeps_what_was_there(
 
         monkeypatch.setattr(files, "open", half_open, raising=False)
     else:
-        monkeypatch.setattr(files.os, step, fail)
+        monkeypatch.setattr(os, step, fail)
     with pytest.raises(OSError, match="disk full"):
         save_config(path, ModelConfig(N=16))
     assert {item.name: item.read_bytes() for item in tmp_path.iterdir()} == before

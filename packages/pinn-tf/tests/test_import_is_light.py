@@ -27,8 +27,6 @@ _LIGHT = (
     "pinn_tf.errors",
     "pinn_tf.workflows",
     "pinn_tf.requirements",
-    "pinn_tf.archive_backend",
-    "pinn_tf.archived_configs",
     "pinn_tf.bundles",
     "pinn_tf.components",
     "pinn_tf.container",

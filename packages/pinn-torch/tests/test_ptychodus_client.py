@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from pinn_config.errors import ConfigError
 from pinn_data.npz import Scan
 from pinn_data.results import Reconstruction
+from pinn_data.run.plain_errors import plain_errors
 from pinn_data.scan import Canvas, to_ptychodus
 from pinn_data.testing import complex_probes
 from pinn_torch.api import inference
@@ -27,7 +28,6 @@ from pinn_torch.api.data import PtychoDataLoader, unnormalised_probe_scale, with
 from pinn_torch.api.inference import InferenceEngine, _about_the_origin
 from pinn_torch.api.model import PtychoModel
 from pinn_torch.api.module import ConfiguredModule
-from pinn_torch.api.plain_errors import plain_errors
 from pinn_torch.datamodule import PatternStack
 from pinn_torch.errors import ModelArchiveError
 from pinn_torch.module import normalised_probe
@@ -348,7 +348,7 @@ def test_the_best_checkpoint_is_found_by_its_metric(mode: str, tmp_path: Path) -
     ("raised", "caught"),
     [
         (MisconfigurationException("why"), RuntimeError),
-        (torch.cuda.OutOfMemoryError("why"), RuntimeError),
+        (torch.cuda.OutOfMemoryError("why"), MemoryError),
         (UnicodeDecodeError("utf-8", b"a", 0, 1, "why"), UnicodeDecodeError),
     ],
 )

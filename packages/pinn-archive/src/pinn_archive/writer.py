@@ -9,13 +9,12 @@ killed outright can leave one behind, named ``.<archive>.<random>.tmp``.
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pinn_config.whole_file import whole_file
 
 from pinn_archive.contents import ModelPayload
 from pinn_archive.encoding import encode_arrays, encode_json, encode_weights
@@ -71,18 +70,8 @@ def write_archive(
     if target.parent.exists() and not target.parent.is_dir():
         raise ArchiveError(f"{target.parent} is a file: give a folder, or a file name that ends in '.zip'.")
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.name}.{secrets.token_hex(8)}.tmp")
-    try:
-        with open(temporary, "xb") as file:
-            write_frame(entries, file.write)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, target)
-    except BaseException:
-        with suppress(FileNotFoundError):
-            temporary.unlink()
-        raise
-    _sync_folder(target.parent)
+    with whole_file(target) as temporary, open(temporary, "wb") as file:
+        write_frame(entries, file.write)
     return target
 
 
@@ -126,13 +115,3 @@ def _mapping(value: Any, where: str) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
         raise ArchiveError(f"{where} is a {type(value).__name__}: give a dict with text keys.")
     return value
-
-
-def _sync_folder(folder: Path) -> None:
-    if os.name == "nt":  # Windows cannot open a folder; its file systems journal the rename themselves
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

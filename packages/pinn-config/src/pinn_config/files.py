@@ -14,9 +14,7 @@ from __future__ import annotations
 import difflib
 import os
 import re
-import secrets
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import suppress
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar, get_args
@@ -30,6 +28,7 @@ from pinn_config.execution import PyTorchExecutionConfig
 from pinn_config.quoting import one_line
 from pinn_config.superseded import current_settings
 from pinn_config.validation import allowed, field_types, shown, type_problem
+from pinn_config.whole_file import whole_file
 
 __all__ = [
     "EXECUTION",
@@ -291,17 +290,8 @@ def _scalar(value: Any, name: str) -> str:
 def _write(path: Path, text: str) -> Path:
     """Writes `text` so that `path` holds the old file or the new one, whatever happens."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
-    try:
-        with open(temporary, "x", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        with suppress(FileNotFoundError):
-            temporary.unlink()
-        raise
+    with whole_file(path) as temporary, open(temporary, "w", encoding="utf-8", newline="\n") as file:
+        file.write(text)
     return path
 
 

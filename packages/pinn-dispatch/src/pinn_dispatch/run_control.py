@@ -13,25 +13,11 @@ from contextlib import contextmanager
 from typing import Any, Protocol
 
 from pinn_data.progress import Cancel, CancelledError, Progress, Watcher
+from pinn_data.run.plain_errors import plain_errors
 
 from pinn_dispatch.errors import BackendRunError, BusyError
 
 __all__ = ["CancelToken", "RunControl"]
-
-_FRAMEWORKS = (
-    "absl",
-    "jax",
-    "jaxlib",
-    "keras",
-    "lightning",
-    "lightning_fabric",
-    "lightning_utilities",
-    "optree",
-    "pytorch_lightning",
-    "tensorflow",
-    "torch",
-)
-_OUT_OF_MEMORY = ("OutOfMemoryError", "ResourceExhaustedError")
 
 
 class CancelToken(Protocol):
@@ -96,24 +82,7 @@ class RunControl:
 
             if not wanted():
                 raise CancelledError(f"the {what} was cancelled before it began")
-            with _plain_errors():
+            with plain_errors(BackendRunError):
                 yield watcher
         finally:
             self._busy.release()
-
-
-@contextmanager
-def _plain_errors() -> Iterator[None]:
-    try:
-        yield
-    except Exception as error:
-        kind = type(error)
-        if kind.__module__.partition(".")[0] not in _FRAMEWORKS:
-            raise
-        first = str(error).strip().partition("\n")[0]
-        if kind.__name__ in _OUT_OF_MEMORY:
-            raise MemoryError(
-                f"the device ran out of memory ({first}): lower batch_size (inference_batch_size in a "
-                "reconstruction), or choose accelerator='cpu'"
-            ) from error
-        raise BackendRunError(f"{kind.__name__}: {first}") from error

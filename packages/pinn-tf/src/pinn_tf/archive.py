@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import platform
 import tempfile
 from collections.abc import Mapping
@@ -17,10 +16,10 @@ from pinn_archive.writer import write_archive
 from pinn_config.configs import TrainingConfig
 from pinn_config.objective import Objective
 from pinn_data.json_values import as_json
+from pinn_data.run.foreign_archive import use_archive
+from pinn_data.run.stored_configs import archived_configs, plain_configs
 
-from pinn_tf import __version__
-from pinn_tf.archive_backend import BACKEND, opened
-from pinn_tf.archived_configs import archived_configs
+from pinn_tf import BACKEND, __version__
 from pinn_tf.errors import ModelArchiveError
 from pinn_tf.models import models_of
 from pinn_tf.module import PtychoPINN
@@ -51,8 +50,7 @@ def save_model(path: Path, trained: TrainedModel, *, native: bool = True) -> Pat
         path,
         models=payloads,
         params={
-            "config": as_json(dataclasses.asdict(trained.config)),
-            "execution": as_json(dataclasses.asdict(trained.execution)),
+            **plain_configs(trained.config, trained.execution),
             "training_intensity_scale": module.training_intensity_scale,
             "log_intensity_scale": float(module.log_intensity_scale.value.numpy()),
         },
@@ -90,7 +88,7 @@ def load_model(path: Path) -> TrainedModel:
         A sound archive without a network that this backend can build; of another backend: naming both, and
         the layer that TensorFlow lacks, if it is that.
     """
-    return opened(path, lambda archive: _trained_model(archive, path))
+    return use_archive(path, BACKEND, lambda archive: _trained_model(archive, path))
 
 
 def _trained_model(archive: Archive, path: Path) -> TrainedModel:

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from pinn_config import legacy
 from pinn_config.bridge import dataclass_to_legacy_dict
+from pinn_data.run.plain_errors import plain_errors
 
 from pinn_tf.errors import ModelNameError, ModelPathError, TensorFlowRunError
-from pinn_tf.plain_errors import plain_errors
 from pinn_tf.requirements import require_tensorflow
 
 if TYPE_CHECKING:

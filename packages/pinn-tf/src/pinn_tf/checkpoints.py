@@ -12,6 +12,7 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 from pinn_config.execution import PyTorchExecutionConfig
+from pinn_config.whole_file import unfinished_files
 from pinn_data.atomic_write import atomic_write
 
 __all__ = ["FOLDER", "BestEpochs", "ResumePoint", "Stopped"]
@@ -124,5 +125,5 @@ class ResumePoint:
     def finished(self) -> None:
         """Take the file away, and what kills in the midst of writing left: nothing is left to resume."""
         self.path.unlink(missing_ok=True)
-        for part in self.folder.glob(f".{self.path.name}.*.tmp"):
-            part.unlink(missing_ok=True)
+        for file in unfinished_files(self.folder):
+            file.unlink(missing_ok=True)

@@ -22,13 +22,13 @@ from pinn_config.bridge import update_legacy_dict
 from pinn_config.configs import InferenceConfig, TrainingConfig
 from pinn_config.execution import PyTorchExecutionConfig
 from pinn_data.npz import Scan
+from pinn_data.run.plain_errors import plain_errors
 from pinn_data.workflow_results import RESULT_KEYS, stitched_part, stitching_results, training_results
 from pinn_data.workflow_scans import check_window, given_scan, inference_config, turned, two_scans
 
-from pinn_tf.archive_backend import BACKEND
+from pinn_tf import BACKEND
 from pinn_tf.course import HISTORICAL_EXECUTION
 from pinn_tf.last_training import keep, last_training
-from pinn_tf.plain_errors import plain_errors
 from pinn_tf.requirements import require_tensorflow
 from pinn_tf.workflows import reconstruct
 

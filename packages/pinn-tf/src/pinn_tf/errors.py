@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pinn_data.run.errors import ModelArchiveError, ModelNameError, ModelPathError, NotFiniteError
+
 __all__ = [
     "DispatchMissingError",
     "ModelArchiveError",
@@ -23,22 +25,3 @@ class TensorFlowMissingError(RuntimeError):
 
 class TensorFlowRunError(ValueError):
     """A scan, a model and a configuration that do not fit together."""
-
-
-class ModelArchiveError(ValueError):
-    """An archive that is sound but does not hold a model that this backend can build."""
-
-
-class ModelPathError(ModelArchiveError, FileNotFoundError):
-    """There is nothing at the path where a model should be."""
-
-
-class ModelNameError(ModelArchiveError, KeyError):
-    """An archive has no model of that name."""
-
-    def __str__(self) -> str:
-        return str(self.args[0])  # KeyError would put quotes around the sentence
-
-
-class NotFiniteError(RuntimeError):
-    """The loss became NaN or infinite, so the training was stopped."""

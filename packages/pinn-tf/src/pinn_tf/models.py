@@ -32,13 +32,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 from pinn_data.grouped_images import GroupedImages
+from pinn_data.run.plain_errors import plain_errors
 
 from pinn_tf.devices import on_device
 from pinn_tf.errors import TensorFlowRunError
 from pinn_tf.group_batches import group_batches
 from pinn_tf.module import PtychoPINN
 from pinn_tf.patches import extract, patch_indices
-from pinn_tf.plain_errors import plain_errors
 
 if TYPE_CHECKING:
     from pinn_tf.trained_model import TrainedModel

@@ -30,8 +30,8 @@ from pinn_data.provenance import Origin
 from pinn_data.results import Reconstruction, scales
 from pinn_data.scan import Canvas, canvas_for
 
+from pinn_tf import BACKEND
 from pinn_tf.archive import TrainedModel, framework_versions, load_model
-from pinn_tf.archive_backend import BACKEND
 from pinn_tf.course import HISTORICAL_EXECUTION
 from pinn_tf.devices import device_of, network_precision, on_device, resolved_precision
 from pinn_tf.errors import NotFiniteError, TensorFlowRunError

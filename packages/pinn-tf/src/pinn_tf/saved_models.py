@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 from pinn_archive.layout import FILE_NAME
+from pinn_data.run.plain_errors import plain_errors
 
 from pinn_tf.bundles import MODEL_NAMES, models_of, restore_legacy_dict
 from pinn_tf.errors import ModelNameError, ModelPathError, TensorFlowRunError
 from pinn_tf.last_training import last_training
-from pinn_tf.plain_errors import plain_errors
 from pinn_tf.requirements import require_tensorflow
 
 __all__ = ["ModelManager", "save"]

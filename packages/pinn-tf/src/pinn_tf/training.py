@@ -27,9 +27,8 @@ from pinn_data.progress_bar import progress_bar
 from pinn_data.provenance import Origin
 from pinn_data.results import TrainingResult, scales
 
-from pinn_tf import __version__
+from pinn_tf import BACKEND, __version__
 from pinn_tf.archive import TrainedModel, framework_versions, save_model
-from pinn_tf.archive_backend import BACKEND
 from pinn_tf.checkpoints import FOLDER, BestEpochs, ResumePoint, Stopped
 from pinn_tf.course import HISTORICAL_EXECUTION, Course
 from pinn_tf.datamodule import GroupBatches

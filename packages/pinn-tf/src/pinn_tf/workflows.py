@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pinn_data.results import Reconstruction, TrainingResult
+from pinn_data.run.plain_errors import plain_errors
 
-from pinn_tf.plain_errors import plain_errors
 from pinn_tf.requirements import require_tensorflow
 
 if TYPE_CHECKING:

@@ -8,6 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+BACKEND = "pytorch"
+"""The name of this backend: in archives, on the command line, in messages."""
+
 __all__ = ["Reconstruction", "TrainingResult", "reconstruct", "train"]
 
 if TYPE_CHECKING:

@@ -14,10 +14,10 @@ from pinn_archive.contents import Archive, ModelPayload
 from pinn_archive.writer import write_archive
 from pinn_config.configs import TrainingConfig
 from pinn_data.json_values import as_json
+from pinn_data.run.foreign_archive import use_archive
+from pinn_data.run.stored_configs import archived_configs, plain_configs
 
-from pinn_torch import __version__
-from pinn_torch.archive_backend import BACKEND, opened
-from pinn_torch.archived_configs import archived_configs, plain_configs
+from pinn_torch import BACKEND, __version__
 from pinn_torch.errors import ModelArchiveError
 from pinn_torch.module import PtychoPINN_Lightning
 from pinn_torch.network import read_weights, write_weights
@@ -99,7 +99,7 @@ def load_model(path: Path) -> TrainedModel:
     ModelArchiveError
         A sound archive without a network that this backend can build; of another backend: naming both.
     """
-    return opened(path, lambda archive: _trained_model(archive, path))
+    return use_archive(path, BACKEND, lambda archive: _trained_model(archive, path))
 
 
 def _trained_model(archive: Archive, path: Path) -> TrainedModel:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import logging
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import torch
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint
 from pinn_config.execution import PyTorchExecutionConfig
+from pinn_config.whole_file import unfinished_files, whole_file
 
 __all__ = [
     "FOLDER",
@@ -28,7 +28,6 @@ FOLDER = "checkpoints"
 """Under a training's output folder."""
 
 _LOG = logging.getLogger(__name__)
-_PART = ".part"
 
 
 def monitored(execution: PyTorchExecutionConfig, module: Any, validates: bool) -> str:
@@ -54,25 +53,13 @@ def best_checkpoints(execution: PyTorchExecutionConfig, metric: str, folder: Pat
 
 
 class WholeFiles(TorchCheckpointIO):
-    """Writes checkpoints that are whole or not there: beside their place, flushed to disk, then renamed.
-
-    What a kill in the midst of it leaves has the ending ``.part``, and the next checkpoint of that name
-    writes over it.
-    """
+    """Writes checkpoints that are whole or not there."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
         target = Path(path)
         target.parent.mkdir(parents=True, exist_ok=True)
-        part = target.with_name(target.name + _PART)
-        try:
-            with part.open("wb") as file:
-                torch.save(checkpoint, file)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(part, target)
-        except BaseException:  # a full disk, or an interrupt
-            part.unlink(missing_ok=True)
-            raise
+        with whole_file(target) as temporary, temporary.open("wb") as file:
+            torch.save(checkpoint, file)
 
 
 class ResumePoint(Checkpoint):
@@ -117,8 +104,8 @@ class ResumePoint(Checkpoint):
     def finished(self) -> None:
         """Take the file away, and what kills in the midst of writing left: nothing is left to resume."""
         self.path.unlink(missing_ok=True)
-        for part in self.path.parent.glob(f"*{_PART}"):
-            part.unlink(missing_ok=True)
+        for file in unfinished_files(self.path.parent):
+            file.unlink(missing_ok=True)
 
 
 def fit_options(path: Path | None) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from pinn_data.npz import Scan
 from pinn_data.workflow_results import RESULT_KEYS, stitched_part, stitching_results, training_results
 from pinn_data.workflow_scans import check_window, given_scan, inference_config, turned, two_scans
 
-from pinn_torch.archive_backend import BACKEND
+from pinn_torch import BACKEND
 from pinn_torch.requirements import require_torch
 from pinn_torch.workflows import reconstruct, train
 

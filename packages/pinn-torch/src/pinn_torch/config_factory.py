@@ -23,8 +23,9 @@ from pinn_config.errors import ConfigError
 from pinn_config.execution import PyTorchExecutionConfig
 from pinn_config.validation import problems_of, shown
 from pinn_data.npz_header import ScanHeader, read_scan_header
+from pinn_data.run.stored_configs import read_archived_configs
 
-from pinn_torch.archived_configs import read_archived_configs
+from pinn_torch import BACKEND
 from pinn_torch.config_bridge import to_inference_config, to_model_config, to_training_config
 from pinn_torch.config_params import DataConfig, InferenceConfig, ModelConfig, TrainingConfig
 from pinn_torch.config_support import OPTIONS, Honoured
@@ -221,7 +222,7 @@ def create_inference_payload(
     """
     if not Path(model_path).exists():
         raise PathNotFoundError(f"Model archive not found: {model_path}: give wts.h5.zip, or its folder")
-    trained, _ = read_archived_configs(find_archive(model_path))
+    trained, _ = read_archived_configs(find_archive(model_path), BACKEND)
     header = _header("Test", test_data_file)
     asked = translated("overrides", overrides or {}, INFERENCE_SETTINGS)
     _say_paths(asked, model_path=model_path, test_data_file=test_data_file, output_dir=output_dir)

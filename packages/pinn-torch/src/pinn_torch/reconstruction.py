@@ -30,8 +30,8 @@ from pinn_data.results import Reconstruction, scales
 from pinn_data.scan import Canvas, canvas_for
 from torch import Tensor
 
+from pinn_torch import BACKEND
 from pinn_torch.archive import TrainedModel, framework_versions, load_model
-from pinn_torch.archive_backend import BACKEND
 from pinn_torch.compilation import compiled
 from pinn_torch.datamodule import PatternStack
 from pinn_torch.devices import autocast, device_of, prepare_cpu, resolved_precision

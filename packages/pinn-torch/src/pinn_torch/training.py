@@ -28,8 +28,8 @@ from pinn_data.progress_bar import progress_bar
 from pinn_data.provenance import Origin
 from pinn_data.results import TrainingResult, scales
 
+from pinn_torch import BACKEND
 from pinn_torch.archive import framework_versions, save_model
-from pinn_torch.archive_backend import BACKEND
 from pinn_torch.batch_statistics import share_statistics
 from pinn_torch.checkpoints import (
     FOLDER,

@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from pinn_data.diffraction import detect_unit
 from pinn_data.npz import Scan, read_scan
 from pinn_data.probe import fourier_shift, probe_modes
+from pinn_data.run.plain_errors import plain_errors
 from pinn_data.scan import from_ptychodus
 from pinn_data.unmeasured import measured_part
 
 from pinn_torch.api.configs import ConfigManager
-from pinn_torch.api.plain_errors import plain_errors
 from pinn_torch.checkpoints import FOLDER
 from pinn_torch.errors import TorchRunError
 from pinn_torch.module import BACKGROUND

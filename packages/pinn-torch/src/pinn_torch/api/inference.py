@@ -7,11 +7,11 @@ import math
 import attrs
 import numpy as np
 from numpy.typing import NDArray
+from pinn_data.run.plain_errors import plain_errors
 
 from pinn_torch.api.configs import ConfigManager
 from pinn_torch.api.data import PtychoDataLoader
 from pinn_torch.api.model import PtychoModel
-from pinn_torch.api.plain_errors import plain_errors
 from pinn_torch.archive import TrainedModel
 from pinn_torch.devices import same_arithmetic_afterwards
 from pinn_torch.errors import TorchRunError

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from pinn_data.run.plain_errors import plain_errors
+
 from pinn_torch.api.configs import ConfigManager
 from pinn_torch.api.module import ConfiguredModule, configs_of
-from pinn_torch.api.plain_errors import plain_errors
 from pinn_torch.checkpoint_settings import read_checkpoint
 
 __all__ = ["PtychoModel"]

@@ -5,10 +5,11 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+from pinn_data.run.plain_errors import plain_errors
+
 from pinn_torch.api.configs import ConfigManager
 from pinn_torch.api.data import PtychoDataLoader, unnormalised_probe_scale
 from pinn_torch.api.model import PtychoModel
-from pinn_torch.api.plain_errors import plain_errors
 from pinn_torch.devices import same_arithmetic_afterwards
 from pinn_torch.errors import TorchRunError
 from pinn_torch.training import run_training

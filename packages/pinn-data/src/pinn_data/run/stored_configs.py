@@ -1,4 +1,4 @@
-"""The configurations in a model archive and in a checkpoint; importing this loads no framework."""
+"""The configurations of a training as its archive and its checkpoints store them."""
 
 from __future__ import annotations
 
@@ -12,47 +12,51 @@ from pinn_config.configs import TrainingConfig
 from pinn_config.errors import ConfigError
 from pinn_config.execution import PyTorchExecutionConfig
 from pinn_config.files import from_mapping
-from pinn_data.json_values import as_json
 
-from pinn_torch.archive_backend import opened
-from pinn_torch.errors import ModelArchiveError
+from pinn_data.json_values import as_json
+from pinn_data.run.errors import ModelArchiveError
+from pinn_data.run.foreign_archive import use_archive
 
 __all__ = ["archived_configs", "plain_configs", "read_archived_configs", "stored_configs"]
 
+_PACKAGES = {"pytorch": "pinn-torch", "tensorflow": "pinn-tf"}
+
 
 def plain_configs(config: TrainingConfig, execution: PyTorchExecutionConfig) -> dict[str, Any]:
-    """Both as numbers, text and containers of them; `stored_configs` is the inverse."""
+    """Both configurations as numbers, text and containers of them; `stored_configs` is the inverse."""
     return {
         "config": as_json(dataclasses.asdict(config)),
         "execution": as_json(dataclasses.asdict(execution)),
     }
 
 
-def read_archived_configs(path: Path) -> tuple[TrainingConfig, PyTorchExecutionConfig]:
-    """What the training that wrote the archive at `path` was configured to be.
+def read_archived_configs(path: Path, backend: str) -> tuple[TrainingConfig, PyTorchExecutionConfig]:
+    """Read from the archive at `path` how its training was configured; its network is not read.
 
     Raises
     ------
     ArchiveNotFoundError (a FileNotFoundError), ArchiveError (a ValueError)
         No sound archive.
     ModelArchiveError (a ValueError)
-        A configuration that this version does not know; of another backend: naming both.
+        A configuration that this version does not know. If another backend than `backend` wrote the archive,
+        the message names both.
     """
-    return opened(path, lambda archive: archived_configs(archive, path))
+    return use_archive(path, backend, lambda archive: archived_configs(archive, path))
 
 
 def archived_configs(archive: Archive, path: Path) -> tuple[TrainingConfig, PyTorchExecutionConfig]:
     """The configurations in an archive that was read from `path`; see `stored_configs`."""
-    return stored_configs(archive.params, path, archive.provenance.get("pinn-torch", archive.backend))
+    package = _PACKAGES.get(archive.backend, "")
+    return stored_configs(archive.params, path, str(archive.provenance.get(package, archive.backend)))
 
 
 def stored_configs(
     stored: Mapping[str, Any], path: Path, version: str
 ) -> tuple[TrainingConfig, PyTorchExecutionConfig]:
-    """The configurations that `version` stored in the file at `path`.
+    """The configurations that `version` of a backend stored in the file at `path`.
 
-    Fields that a later version added are refused, as are values of another type; fields it lacks have their
-    defaults.
+    Fields that a later version added and values of another type are refused. Fields that are missing get
+    their defaults.
 
     Raises ModelArchiveError.
     """

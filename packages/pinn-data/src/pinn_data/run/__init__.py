@@ -1,0 +1,1 @@
+"""What surrounds a training and a reconstruction, whichever backend computes them."""
