@@ -7,7 +7,8 @@ from typing import Any
 
 from pinn_config.configs import TrainingConfig
 from pinn_config.execution import PyTorchExecutionConfig
-from pinn_data.npz import Scan, read_scan
+from pinn_data.npz import read_scan
+from pinn_data.npz_scan import Scan
 
 from benchmarks.scans import SCAN
 

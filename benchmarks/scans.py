@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 from pinn_config.configs import ModelConfig, TrainingConfig
 from pinn_config.execution import PyTorchExecutionConfig
-from pinn_data.npz import Scan, read_scan, write_scan
+from pinn_data.npz import read_scan, write_scan
+from pinn_data.npz_scan import Scan
 from pinn_data.probe import defocused_probe
 from pinn_data.simulate import jittered_raster, picture_object, simulate_scan
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pinn_data.npz import Scan
+from pinn_data.npz_scan import Scan
 from pinn_data.probe import defocused_probe
 from pinn_data.simulate import jittered_raster, simulate_scan
 from pinn_data.solver.descent import Descent, descend

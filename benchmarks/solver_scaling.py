@@ -6,7 +6,8 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from pinn_data.npz import Scan, write_scan
+from pinn_data.npz import write_scan
+from pinn_data.npz_scan import Scan
 from pinn_data.simulate import jittered_raster, simulate_scan
 
 from benchmarks.children import run_child

@@ -68,7 +68,8 @@ def arrays() -> dict[str, np.ndarray]:
 
 def write_files(folder: Path, _: str) -> None:
     """Scans in each unit, and a product."""
-    from pinn_data.npz import Scan, write_scan
+    from pinn_data.npz import write_scan
+    from pinn_data.npz_scan import Scan
     from pinn_data.product import product_from_reconstruction, write_product
     from pinn_data.scan import Canvas
 

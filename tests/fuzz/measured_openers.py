@@ -10,7 +10,7 @@ import numpy as np
 from pinn_data.cxi import GivenGeometry, read_cxi
 from pinn_data.frame_stack import open_frames
 from pinn_data.measurement import Framing, Measurement
-from pinn_data.npz import Scan
+from pinn_data.npz_scan import Scan
 from pinn_data.position_file import read_positions
 from pinn_data.product import Product
 from pinn_data.product_npz import read_any_product

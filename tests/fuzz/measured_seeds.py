@@ -13,7 +13,7 @@ import h5py
 import numpy as np
 from pinn_data.cxi_writer import write_cxi
 from pinn_data.far_field import FarField
-from pinn_data.npz import Scan
+from pinn_data.npz_scan import Scan
 from pinn_data.product import Product, write_product
 
 from .hdf5_mutations import Layout

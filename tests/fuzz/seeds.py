@@ -14,7 +14,8 @@ from pinn_archive import ModelPayload, write_archive
 from pinn_config.configs import ModelConfig, TrainingConfig
 from pinn_config.execution import PyTorchExecutionConfig
 from pinn_config.files import to_yaml
-from pinn_data.npz import Scan, write_scan
+from pinn_data.npz import write_scan
+from pinn_data.npz_scan import Scan
 from pinn_data.product import Product, write_product
 
 __all__ = ["archive_entries", "npz_entries", "product_bytes", "yaml_text"]

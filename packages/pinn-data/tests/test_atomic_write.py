@@ -5,7 +5,8 @@ import os
 import numpy as np
 import pytest
 from pinn_data import errors
-from pinn_data.npz import Scan, write_scan
+from pinn_data.npz import write_scan
+from pinn_data.npz_scan import Scan
 from pinn_data.product import Product, write_product
 
 N, FRAMES = 8, 5

@@ -13,7 +13,8 @@ from pinn_data.forward_model import diffraction_amplitude, diffraction_intensity
 from pinn_data.geometry import Geometry
 from pinn_data.grouping import group, grouped_dict
 from pinn_data.labels import ObjectLabels
-from pinn_data.npz import Scan, read_scan, write_scan
+from pinn_data.npz import read_scan, write_scan
+from pinn_data.npz_scan import Scan
 from pinn_data.pattern_stack import PatternStack
 from pinn_data.provenance import input_of
 from pinn_data.scan_summary import summarise_scan

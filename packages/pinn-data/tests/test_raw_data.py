@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from pinn_config import InferenceConfig, ModelConfig, TrainingConfig, legacy, update_legacy_dict
 from pinn_data.errors import DataFileNotFoundError, DataTypeError, PinnDataError, PositionError, ShapeError
 from pinn_data.grouping import group, grouped_dict
-from pinn_data.npz import Scan, read_scan, write_scan
+from pinn_data.npz import read_scan, write_scan
+from pinn_data.npz_scan import Scan
 from pinn_data.raw_data import RawData, load_data, scan_of
 from pinn_data.scan import reoriented
 from pinn_data.testing import scans

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pinn_data.forward_model import diffraction_intensity
-from pinn_data.npz import Scan
+from pinn_data.npz_scan import Scan
 from pinn_data.solver.estimate import Estimate, cut_spectrum, put_spectrum, resample_object
 from pinn_data.solver.frames import Frames
 from pinn_data.solver.operations import NumpyOperations

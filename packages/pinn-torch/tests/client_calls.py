@@ -8,7 +8,7 @@ from typing import Any
 import attrs
 import numpy as np
 from numpy.typing import NDArray
-from pinn_data.npz import Scan
+from pinn_data.npz_scan import Scan
 from pinn_data.probe import probe_modes
 from pinn_data.scan import to_ptychodus
 

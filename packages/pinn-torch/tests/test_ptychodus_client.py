@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from numpy.typing import NDArray
 from pinn_config.errors import ConfigError
-from pinn_data.npz import Scan
+from pinn_data.npz_scan import Scan
 from pinn_data.results import Reconstruction
 from pinn_data.run.plain_errors import plain_errors
 from pinn_data.scan import Canvas, to_ptychodus

@@ -18,7 +18,7 @@ from scipy.spatial import KDTree
 
 from pinn_data.detector_window import is_corner_centred
 from pinn_data.diffraction import convert_block, holds_counts, is_whole, unit_of_fractions
-from pinn_data.npz import Scan
+from pinn_data.npz_scan import Scan
 from pinn_data.probe import probe_modes
 
 __all__ = ["Finding", "Sample", "check_sample", "check_scan", "sampled_frames"]

@@ -15,7 +15,7 @@ from pinn_data.atomic_write import atomic_write
 from pinn_data.diffraction import check_values, convert_block, frame_blocks
 from pinn_data.errors import DataKeyError
 from pinn_data.far_field import FarField, wavelength_m
-from pinn_data.npz import Scan
+from pinn_data.npz_scan import Scan
 
 __all__ = ["geometry_of", "write_cxi"]
 

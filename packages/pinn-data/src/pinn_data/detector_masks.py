@@ -39,8 +39,8 @@ from pinn_data.errors import (
 )
 from pinn_data.hdf5 import find_dataset, is_hdf5, label, opened, read_numbers
 from pinn_data.npy_file import is_npy, mapped_npy
-from pinn_data.npz import Scan
 from pinn_data.npz_archive import NpzReader
+from pinn_data.npz_scan import Scan
 
 __all__ = ["CXI_MASKS", "NEXUS_MASKS", "check_sense", "find_mask", "masked_scan", "read_mask"]
 

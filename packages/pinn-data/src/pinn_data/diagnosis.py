@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 
-from pinn_data.npz import Scan
+from pinn_data.npz_scan import Scan
 from pinn_data.solver.frames import even_order
 from pinn_data.solver.moves import Moves
 from pinn_data.solver.operations import ArrayOperations, NumpyOperations

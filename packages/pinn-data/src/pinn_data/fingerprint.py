@@ -12,7 +12,7 @@ from pinn_config.execution import PyTorchExecutionConfig
 from pinn_config.files import to_yaml
 from pinn_config.objective import Objective
 
-from pinn_data.npz import Scan
+from pinn_data.npz_scan import Scan
 
 __all__ = ["fingerprint"]
 

@@ -12,7 +12,7 @@ from pinn_config.configs import InferenceConfig, TrainingConfig
 
 from pinn_data.errors import PositionError
 from pinn_data.grouping import group
-from pinn_data.npz import Scan
+from pinn_data.npz_scan import Scan
 from pinn_data.overlap import nearby_frames
 from pinn_data.scan import split_subpixel, validate_positions
 

@@ -26,7 +26,7 @@ from pinn_data.patches import extract
 from pinn_data.scan import validate_positions
 
 if TYPE_CHECKING:
-    from pinn_data.npz import Scan
+    from pinn_data.npz_scan import Scan
 
 __all__ = ["Groups", "group", "grouped_dict", "offsets"]
 

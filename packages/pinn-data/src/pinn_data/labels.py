@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from pinn_data.diffraction import frame_energies
 from pinn_data.errors import LabelError
 from pinn_data.forward_model import exit_wave
-from pinn_data.npz import Scan
+from pinn_data.npz_scan import Scan
 from pinn_data.patches import extract
 from pinn_data.scan import split_subpixel
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pinn_data.errors import RequestError
 
 if TYPE_CHECKING:
-    from pinn_data.npz import Scan
+    from pinn_data.npz_scan import Scan
 
 __all__ = ["add_mask_flags", "masked"]
 

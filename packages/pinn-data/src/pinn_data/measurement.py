@@ -21,7 +21,7 @@ from pinn_data.errors import DataKeyError, DataRangeError, PositionError, ShapeE
 from pinn_data.far_field import FarField, near_field_signs, photon_energy_eV
 from pinn_data.frame_stack import Advance, FrameStack
 from pinn_data.inpainting import inpainted
-from pinn_data.npz import Scan
+from pinn_data.npz_scan import Scan
 from pinn_data.probe_guess import probe_from_patterns
 from pinn_data.stage_positions import StageConvention
 from pinn_data.unmeasured import measured_part

@@ -13,7 +13,7 @@ from pinn_data.diffraction import intensity_scale
 from pinn_data.errors import DataRangeError
 from pinn_data.forward_model import far_field
 from pinn_data.labels import ObjectLabels
-from pinn_data.npz import Scan
+from pinn_data.npz_scan import Scan
 from pinn_data.probe import probe_modes
 from pinn_data.scan import split_subpixel
 

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 from pinn_data.diffraction import check_stack_shape, detect_unit
 from pinn_data.geometry import Geometry
 from pinn_data.measured_pixels import as_bad_pixels, check_fit
-from pinn_data.npz import Scan
+from pinn_data.npz_scan import Scan
 from pinn_data.product import Product
 from pinn_data.results import Reconstruction
 from pinn_data.scan import to_ptychodus
@@ -35,7 +35,7 @@ def scan_of_product(
 
     patterns : (n, N, N) real; whole numbers are counts, unless `unit` says otherwise; markers in them
         (:mod:`pinn_data.unmeasured`) are bad pixels, besides those of `bad_pixels`
-    bad_pixels, background : as of :class:`pinn_data.npz.Scan`
+    bad_pixels, background : as of :class:`pinn_data.npz_scan.Scan`
 
     Positions count from pixel (0, 0) of the product's object, whose first layer is the scan's object; the
     probe is that of the first position where they differ (OPR).

@@ -45,7 +45,7 @@ from pinn_config.execution import PyTorchExecutionConfig
 from pinn_data.atomic_write import atomic_write
 from pinn_data.diffraction import frame_blocks
 from pinn_data.json_values import as_json
-from pinn_data.npz import Scan
+from pinn_data.npz_scan import Scan
 
 __all__ = [
     "FILE_NAME",

@@ -1,6 +1,6 @@
 """A scan with the names and calls of the historical `RawData`, and everything that may stand for a scan.
 
-Programs for PtychoPINN pass scans as `RawData`; new code passes :class:`pinn_data.npz.Scan`. Source: the
+Programs for PtychoPINN pass scans as `RawData`; new code passes :class:`pinn_data.npz_scan.Scan`. Source: the
 specification, sections 4.3 and 4.5.
 """
 
@@ -23,7 +23,8 @@ from pinn_data.errors import DataTypeError, PinnDataError, ShapeError, naming
 from pinn_data.grouped_images import GroupedImages
 from pinn_data.grouping import group, grouped_dict
 from pinn_data.measured_pixels import as_bad_pixels, check_fit
-from pinn_data.npz import Scan, read_scan, write_scan
+from pinn_data.npz import read_scan, write_scan
+from pinn_data.npz_scan import Scan
 from pinn_data.scan import reoriented
 from pinn_data.stored_patterns import LARGE
 from pinn_data.unmeasured import measured_part

@@ -18,7 +18,7 @@ from pinn_config.refining import parse_parts
 from pinn_config.validation import validate
 
 from pinn_data.cropping import cut_to, without_border
-from pinn_data.npz import Scan
+from pinn_data.npz_scan import Scan
 from pinn_data.progress import Cancel, CancelledError, Progress, Watcher
 from pinn_data.progress_bar import progress_bar
 from pinn_data.results import Reconstruction

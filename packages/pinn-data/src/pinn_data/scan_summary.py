@@ -15,10 +15,11 @@ from pinn_data import diffraction as units
 from pinn_data.checks import Finding, Sample, check_sample, sampled_frames
 from pinn_data.errors import ShapeError, naming
 from pinn_data.measured_pixels import as_background, as_bad_pixels, check_fit, check_mask_shape
-from pinn_data.npz import checked_object, checked_probe, read_pair
+from pinn_data.npz import read_pair
 from pinn_data.npz_archive import NpzReader
 from pinn_data.npz_header import is_present, read_metadata, read_text
 from pinn_data.npz_patterns import pattern_blocks, pattern_shape
+from pinn_data.npz_scan import checked_object, checked_probe
 from pinn_data.probe import probe_modes
 from pinn_data.unmeasured import Findings, MarkerTally, is_marker
 

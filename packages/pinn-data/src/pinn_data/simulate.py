@@ -10,7 +10,7 @@ from skimage import color, data, transform
 from pinn_data.errors import DataRangeError, PinnDataError, PositionError
 from pinn_data.forward_model import Subpixel, intensity_blocks
 from pinn_data.measured_pixels import as_background
-from pinn_data.npz import Scan
+from pinn_data.npz_scan import Scan
 from pinn_data.probe import probe_modes
 from pinn_data.scan import validate_positions
 

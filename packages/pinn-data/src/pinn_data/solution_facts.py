@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from pinn_data.npz import Scan
+from pinn_data.npz_scan import Scan
 from pinn_data.refined import Refined
 from pinn_data.solver.operations import ArrayOperations
 from pinn_data.solver.solution import Solution

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from pinn_data.forward_model import diffraction_intensity
-from pinn_data.npz import Scan
+from pinn_data.npz_scan import Scan
 from pinn_data.probe import defocused_probe
 from pinn_data.simulate import picture_object, simulate_scan
 

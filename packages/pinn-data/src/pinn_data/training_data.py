@@ -26,8 +26,9 @@ from pinn_data.far_field import FarField, wavelength_m
 from pinn_data.frame_stack import FrameStack, hdf5_frames
 from pinn_data.hdf5 import find_dataset, missing, opened, read_numbers, read_one
 from pinn_data.measurement import Measurement
-from pinn_data.npz import Scan, read_scan
+from pinn_data.npz import read_scan
 from pinn_data.npz_archive import NpzReader
+from pinn_data.npz_scan import Scan
 from pinn_data.product import Product
 from pinn_data.scan import from_ptychodus
 from pinn_data.stage_positions import StageConvention

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import attrs
 import numpy as np
 
-from pinn_data.npz import Scan
+from pinn_data.npz_scan import Scan
 from pinn_data.solver.solution import Solution
 
 __all__ = ["Level", "Verdict", "judge"]

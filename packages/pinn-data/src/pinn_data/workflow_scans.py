@@ -13,7 +13,7 @@ import attrs
 from pinn_config.configs import InferenceConfig, TrainingConfig
 
 from pinn_data.errors import RequestError
-from pinn_data.npz import Scan
+from pinn_data.npz_scan import Scan
 from pinn_data.raw_data import scan_of
 from pinn_data.scan import reoriented
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
     from pinn_config import InferenceConfig, PyTorchExecutionConfig, TrainingConfig
-    from pinn_data.npz import Scan
+    from pinn_data.npz_scan import Scan
     from pinn_data.progress import Watcher
     from pinn_data.refined import Refined
     from pinn_data.scan import Canvas

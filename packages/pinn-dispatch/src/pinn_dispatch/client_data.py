@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from pinn_dispatch.errors import DispatchError
 
 if TYPE_CHECKING:
-    from pinn_data.npz import Scan
+    from pinn_data.npz_scan import Scan
 
 __all__ = ["TEST_FILE", "TRAINING_FILE", "export_scan", "scan_given", "training_scans"]
 

@@ -19,8 +19,9 @@ from pinn_data.geometry import Geometry
 from pinn_data.hdf5 import find_dataset, is_hdf5, opened, read_numbers
 from pinn_data.measurement import Framing, Measurement, ProbeChoice, measured_scan
 from pinn_data.npy_file import is_npy, mapped_npy
-from pinn_data.npz import Scan, read_scan, write_scan
+from pinn_data.npz import read_scan, write_scan
 from pinn_data.npz_archive import NpzReader
+from pinn_data.npz_scan import Scan
 from pinn_data.position_file import read_positions
 from pinn_data.product import Product, write_product
 from pinn_data.product_npz import read_any_product

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 if TYPE_CHECKING:
-    from pinn_data.npz import Scan
+    from pinn_data.npz_scan import Scan
 
 __all__ = ["demo_scans", "geometry"]
 

@@ -20,7 +20,7 @@ from pinn_dispatch.registry import BACKENDS, installed_backends, load_backend
 
 if TYPE_CHECKING:
     from pinn_config import InferenceConfig, PyTorchExecutionConfig, TrainingConfig
-    from pinn_data.npz import Scan
+    from pinn_data.npz_scan import Scan
     from pinn_data.progress import Watcher
 
     from pinn_dispatch.backend import Backend, ReconstructionResult, TrainingResult

@@ -9,8 +9,8 @@ from typing import Any
 import attrs
 import numpy as np
 from pinn_data.errors import naming
-from pinn_data.npz import checked_object
 from pinn_data.npz_archive import NpzReader
+from pinn_data.npz_scan import checked_object
 from pinn_data.pictures import flat_phase
 from pinn_data.product import Product
 from pinn_data.product_npz import read_any_product

@@ -32,9 +32,9 @@ from pinn_data.atomic_write import atomic_write
 from pinn_data.cropping import on_canvas
 from pinn_data.errors import naming
 from pinn_data.geometry import Geometry
-from pinn_data.npz import checked_probe
 from pinn_data.npz_archive import NpzReader, NpzWriter
 from pinn_data.npz_header import read_text
+from pinn_data.npz_scan import checked_probe
 from pinn_data.patches import place
 from pinn_data.product import Product, product_from_reconstruction, read_product, write_product
 from pinn_data.provenance import without_times
@@ -44,7 +44,7 @@ from pinn_data.scan import Canvas, canvas_for, validate_positions
 from pinn_dispatch.errors import ReconstructionFileError, ReconstructionFileNotFoundError
 
 if TYPE_CHECKING:
-    from pinn_data.npz import Scan
+    from pinn_data.npz_scan import Scan
     from pinn_data.solver import Solution
 
     from pinn_dispatch.backend import ReconstructionResult

@@ -19,7 +19,7 @@ from pinn_dispatch.registry import row_of
 
 if TYPE_CHECKING:
     from pinn_config import PyTorchExecutionConfig
-    from pinn_data.npz import Scan
+    from pinn_data.npz_scan import Scan
     from pinn_data.progress import Watcher
     from pinn_data.solver import SolverSettings
     from pinn_data.solver.journal import Preview

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pinn_config.configs import TrainingConfig
 from pinn_config.execution import PyTorchExecutionConfig
 from pinn_data.group_rows import canvas_size, shuffled, training_rows
-from pinn_data.npz import Scan
+from pinn_data.npz_scan import Scan
 from pinn_data.pattern_stack import PatternStack, labels_for, report_overruled
 from pinn_data.prefetch import prefetched
 

@@ -20,7 +20,7 @@ from pinn_config.validation import validate
 from pinn_data.counting import Counting, Window
 from pinn_data.cropping import cut_to, emptied_outside, on_canvas, without_border
 from pinn_data.group_rows import canvas_size, reconstruction_rows
-from pinn_data.npz import Scan
+from pinn_data.npz_scan import Scan
 from pinn_data.pattern_stack import PatternStack
 from pinn_data.prefetch import prefetched
 from pinn_data.probe import probe_modes

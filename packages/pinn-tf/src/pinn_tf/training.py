@@ -20,7 +20,7 @@ from pinn_config.learning_rate import learning_rate_factor
 from pinn_config.objective import Objective
 from pinn_config.validation import validate
 from pinn_data.fingerprint import fingerprint
-from pinn_data.npz import Scan
+from pinn_data.npz_scan import Scan
 from pinn_data.probe import probe_modes
 from pinn_data.progress import Cancel, CancelledError, Report, Watcher
 from pinn_data.progress_bar import progress_bar

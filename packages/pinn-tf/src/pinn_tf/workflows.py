@@ -14,7 +14,7 @@ from pinn_tf.requirements import require_tensorflow
 if TYPE_CHECKING:
     from pinn_config.configs import InferenceConfig, TrainingConfig
     from pinn_config.execution import PyTorchExecutionConfig
-    from pinn_data.npz import Scan
+    from pinn_data.npz_scan import Scan
     from pinn_data.progress import Watcher
 
     from pinn_tf.archive import TrainedModel

@@ -16,7 +16,7 @@ from pinn_config import legacy
 from pinn_config.bridge import update_legacy_dict
 from pinn_config.configs import InferenceConfig, TrainingConfig
 from pinn_config.execution import PyTorchExecutionConfig
-from pinn_data.npz import Scan
+from pinn_data.npz_scan import Scan
 from pinn_data.workflow_results import RESULT_KEYS, stitched_part, stitching_results, training_results
 from pinn_data.workflow_scans import check_window, given_scan, inference_config, turned, two_scans
 

@@ -12,7 +12,7 @@ from pinn_config.configs import TrainingConfig
 from pinn_config.execution import PyTorchExecutionConfig
 from pinn_data import pattern_stack
 from pinn_data.group_rows import canvas_size, training_rows
-from pinn_data.npz import Scan
+from pinn_data.npz_scan import Scan
 from pinn_data.pattern_stack import labels_for, report_overruled
 from torch.utils.data import DataLoader, Dataset
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from pinn_config.configs import InferenceConfig, TrainingConfig
 from pinn_config.execution import PyTorchExecutionConfig
 from pinn_config.processes import is_first_process
-from pinn_data.npz import Scan
+from pinn_data.npz_scan import Scan
 from pinn_data.progress import Watcher
 from pinn_data.refinement import corrected_scans, parts_after_network, refine_image
 from pinn_data.results import Reconstruction

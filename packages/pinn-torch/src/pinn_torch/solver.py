@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pinn_config.processes import launched_process
 from pinn_data import solver
-from pinn_data.npz import Scan
+from pinn_data.npz_scan import Scan
 from pinn_data.progress import Watcher
 from pinn_data.scan import Canvas
 from pinn_data.solver import Solution, SolverSettings

@@ -21,7 +21,7 @@ from pinn_config.objective import Objective
 from pinn_config.processes import is_first_process
 from pinn_config.validation import validate
 from pinn_data.fingerprint import fingerprint
-from pinn_data.npz import Scan
+from pinn_data.npz_scan import Scan
 from pinn_data.probe import probe_modes
 from pinn_data.progress import CancelledError, Report, Watcher
 from pinn_data.progress_bar import progress_bar

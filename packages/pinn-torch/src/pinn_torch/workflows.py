@@ -13,7 +13,7 @@ from pinn_torch.requirements import require_torch
 if TYPE_CHECKING:
     from pinn_config.configs import InferenceConfig, TrainingConfig
     from pinn_config.execution import PyTorchExecutionConfig
-    from pinn_data.npz import Scan
+    from pinn_data.npz_scan import Scan
     from pinn_data.progress import Watcher
 
 __all__ = ["Reconstruction", "TrainingResult", "reconstruct", "seen_devices", "train"]

@@ -20,7 +20,7 @@ from pinn_data.solver.operations import ArrayOperations
 from pinn_data.solver.settings import SolverSettings
 
 if TYPE_CHECKING:
-    from pinn_data.npz import Scan
+    from pinn_data.npz_scan import Scan
 
 __all__ = ["Knowledge", "Placed", "Problem", "subsets_of"]
 

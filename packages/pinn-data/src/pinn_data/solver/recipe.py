@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 
-from pinn_data.npz import Scan
+from pinn_data.npz_scan import Scan
 from pinn_data.progress import Watcher
 from pinn_data.scan import Canvas, canvas_for
 from pinn_data.solver.affine import describe_map, find_affine_map

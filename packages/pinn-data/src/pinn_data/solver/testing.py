@@ -21,7 +21,7 @@ from pinn_data.solver.sweep import sweep
 from pinn_data.testing import two_modes
 
 if TYPE_CHECKING:
-    from pinn_data.npz import Scan
+    from pinn_data.npz_scan import Scan
 
 __all__ = ["everything_computed", "scan_with_everything", "worst_difference"]
 

@@ -183,7 +183,7 @@ def run(args: argparse.Namespace) -> None:
     """Converts one file."""
     from pinn_data.checks import check_scan
     from pinn_data.frame_stack import split_entry
-    from pinn_data.npz import Scan
+    from pinn_data.npz_scan import Scan
 
     from pinn_dispatch.conversion import converted, written
     from pinn_dispatch.source_kinds import source_kind
@@ -331,7 +331,7 @@ def _frames_bar(quiet: bool) -> Iterator[Callable[[int], None]]:
 
 def _summary(path: Path, found: Any, unit: str | None) -> dict[str, object]:
     from pinn_data.diffraction import frame_blocks
-    from pinn_data.npz import Scan
+    from pinn_data.npz_scan import Scan
     from pinn_data.product import Product
 
     if not isinstance(found, Scan):

@@ -25,7 +25,7 @@ from pinn_dispatch.selection import FRAMES, Region, select
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-    from pinn_data.npz import Scan
+    from pinn_data.npz_scan import Scan
 
     from pinn_dispatch.backend import ReconstructionResult
 

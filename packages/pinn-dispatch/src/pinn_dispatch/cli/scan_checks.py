@@ -10,7 +10,7 @@ from pinn_config.processes import is_first_process
 from pinn_dispatch.errors import UsageError
 
 if TYPE_CHECKING:
-    from pinn_data.npz import Scan
+    from pinn_data.npz_scan import Scan
 
     from pinn_dispatch.cli.report import Report
 

@@ -12,7 +12,8 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 from pinn_data.diffraction import detect_unit
-from pinn_data.npz import Scan, read_scan
+from pinn_data.npz import read_scan
+from pinn_data.npz_scan import Scan
 from pinn_data.probe import fourier_shift, probe_modes
 from pinn_data.run.plain_errors import plain_errors
 from pinn_data.scan import from_ptychodus
