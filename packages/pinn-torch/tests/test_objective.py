@@ -13,7 +13,6 @@ from pinn_data.labels import ObjectLabels
 from pinn_data.probe import probe_modes
 from pinn_torch import losses
 from pinn_torch.archive import load_model
-from pinn_torch.checkpoints import monitored
 from pinn_torch.datamodule import PatternStack
 from pinn_torch.errors import TorchRunError
 from pinn_torch.module import BACKGROUND, PtychoPINN_Lightning
@@ -147,8 +146,8 @@ def test_the_loss_has_the_name_of_its_kind(settings, name):
     assert (module.train_loss_name, module.val_loss_name) == (name, name.replace("train", "val"))
     assert module.loss_name == name
     # What val_loss stands for, with a validation and without one.
-    assert monitored(module.execution, module, validates=True) == module.val_loss_name
-    assert monitored(module.execution, module, validates=False) == module.train_loss_name
+    assert module.monitored(validates=True) == module.val_loss_name
+    assert module.monitored(validates=False) == module.train_loss_name
 
 
 _CHANGES = [

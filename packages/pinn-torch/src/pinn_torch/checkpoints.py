@@ -21,18 +21,12 @@ __all__ = [
     "WholeFiles",
     "best_checkpoints",
     "fit_options",
-    "monitored",
 ]
 
 FOLDER = "checkpoints"
 """Under a training's output folder."""
 
 _LOG = logging.getLogger(__name__)
-
-
-def monitored(execution: PyTorchExecutionConfig, module: Any, validates: bool) -> str:
-    """`pinn_config.objective.Objective.monitored` of a module; raises ConfigError as that does."""
-    return module.objective.monitored(execution.checkpoint_monitor_metric, validates)
 
 
 def best_checkpoints(execution: PyTorchExecutionConfig, metric: str, folder: Path) -> ModelCheckpoint | None:

@@ -20,7 +20,6 @@ from torch import Tensor, nn
 
 from pinn_torch.batch_statistics import SharedStatistics, share_statistics
 from pinn_torch.checkpoint_settings import SETTINGS, read_checkpoint, settings_in, settings_of
-from pinn_torch.checkpoints import monitored
 from pinn_torch.errors import ModelArchiveError, NotFiniteError, TorchRunError
 from pinn_torch.losses import (
     amplitude_deviation,
@@ -357,11 +356,16 @@ class PtychoPINN_Lightning(lightning.LightningModule):
         names = {f"val_{k}": v for k, v in terms.items()} | {self.val_loss_name: terms["loss"]}
         self.log_dict(names, on_epoch=True, batch_size=share.groups)
 
+    def monitored(self, validates: bool) -> str:
+        """The metric that checkpoints and schedulers follow; raises ConfigError as
+        `pinn_config.objective.Objective.monitored` does."""
+        return self.objective.monitored(self.execution.checkpoint_monitor_metric, validates)
+
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """What the module is made of, and what `pinn_torch.api.best_checkpoint` compares: the monitored
         metric's value."""
         checkpoint[SETTINGS] = self.settings()
-        name = monitored(self.execution, self, self.trainer.datamodule.validates)
+        name = self.monitored(self.trainer.datamodule.validates)
         value = self.trainer.callback_metrics.get(name)
         if value is not None:
             checkpoint["pinn_torch_monitored"] = {
@@ -375,7 +379,7 @@ class PtychoPINN_Lightning(lightning.LightningModule):
             [p for p in self.parameters() if p.requires_grad], lr=self.execution.learning_rate
         )
         if self.schedule is None and self.execution.scheduler == "Adaptive":
-            follows = monitored(self.execution, self, self.trainer.datamodule.validates)
+            follows = self.monitored(self.trainer.datamodule.validates)
             plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(
                 optimizer,
                 mode=self.execution.checkpoint_mode,

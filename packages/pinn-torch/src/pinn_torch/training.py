@@ -37,7 +37,6 @@ from pinn_torch.checkpoints import (
     WholeFiles,
     best_checkpoints,
     fit_options,
-    monitored,
 )
 from pinn_torch.compilation import compiled
 from pinn_torch.datamodule import ScanDataModule
@@ -175,7 +174,7 @@ def _learn(
     telling = Telling(history, report, team, may_stop=may_stop)
     own: list[Any] = [history, telling]
     folder = Path(config.output_dir) / FOLDER
-    metric = monitored(execution, module, validation is not None)
+    metric = module.monitored(validation is not None)
     own.append(
         EarlyStopping(
             metric,
