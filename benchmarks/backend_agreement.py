@@ -44,7 +44,7 @@ def run(name: str, backend: str, seed: int) -> dict[str, float]:
     import numpy as np
     from pinn_config.configs import InferenceConfig, ModelConfig, TrainingConfig
     from pinn_config.execution import PyTorchExecutionConfig
-    from pinn_data.metrics import evaluate
+    from pinn_data.metrics.scores import evaluate
     from pinn_dispatch.comparison import scan_box
     from pinn_dispatch.demo_scans import demo_scans
     from pinn_dispatch.registry import load_backend

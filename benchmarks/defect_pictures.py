@@ -29,13 +29,13 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
-from pinn_data.atomic_write import atomic_write
-from pinn_data.metrics import align
-from pinn_data.npz import read_scan
+from pinn_data.checks.verdict import judge
+from pinn_data.files.atomic_write import atomic_write
+from pinn_data.files.npz import read_scan
+from pinn_data.metrics.scores import align
 from pinn_data.solver import SolverSettings, solve
 from pinn_data.solver.settings import AUTOMATIC, PARTS
 from pinn_data.solver.solution import Solution
-from pinn_data.verdict import judge
 from pinn_dispatch.panels import AMPLITUDE, DIFFERENCE, FAINT, INK, PHASE
 
 from benchmarks.defect_scans import SPOILED

@@ -7,8 +7,8 @@ from typing import Any
 
 from pinn_config.configs import TrainingConfig
 from pinn_config.execution import PyTorchExecutionConfig
-from pinn_data.npz import read_scan
-from pinn_data.npz_scan import Scan
+from pinn_data.files.npz import read_scan
+from pinn_data.scan.scan import Scan
 
 from benchmarks.scans import SCAN
 

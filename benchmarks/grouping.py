@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 import numpy as np
-from pinn_data.grouping import group
+from pinn_data.grouping.groups import group
 
 from benchmarks.clock import medians
 from benchmarks.line import Line

@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from pinn_data.metrics import evaluate
+from pinn_data.metrics.scores import evaluate
 
 from benchmarks.line import Line
 from benchmarks.reconstructors import PTYCHI, MissingEngine, State, single, typical

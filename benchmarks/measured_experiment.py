@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from pinn_data.metrics import evaluate
+from pinn_data.metrics.scores import evaluate
 
 from benchmarks.line import Line
 from benchmarks.measured_scans import ROWS, make_scan

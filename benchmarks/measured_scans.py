@@ -22,9 +22,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pinn_data.forward_model import diffraction_intensity
-from pinn_data.probe import defocused_probe, fourier_shift
-from pinn_data.simulate import jittered_raster, picture_object
+from pinn_data.optics.forward_model import diffraction_intensity
+from pinn_data.optics.probe import defocused_probe, fourier_shift
+from pinn_data.simulation.simulate import jittered_raster, picture_object
 from scipy import fft, ndimage
 from scipy.spatial import KDTree
 

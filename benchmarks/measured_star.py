@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pinn_data.forward_model import diffraction_amplitude, residual
-from pinn_data.metrics import half_scan_frc
-from pinn_data.npz import read_scan, write_scan
-from pinn_data.npz_scan import Scan
+from pinn_data.files.npz import read_scan, write_scan
+from pinn_data.metrics.scores import half_scan_frc
+from pinn_data.optics.forward_model import diffraction_amplitude, residual
+from pinn_data.scan.scan import Scan
 
 from benchmarks.line import Line
 from benchmarks.reconstructors import PTYCHI, MissingEngine, State, reconstruct, single, typical

@@ -17,7 +17,7 @@ _SECONDS = 25.0
 def write_wide(folder: Path, target: str, unit: str) -> list[Line]:
     """Write the large scan, as uint16 counts or as float32 amplitudes; this process may be large itself."""
     import numpy as np
-    from pinn_data.npz import write_scan
+    from pinn_data.files.npz import write_scan
 
     from benchmarks.scans import wide_scan
 
@@ -30,7 +30,7 @@ def write_wide(folder: Path, target: str, unit: str) -> list[Line]:
 
 def bare(folder: Path, architecture: str, backend: str) -> list[Line]:
     """The process before any data: Python, the framework and the module."""
-    from pinn_data.probe import defocused_probe
+    from pinn_data.optics.probe import defocused_probe
 
     from benchmarks.scans import N, configs
 
@@ -52,8 +52,8 @@ def bare(folder: Path, architecture: str, backend: str) -> list[Line]:
 
 def train_some(folder: Path, source: str, architecture: str, groups: int, backend: str) -> list[Line]:
     """Train for some seconds in an epoch of so many groups at gridsize 2, from the file."""
-    from pinn_data.npz import read_scan
-    from pinn_data.stored_patterns import LARGE
+    from pinn_data.files.npz import read_scan
+    from pinn_data.scan.stored_patterns import LARGE
 
     from benchmarks.engines import engine
     from benchmarks.scans import configs

@@ -8,8 +8,8 @@ from types import SimpleNamespace
 
 import torch
 from pinn_config.architecture import network
-from pinn_data.npz import read_scan
-from pinn_data.probe import probe_modes
+from pinn_data.files.npz import read_scan
+from pinn_data.optics.probe import probe_modes
 from pinn_torch.compilation import compile_network
 from pinn_torch.datamodule import ScanDataModule
 from pinn_torch.devices import autocast

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from pinn_config.configs import InferenceConfig
-from pinn_data.npz import read_scan
+from pinn_data.files.npz import read_scan
 
 from benchmarks.clock import medians
 from benchmarks.engines import engine

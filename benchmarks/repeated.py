@@ -18,7 +18,7 @@ _KINDS = (("cnn", 1), ("refined", 2))
 def repeated(folder: Path, backend: str) -> list[Line]:
     """Peak memory after the twentieth training and reconstruction, against that after the third."""
     import numpy as np
-    from pinn_data.npz import read_scan
+    from pinn_data.files.npz import read_scan
 
     from benchmarks.engines import engine
     from benchmarks.scans import BATCH, SCAN, configs

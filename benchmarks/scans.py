@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 from pinn_config.configs import ModelConfig, TrainingConfig
 from pinn_config.execution import PyTorchExecutionConfig
-from pinn_data.npz import read_scan, write_scan
-from pinn_data.npz_scan import Scan
-from pinn_data.probe import defocused_probe
-from pinn_data.simulate import jittered_raster, picture_object, simulate_scan
+from pinn_data.files.npz import read_scan, write_scan
+from pinn_data.optics.probe import defocused_probe
+from pinn_data.scan.scan import Scan
+from pinn_data.simulation.simulate import jittered_raster, picture_object, simulate_scan
 
 __all__ = ["BATCH", "SCAN", "N", "configs", "model_folder", "prepare", "wide_scan"]
 

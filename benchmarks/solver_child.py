@@ -59,7 +59,7 @@ def solver(options: dict[str, Any]) -> Callable[[Any], Solved]:
 def main() -> None:
     source, target, text = sys.argv[1:]
     options = json.loads(text)
-    from pinn_data.npz import read_scan
+    from pinn_data.files.npz import read_scan
 
     scan = read_scan(Path(source), in_file_above=0 if options.get("in_file") else None)
     run = solver(options)

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pinn_data.npz_scan import Scan
-from pinn_data.probe import defocused_probe
-from pinn_data.simulate import jittered_raster, simulate_scan
-from pinn_data.solver.descent import Descent, descend
-from pinn_data.solver.moves import Moves
+from pinn_data.optics.probe import defocused_probe
+from pinn_data.scan.scan import Scan
+from pinn_data.simulation.simulate import jittered_raster, simulate_scan
 from pinn_data.solver.problem import Knowledge, Problem
 from pinn_data.solver.settings import SolverSettings
+from pinn_data.solver.steps.descent import Descent, descend
+from pinn_data.solver.unknowns.moves import Moves
 from pinn_dispatch.engines import solver_operations
 from pinn_dispatch.registry import BACKENDS, ENGINES
 from scipy import fft

@@ -6,9 +6,9 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from pinn_data.npz import write_scan
-from pinn_data.npz_scan import Scan
-from pinn_data.simulate import jittered_raster, simulate_scan
+from pinn_data.files.npz import write_scan
+from pinn_data.scan.scan import Scan
+from pinn_data.simulation.simulate import jittered_raster, simulate_scan
 
 from benchmarks.children import run_child
 from benchmarks.line import Line

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 from pinn_config.architecture import network
-from pinn_data.npz import read_scan
-from pinn_data.probe import probe_modes
+from pinn_data.files.npz import read_scan
+from pinn_data.optics.probe import probe_modes
 from pinn_tf.datamodule import GroupBatches
 from pinn_tf.devices import network_precision
 from pinn_tf.module import PtychoPINN

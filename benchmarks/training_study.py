@@ -4,9 +4,9 @@
     python benchmarks/training_study.py --report OUTPUT
 
 Each row is a recipe. It is trained on one scan for a budget of seconds and reconstructs the other, whose
-object it never saw; the scores are those of `pinn_data.metrics`. Every point of a curve is a training of its
-own with a finished learning-rate schedule. One process uses one thread, so that two parts can run side by
-side; results are JSON files, and a row that is there already is not run again. `--report` writes the table
+object it never saw; the scores are those of `pinn_data.metrics.scores`. Every point of a curve is a training
+of its own with a finished learning-rate schedule. One process uses one thread, so that two parts can run side
+by side; results are JSON files, and a row that is there already is not run again. `--report` writes the table
 (Markdown) and the figure.
 """
 
@@ -163,8 +163,8 @@ def _run(train_file: Path, test_file: Path, overrides: dict, seconds: float, see
     import numpy as np
     from pinn_config.configs import InferenceConfig, ModelConfig, TrainingConfig
     from pinn_config.execution import PyTorchExecutionConfig
-    from pinn_data.metrics import evaluate
-    from pinn_data.npz import read_scan
+    from pinn_data.files.npz import read_scan
+    from pinn_data.metrics.scores import evaluate
     from pinn_torch import reconstruct, train
 
     r = RECOMMENDED | overrides

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 from client_calls import run_reconstruct, run_train
-from pinn_data.npz import read_scan
-from pinn_data.scan import from_ptychodus
+from pinn_data.files.npz import read_scan
+from pinn_data.scan.positions import from_ptychodus
 
 
 def train(folder: Path) -> None:

@@ -68,10 +68,10 @@ def arrays() -> dict[str, np.ndarray]:
 
 def write_files(folder: Path, _: str) -> None:
     """Scans in each unit, and a product."""
-    from pinn_data.npz import write_scan
-    from pinn_data.npz_scan import Scan
-    from pinn_data.product import product_from_reconstruction, write_product
-    from pinn_data.scan import Canvas
+    from pinn_data.files.npz import write_scan
+    from pinn_data.files.product import product_from_reconstruction, write_product
+    from pinn_data.scan.positions import Canvas
+    from pinn_data.scan.scan import Scan
 
     a = arrays()
     scan = Scan(a["counts"], "counts", a["positions"], a["probe"], a["object"], metadata={"sample": "gold"})
@@ -94,7 +94,7 @@ def write_archive(folder: Path, backend: str) -> None:
     """A scan, a model that was trained on it for one epoch, and the image that it makes of it."""
     from pinn_config.configs import InferenceConfig, ModelConfig, TrainingConfig
     from pinn_config.execution import PyTorchExecutionConfig
-    from pinn_data.npz import read_scan, write_scan
+    from pinn_data.files.npz import read_scan, write_scan
     from pinn_data.testing import small_scan
 
     if backend == "pytorch":

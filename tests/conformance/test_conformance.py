@@ -18,8 +18,8 @@ import numpy as np
 import pytest
 from pinn_archive.reader import read_archive
 from pinn_config.superseded import PARAMETERS
-from pinn_data.npz import read_scan
-from pinn_data.product import read_product
+from pinn_data.files.npz import read_scan
+from pinn_data.files.product import read_product
 
 HERE = Path(__file__).parent
 PACKED = sorted(HERE.glob("*.tar.xz"))
@@ -81,7 +81,7 @@ from pathlib import Path
 import numpy as np
 from pinn_config.configs import InferenceConfig, ModelConfig
 from pinn_archive.reader import read_archive
-from pinn_data.npz import read_scan
+from pinn_data.files.npz import read_scan
 from {package}.workflows import reconstruct
 
 for folder in map(Path, sys.argv[1:]):

@@ -18,7 +18,7 @@ TESTS = sorted(ROOT.glob("packages/*/tests/**/*.py"))
 # functions by which a program itself puts a probe there.
 OWNERS = {"pinn_config/legacy.py", "ptycho/params.py", "ptycho/model.py"}
 LOADERS = {"pinn_tf/bundles.py", "pinn_torch/bundles.py"}
-HISTORICAL_READERS = {"pinn_data/raw_data.py", "pinn_tf/container.py", "pinn_tf/probe.py"}
+HISTORICAL_READERS = {"pinn_data/grouping/raw_data.py", "pinn_tf/container.py", "pinn_tf/probe.py"}
 HISTORICAL_SETTERS = {"pinn_tf/probe.py"}
 
 
@@ -137,7 +137,7 @@ def test_a_framework_is_needed_by_its_backend_alone(package):
 
 @pytest.mark.parametrize("folder", sorted(ROOT.glob("packages/*")), ids=lambda folder: folder.name)
 def test_a_package_says_the_version_that_it_is_released_with(folder):
-    """Results tell it (`pinn_data.provenance`), also where nothing is installed."""
+    """Results tell it (`pinn_data.run.run_record`), also where nothing is installed."""
     project = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     package = importlib.import_module(project["name"].replace("-", "_"))
     assert package.__version__ == project["version"]

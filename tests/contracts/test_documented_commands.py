@@ -21,9 +21,9 @@ import h5py
 import numpy as np
 import pytest
 from documents import DOCUMENTS, ROOT, blocks
-from pinn_data.npz import read_scan
-from pinn_data.product import write_product
-from pinn_data.scan import Canvas
+from pinn_data.files.npz import read_scan
+from pinn_data.files.product import write_product
+from pinn_data.scan.positions import Canvas
 from pinn_dispatch.reconstruction import Reconstruction, product_of
 
 # Documents whose commands run here, one after the other.

@@ -14,8 +14,8 @@ from importlib.util import find_spec
 
 import pytest
 from documents import DOCUMENTS, blocks
-from pinn_data.npz import write_scan
-from pinn_data.product import Product, write_product
+from pinn_data.files.npz import write_scan
+from pinn_data.files.product import Product, write_product
 from pinn_data.testing import small_scan
 
 NEEDS = {
@@ -27,8 +27,8 @@ NEEDS = {
 
 _MODULE = """
 from pinn_config import ModelConfig
-from pinn_data.npz import read_scan
-from pinn_data.probe import probe_modes
+from pinn_data.files.npz import read_scan
+from pinn_data.optics.probe import probe_modes
 from pinn_tf.requirements import require_tensorflow
 require_tensorflow()
 from pinn_tf.module import PtychoPINN
@@ -38,7 +38,7 @@ X = np.sqrt(scan.diffraction[:2, ..., None]).astype(np.float32)
 local_offsets = np.zeros((2, 1, 2, 1), np.float32)
 """
 _PRODUCT = """
-from pinn_data.npz import read_scan
+from pinn_data.files.npz import read_scan
 patterns = read_scan("scan.npz").diffraction
 """
 GIVEN = {"model = models_of(module)": _MODULE, "product = read_product(": _PRODUCT}

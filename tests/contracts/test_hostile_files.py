@@ -24,8 +24,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pinn_archive import ArchiveError, read_archive
 from pinn_data.errors import PinnDataError
-from pinn_data.npz import read_scan
-from pinn_data.npz_archive import NpzReader
+from pinn_data.files.npz import read_scan
+from pinn_data.files.npz_archive import NpzReader
 from pinn_dispatch.errors import DispatchError
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -1,5 +1,5 @@
-"""What the workflow functions of both backends return is the table of `pinn_data.workflow_results`, cell by
-cell, and keeps the laws that it states. A backend runs in a process of its own."""
+"""What the workflow functions of both backends return is the table of `pinn_data.run.workflow_results`, cell
+by cell, and keeps the laws that it states. A backend runs in a process of its own."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from importlib.util import find_spec
 
 import numpy as np
 import pytest
-from pinn_data import workflow_results
-from pinn_data.forward_model import diffraction_amplitude, residual
-from pinn_data.npz import write_scan
-from pinn_data.provenance import PROVENANCE_KEYS
-from pinn_data.results import SCALES
-from pinn_data.scan import Canvas
+from pinn_data.files.npz import write_scan
+from pinn_data.optics.forward_model import diffraction_amplitude, residual
+from pinn_data.run import workflow_results
+from pinn_data.run.results import SCALES
+from pinn_data.run.run_record import PROVENANCE_KEYS
+from pinn_data.run.workflow_results import RESULT_KEYS, STITCHED_KEYS
+from pinn_data.scan.positions import Canvas
 from pinn_data.testing import small_scan
-from pinn_data.workflow_results import RESULT_KEYS, STITCHED_KEYS
 from pinn_dispatch.registry import BACKENDS
 
 pytestmark = pytest.mark.processes

@@ -13,9 +13,9 @@ from pinn_archive import read_archive
 from pinn_config import TrainingConfig
 from pinn_config.architecture import network
 from pinn_config.files import load_run
-from pinn_data.forward_model import diffraction_amplitude, residual
-from pinn_data.npz import read_scan
-from pinn_data.product import read_product
+from pinn_data.files.npz import read_scan
+from pinn_data.files.product import read_product
+from pinn_data.optics.forward_model import diffraction_amplitude, residual
 from pinn_dispatch.reconstruction import read_reconstruction
 
 

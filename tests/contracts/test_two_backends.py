@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from pinn_data.npz import write_scan
+from pinn_data.files.npz import write_scan
 from pinn_data.testing import small_scan
 
 pytestmark = pytest.mark.processes
@@ -53,8 +53,8 @@ import sys
 from pathlib import Path
 import numpy as np
 from pinn_config.configs import InferenceConfig, ModelConfig, TrainingConfig
-from pinn_data.npz import read_scan
-from pinn_data.probe import probe_modes
+from pinn_data.files.npz import read_scan
+from pinn_data.optics.probe import probe_modes
 
 folder, networks = Path(sys.argv[1]), {networks}
 scan = read_scan(folder / "scan.npz")

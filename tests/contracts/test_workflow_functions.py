@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from pinn_archive import ModelPayload, write_archive
 from pinn_config import InferenceConfig, ModelConfig, PyTorchExecutionConfig, TrainingConfig, legacy
-from pinn_data.npz import read_scan
+from pinn_data.files.npz import read_scan
 from pinn_dispatch.dispatch import (
     load_inference_bundle_with_backend,
     run_cdi_example_with_backend,

@@ -25,9 +25,9 @@ from pinn_archive import ArchiveNotFoundError, ModelPayload, find_archive, read_
 from pinn_config.configs import ModelConfig, TrainingConfig
 from pinn_config.execution import PyTorchExecutionConfig
 from pinn_config.files import load_run, save_run
-from pinn_data.npz import read_scan, write_scan
-from pinn_data.npz_scan import Scan
-from pinn_data.product import Product, read_product, write_product
+from pinn_data.files.npz import read_scan, write_scan
+from pinn_data.files.product import Product, read_product, write_product
+from pinn_data.scan.scan import Scan
 
 __all__ = ["WRITERS", "Writer", "killed_at_every_call", "killed_at_random", "main"]
 

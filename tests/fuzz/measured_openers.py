@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pinn_data.cxi import GivenGeometry, read_cxi
-from pinn_data.frame_stack import open_frames
-from pinn_data.measurement import Framing, Measurement
-from pinn_data.npz_scan import Scan
-from pinn_data.position_file import read_positions
-from pinn_data.product import Product
-from pinn_data.product_npz import read_any_product
-from pinn_data.training_data import read_training_data, read_training_npz
+from pinn_data.files.cxi import GivenGeometry, read_cxi
+from pinn_data.files.frame_stack import open_frames
+from pinn_data.files.measurement import Framing, Measurement
+from pinn_data.files.position_file import read_positions
+from pinn_data.files.product import Product
+from pinn_data.files.product_npz import read_any_product
+from pinn_data.files.training_data import read_training_data, read_training_npz
+from pinn_data.scan.scan import Scan
 from pinn_dispatch.conversion import Request, converted
 from pinn_dispatch.source_kinds import source_kind
 

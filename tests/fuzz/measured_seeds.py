@@ -11,10 +11,10 @@ from typing import Any
 
 import h5py
 import numpy as np
-from pinn_data.cxi_writer import write_cxi
-from pinn_data.far_field import FarField
-from pinn_data.npz_scan import Scan
-from pinn_data.product import Product, write_product
+from pinn_data.files.cxi_writer import write_cxi
+from pinn_data.files.product import Product, write_product
+from pinn_data.scan.far_field import FarField
+from pinn_data.scan.scan import Scan
 
 from .hdf5_mutations import Layout
 from .seeds import npy

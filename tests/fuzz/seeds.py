@@ -14,9 +14,9 @@ from pinn_archive import ModelPayload, write_archive
 from pinn_config.configs import ModelConfig, TrainingConfig
 from pinn_config.execution import PyTorchExecutionConfig
 from pinn_config.files import to_yaml
-from pinn_data.npz import write_scan
-from pinn_data.npz_scan import Scan
-from pinn_data.product import Product, write_product
+from pinn_data.files.npz import write_scan
+from pinn_data.files.product import Product, write_product
+from pinn_data.scan.scan import Scan
 
 __all__ = ["archive_entries", "npz_entries", "product_bytes", "yaml_text"]
 

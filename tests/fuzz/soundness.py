@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 
 import numpy as np
+from pinn_data.files.product import Product
 from pinn_data.json_values import as_json
-from pinn_data.npz_scan import Scan
-from pinn_data.product import Product
+from pinn_data.scan.scan import Scan
 from pinn_dispatch.description import Description
 from pinn_dispatch.kinds import describe
 from pinn_dispatch.rasters import raster

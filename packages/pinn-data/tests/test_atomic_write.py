@@ -5,9 +5,9 @@ import os
 import numpy as np
 import pytest
 from pinn_data import errors
-from pinn_data.npz import write_scan
-from pinn_data.npz_scan import Scan
-from pinn_data.product import Product, write_product
+from pinn_data.files.npz import write_scan
+from pinn_data.files.product import Product, write_product
+from pinn_data.scan.scan import Scan
 
 N, FRAMES = 8, 5
 

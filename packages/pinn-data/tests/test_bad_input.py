@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pinn_data import errors
-from pinn_data.npz import read_scan, write_scan
-from pinn_data.npz_scan import Scan
-from pinn_data.product import read_product
+from pinn_data.files.npz import read_scan, write_scan
+from pinn_data.files.product import read_product
+from pinn_data.scan.scan import Scan
 from pinn_data.testing import scans
 
 N, FRAMES = 8, 5

@@ -5,7 +5,7 @@ import h5py
 import numpy as np
 import pytest
 from pinn_data import errors
-from pinn_data.product import Product, read_product, write_product
+from pinn_data.files.product import Product, read_product, write_product
 
 
 def a_product():

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pinn_data.checks import check_scan
-from pinn_data.npz import read_scan, write_scan
-from pinn_data.probe import defocused_probe
-from pinn_data.scan_summary import summarise_scan
-from pinn_data.simulate import jittered_raster, picture_object, simulate_scan
+from pinn_data.checks.scan_checks import check_scan
+from pinn_data.checks.scan_summary import summarise_scan
+from pinn_data.files.npz import read_scan, write_scan
+from pinn_data.optics.probe import defocused_probe
+from pinn_data.simulation.simulate import jittered_raster, picture_object, simulate_scan
 from pinn_data.testing import small_scan
 
 _IMAGE = picture_object("coins", "camera", 101)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pinn_data.counting import Counting, Window
 from pinn_data.errors import ShapeError
+from pinn_data.stitching.counting import Counting, Window
 
 N = 16
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from pinn_data.cropping import cut_to, emptied_outside, on_canvas, without_border
 from pinn_data.errors import ShapeError
-from pinn_data.scan import Canvas
+from pinn_data.scan.positions import Canvas
+from pinn_data.stitching.cropping import cut_to, emptied_outside, on_canvas, without_border
 
 _SIDES, _PLACES = st.tuples(*(st.integers(1, 9),) * 2), st.tuples(*(st.integers(-6, 6),) * 2)
 

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pinn_data import errors
-from pinn_data.cxi import GivenGeometry, read_cxi
-from pinn_data.cxi_writer import geometry_of, write_cxi
-from pinn_data.far_field import FarField, photon_energy_eV
-from pinn_data.measurement import Framing, ProbeChoice, measured_scan
-from pinn_data.npz import read_scan, write_scan
-from pinn_data.stage_positions import StageConvention
+from pinn_data.files.cxi import GivenGeometry, read_cxi
+from pinn_data.files.cxi_writer import geometry_of, write_cxi
+from pinn_data.files.measurement import Framing, ProbeChoice, measured_scan
+from pinn_data.files.npz import read_scan, write_scan
+from pinn_data.scan.far_field import FarField, photon_energy_eV
+from pinn_data.scan.stage_positions import StageConvention
 from pinn_data.testing import scans
 from scipy.ndimage import gaussian_filter
 

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 from pinn_data import errors
-from pinn_data.detector_masks import masked_scan, read_mask
-from pinn_data.frame_stack import open_frames
+from pinn_data.files.detector_masks import masked_scan, read_mask
+from pinn_data.files.frame_stack import open_frames
 from pinn_data.testing import bad_pixels, small_scan
 
 SHAPE = (9, 14)

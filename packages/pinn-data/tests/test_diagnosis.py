@@ -7,10 +7,10 @@ from types import SimpleNamespace
 import attrs
 import numpy as np
 import pytest
-from pinn_data.diagnosis import diagnose
-from pinn_data.probe import defocused_probe
-from pinn_data.simulate import jittered_raster, picture_object, simulate_scan
-from pinn_data.solution_facts import facts_of
+from pinn_data.checks.diagnosis import diagnose
+from pinn_data.checks.solution_facts import facts_of
+from pinn_data.optics.probe import defocused_probe
+from pinn_data.simulation.simulate import jittered_raster, picture_object, simulate_scan
 from pinn_data.solver import solve
 from pinn_data.solver.operations import NumpyOperations
 

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from pinn_data.diffraction import (
+from pinn_data.errors import DataRangeError, EmptyScanError, ShapeError, UnitError
+from pinn_data.scan.diffraction import (
     detect_unit,
     frame_energies,
     holds_counts,
@@ -17,7 +18,6 @@ from pinn_data.diffraction import (
     to_amplitude,
     to_counts,
 )
-from pinn_data.errors import DataRangeError, EmptyScanError, ShapeError, UnitError
 
 counts = hnp.arrays(
     st.sampled_from([np.uint8, np.uint16, np.int32, np.uint32]),

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pinn_data.errors import PositionError, ShapeError
-from pinn_data.forward_model import (
+from pinn_data.files.npz import read_scan
+from pinn_data.optics.forward_model import (
     diffraction_amplitude,
     diffraction_intensity,
     exit_wave,
@@ -14,8 +15,7 @@ from pinn_data.forward_model import (
     poisson_nll,
     residual,
 )
-from pinn_data.npz import read_scan
-from pinn_data.probe import fourier_shift
+from pinn_data.optics.probe import fourier_shift
 from pinn_data.testing import complex_objects, complex_probes, scan_positions
 
 SHAPE, N = (23, 29), 8

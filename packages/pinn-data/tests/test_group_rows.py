@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pinn_config.configs import InferenceConfig, ModelConfig, TrainingConfig
 from pinn_data.errors import PositionError
-from pinn_data.group_rows import (
+from pinn_data.grouping.group_rows import (
     canvas_side,
     canvas_size,
     neighbour_options,
@@ -17,7 +17,7 @@ from pinn_data.group_rows import (
     shuffled,
     training_rows,
 )
-from pinn_data.scan import split_subpixel
+from pinn_data.scan.positions import split_subpixel
 from pinn_data.testing import small_positions, small_scan
 
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pinn_data.grouped_images import GroupedImages
-from pinn_data.raw_data import RawData
+from pinn_data.grouping.grouped_images import GroupedImages
+from pinn_data.grouping.raw_data import RawData
 from pinn_data.testing import small_scan
 
 _SEEDS = st.integers(0, 2**32 - 1)

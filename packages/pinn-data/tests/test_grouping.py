@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from pinn_data import grouping
 from pinn_data.errors import PinnDataError, PositionError, ShapeError
-from pinn_data.grouping import Groups, group, grouped_dict, offsets
-from pinn_data.npz_scan import Scan
+from pinn_data.grouping.groups import Groups, group, grouped_dict, offsets
+from pinn_data.grouping.groups import groups as grouping
+from pinn_data.scan.scan import Scan
 from pinn_data.testing import scan_positions, scans
 
 # Rasters have ties in every distance, and repeated points have neighbours at distance 0.

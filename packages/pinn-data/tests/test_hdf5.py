@@ -6,8 +6,8 @@ import h5py
 import numpy as np
 import pytest
 from pinn_data import errors
-from pinn_data.frame_stack import hdf5_frames, open_frames
-from pinn_data.hdf5 import find_dataset, opened, read_one
+from pinn_data.files.frame_stack import hdf5_frames, open_frames
+from pinn_data.files.hdf5 import find_dataset, opened, read_one
 
 
 @pytest.fixture

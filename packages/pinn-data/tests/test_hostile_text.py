@@ -7,9 +7,9 @@ import zipfile
 import numpy as np
 import pytest
 from pinn_data.errors import DataFormatError, DataKeyError, PinnDataError, UnitError, listed
-from pinn_data.npz import read_scan
-from pinn_data.npz_archive import NpzReader
-from pinn_data.npz_header import read_scan_header
+from pinn_data.files.npz import read_scan
+from pinn_data.files.npz_archive import NpzReader
+from pinn_data.files.npz_header import read_scan_header
 
 N, FRAMES = 8, 3
 MEBI = 2**20

@@ -8,8 +8,8 @@ import attrs
 import numpy as np
 import pytest
 from pinn_data.errors import LabelError
-from pinn_data.labels import ObjectLabels
-from pinn_data.pattern_stack import PatternStack
+from pinn_data.grouping.labels import ObjectLabels
+from pinn_data.grouping.pattern_stack import PatternStack
 from pinn_data.testing import noise_free, small_scan
 
 ROWS = np.array([[0, 1, 3, 4, 6], [11, 2, 5, 8, 7]])

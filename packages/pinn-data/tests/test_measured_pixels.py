@@ -7,17 +7,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pinn_config.configs import ModelConfig, TrainingConfig
 from pinn_config.execution import PyTorchExecutionConfig
+from pinn_data.checks.scan_summary import summarise_scan
 from pinn_data.errors import DataRangeError, ShapeError
-from pinn_data.fingerprint import fingerprint
-from pinn_data.forward_model import diffraction_amplitude, diffraction_intensity, poisson_nll, residual
-from pinn_data.geometry import Geometry
-from pinn_data.grouping import group, grouped_dict
-from pinn_data.labels import ObjectLabels
-from pinn_data.npz import read_scan, write_scan
-from pinn_data.npz_scan import Scan
-from pinn_data.pattern_stack import PatternStack
-from pinn_data.provenance import input_of
-from pinn_data.scan_summary import summarise_scan
+from pinn_data.files.npz import read_scan, write_scan
+from pinn_data.grouping.groups import group, grouped_dict
+from pinn_data.grouping.labels import ObjectLabels
+from pinn_data.grouping.pattern_stack import PatternStack
+from pinn_data.optics.forward_model import diffraction_amplitude, diffraction_intensity, poisson_nll, residual
+from pinn_data.run.fingerprint import fingerprint
+from pinn_data.run.run_record import input_of
+from pinn_data.scan.geometry import Geometry
+from pinn_data.scan.scan import Scan
 from pinn_data.testing import bad_pixels, complex_objects, complex_probes, scan_positions, scans
 
 N, SHAPE = 8, (29, 33)

@@ -7,15 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pinn_data import errors
-from pinn_data.detector_window import DetectorWindow, beam_centre
-from pinn_data.far_field import FarField
-from pinn_data.forward_model import far_field
-from pinn_data.frame_stack import open_frames, split_entry
-from pinn_data.measurement import Framing, Measurement, ProbeChoice, measured_scan
-from pinn_data.npy_file import mapped_npy
-from pinn_data.probe import defocused_probe
-from pinn_data.probe_guess import probe_from_patterns
-from pinn_data.stage_positions import StageConvention
+from pinn_data.files.frame_stack import open_frames, split_entry
+from pinn_data.files.measurement import Framing, Measurement, ProbeChoice, measured_scan
+from pinn_data.files.npy_file import mapped_npy
+from pinn_data.optics.forward_model import far_field
+from pinn_data.optics.probe import defocused_probe
+from pinn_data.scan.detector_window import DetectorWindow, beam_centre
+from pinn_data.scan.far_field import FarField
+from pinn_data.scan.probe_guess import probe_from_patterns
+from pinn_data.scan.stage_positions import StageConvention
 
 GUESS = ProbeChoice(guess=True)
 PIXELS = StageConvention("px", "probe")
@@ -277,7 +277,7 @@ def stored(tmp_path, kind, array):
 @pytest.mark.parametrize("order", ["C", "F"])
 @pytest.mark.parametrize("dtype", ["<u2", ">i4", "<f4"])
 def test_a_stack_is_the_same_in_any_file(tmp_path, monkeypatch, kind, axis, order, dtype):
-    monkeypatch.setattr("pinn_data.frame_stack._BLOCK_PIXELS", 500)  # several blocks
+    monkeypatch.setattr("pinn_data.files.frame_stack._BLOCK_PIXELS", 500)  # several blocks
     frames = made.counts(n=7).astype(dtype)
     array = np.asarray(frames.transpose((0, 1, 2) if axis == 0 else (1, 2, 0)), order=order)
     stack = open_frames(stored(tmp_path, kind, array), None, axis)

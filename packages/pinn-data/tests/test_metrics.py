@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pinn_data.alignment import ORIENTATIONS, Alignment, phase_ramp
 from pinn_data.errors import ShapeError
-from pinn_data.metrics import _phase_error, align, evaluate, frc, frc_crossing, half_scan_frc
-from pinn_data.probe import fourier_shift
-from pinn_data.ring_correlation import RingCorrelation
-from pinn_data.simulate import picture_object
+from pinn_data.metrics.alignment import ORIENTATIONS, Alignment, phase_ramp
+from pinn_data.metrics.ring_correlation import RingCorrelation
+from pinn_data.metrics.scores import _phase_error, align, evaluate, frc, frc_crossing, half_scan_frc
+from pinn_data.optics.probe import fourier_shift
+from pinn_data.simulation.simulate import picture_object
 from pinn_data.testing import complex_objects
 from scipy import ndimage
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pinn_data.errors import DataRangeError, PositionError, ShapeError
-from pinn_data.mosaic import PositionsOnObject, reassemble_position
-from pinn_data.patches import extract
+from pinn_data.optics.patches import extract
+from pinn_data.stitching.reassembly import PositionsOnObject, reassemble_position
 from scipy.ndimage import binary_erosion
 
 _SEEDS = st.integers(0, 2**32 - 1)

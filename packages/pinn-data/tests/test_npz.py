@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pinn_data.errors import DataRangeError
-from pinn_data.npz import read_scan, write_scan
-from pinn_data.npz_scan import Scan
+from pinn_data.files.npz import read_scan, write_scan
+from pinn_data.scan.scan import Scan
 from pinn_data.testing import complex_probes, scans
 
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pinn_data.errors import DataFileNotFoundError, PinnDataError, ShapeError
-from pinn_data.npz import read_scan, write_scan
-from pinn_data.npz_header import ScanHeader, read_scan_header
+from pinn_data.files.npz import read_scan, write_scan
+from pinn_data.files.npz_header import ScanHeader, read_scan_header
 from pinn_data.testing import scans
 
 

@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 from PIL import Image
-from pinn_data.outputs import save_outputs
+from pinn_data.run.outputs import save_outputs
 
 
 def _results():

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pinn_data.errors import PinnDataError
-from pinn_data.grouping import group
-from pinn_data.overlap import nearby_frames
+from pinn_data.grouping.groups import group
+from pinn_data.grouping.overlap import nearby_frames
 
 
 @given(seed=st.integers(0, 2**32 - 1), points=st.integers(5, 60), count=st.integers(0, 6))

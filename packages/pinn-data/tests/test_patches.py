@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pinn_data.errors import PositionError, ShapeError
-from pinn_data.patches import extract, place
+from pinn_data.optics.patches import extract, place
 from pinn_data.testing import complex_objects, scan_positions
 
 SHAPE, N = (23, 29), 8

@@ -8,10 +8,10 @@ import attrs
 import numpy as np
 import pytest
 from pinn_config.configs import ModelConfig, TrainingConfig
-from pinn_data.diffraction import normalisation
 from pinn_data.errors import DataRangeError, LabelError
-from pinn_data.pattern_stack import PatternStack, labels_for, report_overruled
-from pinn_data.scan import split_subpixel
+from pinn_data.grouping.pattern_stack import PatternStack, labels_for, report_overruled
+from pinn_data.scan.diffraction import normalisation
+from pinn_data.scan.positions import split_subpixel
 from pinn_data.testing import noise_free, small_scan
 
 

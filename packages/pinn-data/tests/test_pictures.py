@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image
 from pinn_data.errors import DataWriteError, ShapeError
-from pinn_data.pictures import flat_phase, write_picture, write_pictures
+from pinn_data.run.pictures import flat_phase, write_picture, write_pictures
 
 
 def _pixels(path):

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from pinn_data import errors
-from pinn_data.position_file import read_positions
+from pinn_data.files.position_file import read_positions
 
 YX = np.array([[1.5, -20.0], [2.5, 30.0], [3.5, 4e1]])
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pinn_data.errors import ShapeError
-from pinn_data.probe import defocused_probe, fourier_shift, probe_modes, shifted_probes
+from pinn_data.optics.probe import defocused_probe, fourier_shift, probe_modes, shifted_probes
 from pinn_data.testing import complex_objects, complex_probes
 
 moves = st.tuples(st.floats(-5, 5), st.floats(-5, 5)).map(np.array)

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pinn_data.errors import DataRangeError, ShapeError
-from pinn_data.product import Product, product_from_reconstruction, read_product, write_product
-from pinn_data.scan import canvas_for
+from pinn_data.files.product import Product, product_from_reconstruction, read_product, write_product
+from pinn_data.scan.positions import canvas_for
 from pinn_data.testing import complex_objects, complex_probes, scan_positions
 
 EXPERIMENT = {"detector_distance_m": 1.9, "photon_energy_eV": 8800.0}

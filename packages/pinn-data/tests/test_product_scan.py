@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pinn_data.errors import ShapeError
-from pinn_data.product import Product
-from pinn_data.product_scan import product_of_reconstruction, scan_of_product
-from pinn_data.results import Reconstruction
-from pinn_data.scan import canvas_for
+from pinn_data.files.product import Product
+from pinn_data.run.product_scan import product_of_reconstruction, scan_of_product
+from pinn_data.run.results import Reconstruction
+from pinn_data.scan.positions import canvas_for
 from pinn_data.testing import complex_objects, complex_probes, scan_positions
 
 PIXEL, CENTER, SHAPE = np.array([1e-8, 2e-8]), (3e-6, -2e-6), (20, 24)

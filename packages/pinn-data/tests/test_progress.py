@@ -9,8 +9,8 @@ from itertools import pairwise
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pinn_config.stop_requests import stop_requests_heeded
-from pinn_data.progress import Cancel, CancelledError, Progress, Report
+from pinn_data.command.stop_requests import stop_requests_heeded
+from pinn_data.progress.reports import Cancel, CancelledError, Progress, Report
 
 
 @given(st.lists(st.floats(0, 1.5), max_size=8))
@@ -29,7 +29,7 @@ def test_fractions_never_fall_and_end_at_one(shares):
 
 def test_the_time_left_is_that_of_the_pace_so_far(monkeypatch):
     clock = iter([0.0, 10.0, 20.0, 30.0])
-    monkeypatch.setattr("pinn_data.progress.time.perf_counter", lambda: next(clock))
+    monkeypatch.setattr("pinn_data.progress.reports.time.perf_counter", lambda: next(clock))
     seen = []
     report = Report("training", seen.append)
     for share in (0.5, 0.75, 1.0):  # it was resumed in the middle

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from pinn_data.progress import Report
-from pinn_data.progress_bar import progress_bar
+from pinn_data.progress.bar import progress_bar
+from pinn_data.progress.reports import Report
 
 
 def test_a_bar_shows_where_the_training_is_and_nothing_where_none_is_wanted(capfd):

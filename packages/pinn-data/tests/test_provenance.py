@@ -14,9 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pinn_config.configs import InferenceConfig, ModelConfig, TrainingConfig
 from pinn_config.execution import PyTorchExecutionConfig
-from pinn_data import __version__, provenance
-from pinn_data.npz import read_scan, write_scan
-from pinn_data.provenance import (
+from pinn_data import __version__
+from pinn_data.files.npz import read_scan, write_scan
+from pinn_data.run import run_record as provenance
+from pinn_data.run.run_record import (
     PROVENANCE_KEYS,
     TIMES,
     Origin,
@@ -126,7 +127,7 @@ def test_the_digest_of_arrays_does_not_depend_on_how_they_lie_in_memory(monkeypa
     big = scan.diffraction.dtype.newbyteorder(">")
     for stack in (np.asfortranarray(scan.diffraction), scan.diffraction.astype(big)):
         assert input_of(attrs.evolve(scan, diffraction=stack))["sha256"] == digest
-    monkeypatch.setattr("pinn_data.diffraction._BLOCK_PIXELS", 1)  # a frame a block
+    monkeypatch.setattr("pinn_data.scan.diffraction._BLOCK_PIXELS", 1)  # a frame a block
     assert input_of(scan)["sha256"] == digest
 
 

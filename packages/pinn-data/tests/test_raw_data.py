@@ -10,11 +10,11 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from pinn_config import InferenceConfig, ModelConfig, TrainingConfig, legacy, update_legacy_dict
 from pinn_data.errors import DataFileNotFoundError, DataTypeError, PinnDataError, PositionError, ShapeError
-from pinn_data.grouping import group, grouped_dict
-from pinn_data.npz import read_scan, write_scan
-from pinn_data.npz_scan import Scan
-from pinn_data.raw_data import RawData, load_data, scan_of
-from pinn_data.scan import reoriented
+from pinn_data.files.npz import read_scan, write_scan
+from pinn_data.grouping.groups import group, grouped_dict
+from pinn_data.grouping.raw_data import RawData, load_data, scan_of
+from pinn_data.scan.positions import reoriented
+from pinn_data.scan.scan import Scan
 from pinn_data.testing import scans
 
 seeds = st.integers(0, 99)

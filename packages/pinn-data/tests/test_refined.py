@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pinn_data.errors import DataFormatError, DataRangeError, ShapeError
-from pinn_data.product import product_from_reconstruction, read_product, write_product
-from pinn_data.refined import Refined
-from pinn_data.scan import Canvas
+from pinn_data.files.product import product_from_reconstruction, read_product, write_product
+from pinn_data.scan.positions import Canvas
+from pinn_data.scan.refined import Refined
 
 PARTS = (
     *("positions_start", "mode_shares", "background", "bad_pixels"),

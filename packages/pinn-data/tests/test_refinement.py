@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from pinn_config import ConfigError
 from pinn_config.configs import InferenceConfig, ModelConfig, TrainingConfig
-from pinn_data.forward_model import diffraction_amplitude, residual
-from pinn_data.probe import defocused_probe
-from pinn_data.progress import Cancel, CancelledError, Report
-from pinn_data.refinement import corrected_scans, parts_after_network, refine_image
-from pinn_data.results import Reconstruction
-from pinn_data.scan import canvas_for
-from pinn_data.simulate import jittered_raster, picture_object, simulate_scan
+from pinn_data.optics.forward_model import diffraction_amplitude, residual
+from pinn_data.optics.probe import defocused_probe
+from pinn_data.progress.reports import Cancel, CancelledError, Report
+from pinn_data.run.refinement import corrected_scans, parts_after_network, refine_image
+from pinn_data.run.results import Reconstruction
+from pinn_data.scan.positions import canvas_for
+from pinn_data.simulation.simulate import jittered_raster, picture_object, simulate_scan
 from pinn_data.solver import AUTOMATIC, SolverSettings, solve
 from pinn_data.solver.operations import NumpyOperations
 

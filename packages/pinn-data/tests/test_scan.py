@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pinn_data.errors import EmptyScanError, PositionError, ShapeError
-from pinn_data.scan import (
+from pinn_data.scan.positions import (
     Canvas,
     canvas_for,
     from_ptychodus,

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pinn_data.checks.scan_summary import light_diameter, summarise_scan
 from pinn_data.errors import DataRangeError, PinnDataError, UnitError
-from pinn_data.npz import read_scan, write_scan
-from pinn_data.scan_summary import light_diameter, summarise_scan
+from pinn_data.files.npz import read_scan, write_scan
 from pinn_data.testing import scans, small_scan
 
 
@@ -40,7 +40,7 @@ def test_it_agrees_with_the_scan(tmp_path_factory, scan, as_stored):
 @pytest.mark.parametrize("last", [False, True])
 @pytest.mark.parametrize("names", [("diff3d",), ("diffraction",), ("diff3d", "diffraction")])
 def test_the_order_in_the_file_makes_no_difference(order, last, names, tmp_path, monkeypatch):
-    monkeypatch.setattr("pinn_data.npz_archive._BLOCK_BYTES", 700)  # several pieces
+    monkeypatch.setattr("pinn_data.files.npz_archive._BLOCK_BYTES", 700)  # several pieces
     scan = small_scan(16)
     stack = np.moveaxis(scan.diffraction, 0, -1) if last else scan.diffraction
     path = tmp_path / "s.npz"
@@ -84,7 +84,7 @@ def test_dead_pixels_lie_amid_light(tmp_path):
 
 
 def test_spoiled_patterns_are_refused_as_by_the_reader(tmp_path, monkeypatch):
-    monkeypatch.setattr("pinn_data.npz_archive._BLOCK_BYTES", 700)
+    monkeypatch.setattr("pinn_data.files.npz_archive._BLOCK_BYTES", 700)
     stack = np.ones((9, 16, 16), np.float32)
     stack[7, 3, 4] = np.nan
     for unit, value in {"counts": 0.5, "amplitude": -0.25, "intensity": -1.5}.items():

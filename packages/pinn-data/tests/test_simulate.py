@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pinn_data.errors import PinnDataError, PositionError
-from pinn_data.forward_model import diffraction_intensity, residual
-from pinn_data.patches import extract
-from pinn_data.probe import defocused_probe
-from pinn_data.simulate import PICTURES, jittered_raster, picture, picture_object, simulate_scan
+from pinn_data.optics.forward_model import diffraction_intensity, residual
+from pinn_data.optics.patches import extract
+from pinn_data.optics.probe import defocused_probe
+from pinn_data.simulation.simulate import PICTURES, jittered_raster, picture, picture_object, simulate_scan
 from pinn_data.testing import bad_pixels, complex_objects, complex_probes, scan_positions
 
 SHAPE, N = (23, 29), 8

@@ -13,9 +13,9 @@ from pinn_data.errors import (
     PositionError,
     ShapeError,
 )
-from pinn_data.forward_model import diffraction_intensity
-from pinn_data.patches import extract
-from pinn_data.simulate_file import simulate_from_npz
+from pinn_data.optics.forward_model import diffraction_intensity
+from pinn_data.optics.patches import extract
+from pinn_data.simulation.simulate_file import simulate_from_npz
 from pinn_data.testing import small_scan, two_modes
 
 

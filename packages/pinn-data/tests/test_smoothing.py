@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pinn_data.errors import DataRangeError, ShapeError
-from pinn_data.forward_model import diffraction_intensity, exit_wave, far_field
-from pinn_data.smoothing import smoothed, smoothing_kernel
+from pinn_data.optics.forward_model import diffraction_intensity, exit_wave, far_field
+from pinn_data.optics.smoothing import smoothed, smoothing_kernel
 from pinn_data.testing import complex_objects, complex_probes, scan_positions
 from scipy import ndimage
 from scipy.special import softmax

@@ -3,22 +3,22 @@
 import attrs
 import numpy as np
 import pytest
-from pinn_data.forward_model import diffraction_amplitude, diffraction_intensity, residual
-from pinn_data.npz import read_scan, write_scan
-from pinn_data.probe import defocused_probe
-from pinn_data.progress import Cancel
-from pinn_data.simulate import jittered_raster, picture_object, simulate_scan
+from pinn_data.files.npz import read_scan, write_scan
+from pinn_data.optics.forward_model import diffraction_amplitude, diffraction_intensity, residual
+from pinn_data.optics.probe import defocused_probe
+from pinn_data.progress.reports import Cancel
+from pinn_data.scan.stored_patterns import StoredPatterns
+from pinn_data.simulation.simulate import jittered_raster, picture_object, simulate_scan
 from pinn_data.solver import SolverSettings, solve
-from pinn_data.solver.affine import affine_map
-from pinn_data.solver.first_probe import defocused_spectrum, scan_defocus
-from pinn_data.solver.gauge import relative_slope, slope_factor
 from pinn_data.solver.journal import Journal
-from pinn_data.solver.moves import Moves
 from pinn_data.solver.operations import NumpyOperations
 from pinn_data.solver.problem import Knowledge, Problem
-from pinn_data.solver.stages import Stage, run_stage
-from pinn_data.solver.sweep import sweep
-from pinn_data.stored_patterns import StoredPatterns
+from pinn_data.solver.steps.gauge import relative_slope, slope_factor
+from pinn_data.solver.steps.stages import Stage, run_stage
+from pinn_data.solver.steps.sweep import sweep
+from pinn_data.solver.unknowns.affine import affine_map
+from pinn_data.solver.unknowns.first_probe import defocused_spectrum, scan_defocus
+from pinn_data.solver.unknowns.moves import Moves
 from pinn_data.testing import transposed
 from scipy import fft
 

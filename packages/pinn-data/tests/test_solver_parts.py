@@ -9,26 +9,26 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from pinn_config import ConfigError
 from pinn_data.errors import DataRangeError
-from pinn_data.forward_model import diffraction_intensity
-from pinn_data.probe import defocused_probe, fourier_shift
-from pinn_data.simulate import picture_object
+from pinn_data.optics.forward_model import diffraction_intensity
+from pinn_data.optics.probe import defocused_probe, fourier_shift
+from pinn_data.simulation.simulate import picture_object
 from pinn_data.solver import AUTOMATIC, SolverSettings, parse_parts
-from pinn_data.solver import penalty as penalty_module
-from pinn_data.solver.affine import affine_map
-from pinn_data.solver.bad_pixels import PixelStatistics, find_bad_pixels, suspect_pixels
-from pinn_data.solver.descent import Descent, descend
 from pinn_data.solver.estimate import Estimate, lay_canvas, light_on_canvas, resample_object
-from pinn_data.solver.first_probe import defocused_spectrum
 from pinn_data.solver.frames import Frames, even_order
 from pinn_data.solver.held_out import explains_enough, is_worse
-from pinn_data.solver.intensity import corrected_intensity, intensity_is_doubtful
-from pinn_data.solver.modes import add_modes, orthogonal_modes
-from pinn_data.solver.moves import Moves
 from pinn_data.solver.operations import NumpyOperations
-from pinn_data.solver.penalty import Penalty
-from pinn_data.solver.polish import Polish, Polished, polish
 from pinn_data.solver.problem import subsets_of
-from pinn_data.solver.sweep import PixelSums, sweep
+from pinn_data.solver.steps import penalty as penalty_module
+from pinn_data.solver.steps.descent import Descent, descend
+from pinn_data.solver.steps.penalty import Penalty
+from pinn_data.solver.steps.polish import Polish, Polished, polish
+from pinn_data.solver.steps.sweep import PixelSums, sweep
+from pinn_data.solver.unknowns.affine import affine_map
+from pinn_data.solver.unknowns.bad_pixels import PixelStatistics, find_bad_pixels, suspect_pixels
+from pinn_data.solver.unknowns.first_probe import defocused_spectrum
+from pinn_data.solver.unknowns.intensity import corrected_intensity, intensity_is_doubtful
+from pinn_data.solver.unknowns.modes import add_modes, orthogonal_modes
+from pinn_data.solver.unknowns.moves import Moves
 from pinn_data.testing import complex_probes
 from scipy import fft, optimize
 

@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pinn_data.forward_model import diffraction_intensity
-from pinn_data.npz_scan import Scan
+from pinn_data.optics.forward_model import diffraction_intensity
+from pinn_data.scan.scan import Scan
 from pinn_data.solver.estimate import Estimate, cut_spectrum, put_spectrum, resample_object
 from pinn_data.solver.frames import Frames
 from pinn_data.solver.operations import NumpyOperations
-from pinn_data.solver.sweep import noise_variance, sweep
+from pinn_data.solver.steps.sweep import noise_variance, sweep
 from pinn_data.testing import bad_pixels, complex_objects, complex_probes, scan_positions
 from scipy import fft, stats
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from pinn_data.progress import Cancel
+from pinn_data.progress.reports import Cancel
 from pinn_data.solver import SolverSettings, solve
 from pinn_data.testing import small_scan
 

@@ -5,12 +5,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pinn_data.errors import DataRangeError, PositionError, ShapeError
-from pinn_data.patches import extract, place
-from pinn_data.phase_synchronisation import overlap_matrix
-from pinn_data.probe import defocused_probe
-from pinn_data.scan import Canvas, canvas_for
-from pinn_data.simulate import jittered_raster, picture_object
-from pinn_data.stitching import phase_factors, stitch
+from pinn_data.optics.patches import extract, place
+from pinn_data.optics.probe import defocused_probe
+from pinn_data.scan.positions import Canvas, canvas_for
+from pinn_data.simulation.simulate import jittered_raster, picture_object
+from pinn_data.stitching.canvas_sum import phase_factors, stitch
+from pinn_data.stitching.phase_synchronisation import overlap_matrix
 from pinn_data.testing import complex_objects, scan_positions
 
 SHAPE, N = (23, 29), 8

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from pinn_config.configs import ModelConfig, TrainingConfig
 from pinn_config.execution import PyTorchExecutionConfig
 from pinn_data.errors import DataFormatError, DataRangeError, ShapeError, UnitError
-from pinn_data.fingerprint import fingerprint
-from pinn_data.npz import read_scan, write_scan
-from pinn_data.pattern_stack import PatternStack
-from pinn_data.raw_data import RawData
-from pinn_data.stored_patterns import StoredPatterns
+from pinn_data.files.npz import read_scan, write_scan
+from pinn_data.grouping.pattern_stack import PatternStack
+from pinn_data.grouping.raw_data import RawData
+from pinn_data.run.fingerprint import fingerprint
+from pinn_data.scan.stored_patterns import StoredPatterns
 from pinn_data.testing import scans, small_scan
 
 

@@ -5,14 +5,14 @@ import h5py
 import numpy as np
 import pytest
 from pinn_data import errors
-from pinn_data.diffraction import check_values
-from pinn_data.frame_stack import open_frames
-from pinn_data.measurement import Framing, measured_scan
-from pinn_data.npz import write_scan
-from pinn_data.product import NUMBERS, Product, write_product
-from pinn_data.product_npz import read_any_product, read_product_npz
+from pinn_data.files.frame_stack import open_frames
+from pinn_data.files.measurement import Framing, measured_scan
+from pinn_data.files.npz import write_scan
+from pinn_data.files.product import NUMBERS, Product, write_product
+from pinn_data.files.product_npz import read_any_product, read_product_npz
+from pinn_data.files.training_data import product_measurement, read_training_data, read_training_npz
+from pinn_data.scan.diffraction import check_values
 from pinn_data.testing import noise_free, small_scan
-from pinn_data.training_data import product_measurement, read_training_data, read_training_npz
 
 PIXEL, DISTANCE, ENERGY = 1.1e-8, 1.5, 9000.0
 

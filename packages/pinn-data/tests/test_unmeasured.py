@@ -5,13 +5,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pinn_data.diffraction import detect_unit
+from pinn_data.checks.scan_summary import summarise_scan
 from pinn_data.errors import DataRangeError, ShapeError
-from pinn_data.npz import read_scan
-from pinn_data.raw_data import RawData
-from pinn_data.scan_summary import summarise_scan
+from pinn_data.files.npz import read_scan
+from pinn_data.grouping.raw_data import RawData
+from pinn_data.scan.diffraction import detect_unit
+from pinn_data.scan.unmeasured import is_marker, measured_part
 from pinn_data.testing import bad_pixels, scans, small_scan
-from pinn_data.unmeasured import is_marker, measured_part
 
 N = 8
 MARKERS = [

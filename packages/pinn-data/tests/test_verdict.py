@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pinn_data.probe import defocused_probe
-from pinn_data.scan import Canvas
-from pinn_data.simulate import picture_object, simulate_scan
+from pinn_data.checks.verdict import judge
+from pinn_data.optics.probe import defocused_probe
+from pinn_data.scan.positions import Canvas
+from pinn_data.simulation.simulate import picture_object, simulate_scan
 from pinn_data.solver.recipe import solve
 from pinn_data.solver.settings import SolverSettings
 from pinn_data.solver.solution import Solution
 from pinn_data.testing import small_positions, small_scan
-from pinn_data.verdict import judge
 
 _WORSE = ("good", "doubtful", "bad")
 

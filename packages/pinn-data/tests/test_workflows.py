@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from pinn_config.configs import InferenceConfig, ModelConfig, TrainingConfig
 from pinn_data.errors import PinnDataError, RequestError
-from pinn_data.npz import write_scan
-from pinn_data.raw_data import RawData
-from pinn_data.results import Reconstruction
-from pinn_data.scan import canvas_for, reoriented
+from pinn_data.files.npz import write_scan
+from pinn_data.grouping.raw_data import RawData
+from pinn_data.run.results import Reconstruction
+from pinn_data.run.workflow_results import RESULT_KEYS, STITCHED_KEYS, stitching_results, training_results
+from pinn_data.run.workflow_scans import check_window, given_scan, inference_config, turned, two_scans
+from pinn_data.scan.positions import canvas_for, reoriented
 from pinn_data.testing import small_scan
-from pinn_data.workflow_results import RESULT_KEYS, STITCHED_KEYS, stitching_results, training_results
-from pinn_data.workflow_scans import check_window, given_scan, inference_config, turned, two_scans
 
 
 def test_a_scan_is_the_one_that_was_given_or_else_that_of_the_file(tmp_path):

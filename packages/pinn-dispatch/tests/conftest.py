@@ -20,8 +20,8 @@ settings.load_profile("pinn-dispatch")
 @pytest.fixture(scope="session")
 def scan():
     """36 counted patterns of 16 x 16 with their object."""
-    from pinn_data.probe import defocused_probe
-    from pinn_data.simulate import jittered_raster, picture_object, simulate_scan
+    from pinn_data.optics.probe import defocused_probe
+    from pinn_data.simulation.simulate import jittered_raster, picture_object, simulate_scan
 
     truth = picture_object("camera", "moon", 56)
     positions = jittered_raster(truth.shape, 16, 6.0, 1.0, 3)
@@ -31,7 +31,7 @@ def scan():
 @pytest.fixture(scope="session")
 def scan_file(scan, tmp_path_factory) -> Path:
     """That scan as NPZ."""
-    from pinn_data.npz import write_scan
+    from pinn_data.files.npz import write_scan
 
     return write_scan(tmp_path_factory.mktemp("scan") / "scan.npz", scan, unit="counts")
 

@@ -15,10 +15,10 @@ import attrs
 import numpy as np
 from pinn_archive import ModelPayload, find_archive, read_archive, write_archive
 from pinn_config import InferenceConfig, ModelConfig, PyTorchExecutionConfig, legacy
-from pinn_data.forward_model import diffraction_amplitude, residual
-from pinn_data.progress import CancelledError, Report
-from pinn_data.provenance import Origin
-from pinn_data.scan import canvas_for
+from pinn_data.optics.forward_model import diffraction_amplitude, residual
+from pinn_data.progress.reports import CancelledError, Report
+from pinn_data.run.run_record import Origin
+from pinn_data.scan.positions import canvas_for
 
 STEPS = 5
 CALLS: list[dict] = []

@@ -15,11 +15,11 @@ import numpy as np
 import pytest
 from pinn_config import PyTorchExecutionConfig, TrainingConfig
 from pinn_config.files import load_run
-from pinn_data.npz import read_scan, write_scan
-from pinn_data.product import read_product
-from pinn_data.provenance import PROVENANCE_KEYS, without_times
-from pinn_data.results import SCALES
-from pinn_data.stored_patterns import StoredPatterns
+from pinn_data.files.npz import read_scan, write_scan
+from pinn_data.files.product import read_product
+from pinn_data.run.results import SCALES
+from pinn_data.run.run_record import PROVENANCE_KEYS, without_times
+from pinn_data.scan.stored_patterns import StoredPatterns
 from pinn_dispatch.demo_scans import demo_scans, geometry
 from pinn_dispatch.reconstruction import read_reconstruction
 
@@ -171,7 +171,7 @@ def test_train_bridges_before_the_backend_runs(pinn, backend, scan_file, tmp_pat
 
 
 def test_the_patterns_of_a_large_scan_stay_in_the_file(pinn, backend, scan_file, tmp_path, monkeypatch):
-    monkeypatch.setattr("pinn_data.stored_patterns.LARGE", 0)
+    monkeypatch.setattr("pinn_data.scan.stored_patterns.LARGE", 0)
     run, region = tmp_path / "run", ("--region", "y<30")
     data = ("--data", scan_file)
     assert pinn("train", *data, *region, "--validation", scan_file, "--output", run)[0] == 0

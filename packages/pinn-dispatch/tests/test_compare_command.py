@@ -8,8 +8,8 @@ import json
 import attrs
 import numpy as np
 import pytest
-from pinn_data.npz import write_scan
-from pinn_data.scan import Canvas
+from pinn_data.files.npz import write_scan
+from pinn_data.scan.positions import Canvas
 from pinn_dispatch.cli.compare import named
 from pinn_dispatch.errors import UsageError
 from pinn_dispatch.reconstruction import Reconstruction, write_reconstruction

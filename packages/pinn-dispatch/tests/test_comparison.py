@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pinn_data.simulate import picture_object
+from pinn_data.simulation.simulate import picture_object
 from pinn_dispatch.comparison import compare, compare_halves, scan_box
 from pinn_dispatch.errors import DispatchError
 from pinn_dispatch.reconstruction import Image

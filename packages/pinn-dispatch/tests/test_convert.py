@@ -10,8 +10,8 @@ import attrs
 import h5py
 import numpy as np
 import pytest
-from pinn_data.npz import read_scan, write_scan
-from pinn_data.product import read_product, write_product
+from pinn_data.files.npz import read_scan, write_scan
+from pinn_data.files.product import read_product, write_product
 from pinn_dispatch.cli.quantities import energy, length, pixel, point
 from pinn_dispatch.conversion import Request
 from pinn_dispatch.errors import UsageError
@@ -42,7 +42,7 @@ def cxi(pinn, measured, tmp_path):
 
 @pytest.fixture
 def reconstruction(scan):
-    from pinn_data.scan import canvas_for
+    from pinn_data.scan.positions import canvas_for
 
     canvas = canvas_for(scan.positions, scan.N)
     rng = np.random.default_rng(0)

@@ -16,7 +16,7 @@ from command_table import ROWS
 from pinn_archive import read_archive
 from pinn_config import TrainingConfig
 from pinn_config.files import load_run
-from pinn_data.product import read_product
+from pinn_data.files.product import read_product
 from pinn_dispatch.cli.parser import build_parser
 
 BY_COMMAND = {row.command: row for row in ROWS}

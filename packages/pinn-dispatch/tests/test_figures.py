@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 from pinn_data.errors import DataWriteError
-from pinn_data.scan import Canvas
-from pinn_data.simulate import picture_object
+from pinn_data.scan.positions import Canvas
+from pinn_data.simulation.simulate import picture_object
 from pinn_dispatch import figures
 from pinn_dispatch.comparison import compare, compare_halves
 from pinn_dispatch.reconstruction import Image, Reconstruction

@@ -15,11 +15,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.image import imread
 from pinn_archive import ModelPayload, write_archive
-from pinn_data.cxi_writer import write_cxi
-from pinn_data.far_field import FarField
-from pinn_data.npz import write_scan
-from pinn_data.product import read_product, write_product
-from pinn_data.scan import Canvas
+from pinn_data.files.cxi_writer import write_cxi
+from pinn_data.files.npz import write_scan
+from pinn_data.files.product import read_product, write_product
+from pinn_data.scan.far_field import FarField
+from pinn_data.scan.positions import Canvas
 from pinn_dispatch.description import Picture
 from pinn_dispatch.half_blocks import show
 from pinn_dispatch.kinds import KINDS, Signs

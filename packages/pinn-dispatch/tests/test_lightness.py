@@ -64,8 +64,8 @@ def test_the_package_and_its_registry_import_nothing_heavy():
 
 def test_what_a_solution_waits_for_is_no_framework_and_draws_nothing():
     code = (
-        "import sys, pinn_dispatch.cli.run_log, pinn_dispatch.solving, pinn_data.pictures\n"
-        "import pinn_data.npz, pinn_data.progress_lines, pinn_data.provenance, pinn_data.solver\n"
+        "import sys, pinn_dispatch.cli.run_log, pinn_dispatch.solving, pinn_data.run.pictures\n"
+        "import pinn_data.files.npz, pinn_data.progress.lines, pinn_data.run.run_record, pinn_data.solver\n"
         "print([name for name in ('torch', 'lightning', 'tensorflow', 'keras', 'jax', 'matplotlib', "
         "'scipy.signal', 'h5py', 'skimage', 'rich') if name in sys.modules])"
     )

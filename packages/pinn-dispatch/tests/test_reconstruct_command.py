@@ -10,9 +10,9 @@ import attrs
 import numpy as np
 import pytest
 from matplotlib.image import imread
-from pinn_data.npz import read_scan, write_scan
-from pinn_data.product import read_product
-from pinn_data.provenance import PROVENANCE_KEYS, TIMES
+from pinn_data.files.npz import read_scan, write_scan
+from pinn_data.files.product import read_product
+from pinn_data.run.run_record import PROVENANCE_KEYS, TIMES
 from pinn_data.solver import SolverSettings
 from pinn_dispatch.cli.reconstruct import PREVIEW_NAME
 from pinn_dispatch.cli.run_log import LOG_NAME

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pinn_data.errors import DataFormatError
-from pinn_data.geometry import Geometry
-from pinn_data.npz import write_scan
-from pinn_data.product import read_product
-from pinn_data.scan import Canvas
+from pinn_data.files.npz import write_scan
+from pinn_data.files.product import read_product
+from pinn_data.scan.geometry import Geometry
+from pinn_data.scan.positions import Canvas
 from pinn_data.testing import small_scan
 from pinn_dispatch.errors import ReconstructionFileError, ReconstructionFileNotFoundError
 from pinn_dispatch.reconstruction import (

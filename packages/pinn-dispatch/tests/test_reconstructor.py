@@ -18,8 +18,8 @@ from pinn_config import (
     TrainingConfig,
     legacy,
 )
-from pinn_data.npz import read_scan
-from pinn_data.workflow_results import RESULT_KEYS
+from pinn_data.files.npz import read_scan
+from pinn_data.run.workflow_results import RESULT_KEYS
 from pinn_dispatch import dispatch
 from pinn_dispatch.errors import (
     BackendRunError,

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.image import imread
-from pinn_data.simulate import picture_object
+from pinn_data.simulation.simulate import picture_object
 from pinn_dispatch.errors import DispatchError
 from pinn_dispatch.reconstruction import Image
 from pinn_dispatch.side_by_side import lay_side_by_side

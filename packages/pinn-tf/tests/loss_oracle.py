@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from pinn_data.forward_model import RATE_FLOOR, poisson_nll
+from pinn_data.optics.forward_model import RATE_FLOOR, poisson_nll
 
 __all__ = ["TERMS"]
 

@@ -16,8 +16,8 @@ from pinn_archive.writer import write_archive
 from pinn_config.architecture import network
 from pinn_config.configs import ModelConfig, TrainingConfig
 from pinn_config.objective import Objective
-from pinn_data.npz import write_scan
-from pinn_data.probe import probe_modes
+from pinn_data.files.npz import write_scan
+from pinn_data.optics.probe import probe_modes
 from pinn_data.testing import small_scan
 from pinn_tf.archive import TrainedModel, load_model, save_model
 from pinn_tf.errors import ModelArchiveError
@@ -62,7 +62,7 @@ def test_what_is_saved_comes_back_to_the_bit(tmp_path, architecture):
 _REOPEN = """
 import sys
 import numpy as np
-from pinn_data.npz import read_scan
+from pinn_data.files.npz import read_scan
 from tf_trainings import network_image
 np.save(sys.argv[3], network_image(sys.argv[1], read_scan(sys.argv[2])).object)
 """

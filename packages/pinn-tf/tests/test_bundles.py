@@ -22,8 +22,8 @@ from pinn_archive.writer import write_archive
 from pinn_config import legacy, update_legacy_dict
 from pinn_config.configs import InferenceConfig, ModelConfig, TrainingConfig
 from pinn_config.execution import PyTorchExecutionConfig
-from pinn_data.pattern_stack import PatternStack
-from pinn_data.raw_data import RawData
+from pinn_data.grouping.pattern_stack import PatternStack
+from pinn_data.grouping.raw_data import RawData
 from pinn_data.testing import small_scan
 from pinn_tf.archive import TrainedModel, load_model, save_model
 from pinn_tf.bundles import load_inference_bundle, save_inference_bundle

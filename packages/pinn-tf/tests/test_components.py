@@ -20,10 +20,10 @@ from pinn_config.errors import ConfigError
 from pinn_config.execution import PyTorchExecutionConfig
 from pinn_config.validation import field_types
 from pinn_data.errors import LabelError, RequestError
-from pinn_data.npz import write_scan
-from pinn_data.outputs import save_outputs
-from pinn_data.raw_data import RawData
-from pinn_data.scan import reoriented
+from pinn_data.files.npz import write_scan
+from pinn_data.grouping.raw_data import RawData
+from pinn_data.run.outputs import save_outputs
+from pinn_data.scan.positions import reoriented
 from pinn_data.testing import small_scan
 from pinn_tf import components, last_training, training
 from pinn_tf.archive import TrainedModel, load_model, reopened, save_model

@@ -11,9 +11,9 @@ import pytest
 import tensorflow as tf
 from pinn_config import InferenceConfig, ModelConfig, legacy, update_legacy_dict
 from pinn_data.errors import DataWriteError, ShapeError
-from pinn_data.grouped_images import GroupedImages
-from pinn_data.mosaic import reassemble_position
-from pinn_data.raw_data import RawData
+from pinn_data.grouping.grouped_images import GroupedImages
+from pinn_data.grouping.raw_data import RawData
+from pinn_data.stitching.reassembly import reassemble_position
 from pinn_data.testing import small_scan
 from pinn_tf.container import PtychoDataContainer
 from pinn_tf.errors import TensorFlowRunError

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from pinn_config.configs import InferenceConfig, ModelConfig, TrainingConfig
 from pinn_config.execution import PyTorchExecutionConfig
-from pinn_data.npz_scan import Scan
+from pinn_data.scan.scan import Scan
 from pinn_data.testing import small_scan
 from pinn_tf.archive import load_model
 from pinn_tf.refinement import correct_scans

@@ -8,7 +8,7 @@ import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 from loss_oracle import TERMS
-from pinn_data.forward_model import RATE_FLOOR
+from pinn_data.optics.forward_model import RATE_FLOOR
 from pinn_tf import losses
 from pinn_tf.losses import (
     amplitude_error,

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from pinn_config.configs import ModelConfig
-from pinn_data.forward_model import diffraction_amplitude
-from pinn_data.group_rows import canvas_side
-from pinn_data.grouped_images import GroupedImages
+from pinn_data.grouping.group_rows import canvas_side
+from pinn_data.grouping.grouped_images import GroupedImages
+from pinn_data.optics.forward_model import diffraction_amplitude
 from pinn_data.testing import two_modes
 from pinn_tf.errors import TensorFlowRunError
 from pinn_tf.models import GroupModel, models_of

@@ -11,10 +11,10 @@ import tensorflow as tf
 from loss_oracle import TERMS
 from pinn_config.configs import ModelConfig
 from pinn_config.objective import Objective
-from pinn_data.forward_model import diffraction_intensity, poisson_nll
-from pinn_data.labels import ObjectLabels
-from pinn_data.pattern_stack import PatternStack
-from pinn_data.probe import probe_modes
+from pinn_data.grouping.labels import ObjectLabels
+from pinn_data.grouping.pattern_stack import PatternStack
+from pinn_data.optics.forward_model import diffraction_intensity, poisson_nll
+from pinn_data.optics.probe import probe_modes
 from pinn_data.testing import small_scan
 from pinn_tf.errors import ModelArchiveError, TensorFlowRunError
 from pinn_tf.module import BACKGROUND, PtychoPINN, normalised_probe, probe_disk

@@ -1,4 +1,5 @@
-"""Patches of a canvas and back: an adjoint pair, sample by sample, with the pixels of `pinn_data.patches`."""
+"""Patches of a canvas and back: an adjoint pair, sample by sample, with the pixels of
+`pinn_data.optics.patches`."""
 
 from __future__ import annotations
 
@@ -7,7 +8,7 @@ import pytest
 import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
-from pinn_data import patches as oracle
+from pinn_data.optics import patches as oracle
 from pinn_tf.patches import extract, patch_indices, place
 
 SEEDS = st.integers(0, 2**32 - 1)

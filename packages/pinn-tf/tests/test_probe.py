@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pinn_config import InferenceConfig, ModelConfig, legacy, update_legacy_dict
 from pinn_data.errors import DataRangeError, ShapeError
-from pinn_data.probe import defocused_probe
+from pinn_data.optics.probe import defocused_probe
 from pinn_data.testing import complex_probes
 from pinn_tf.errors import TensorFlowRunError
 from pinn_tf.probe import get_default_probe, probe_disk, set_default_probe, set_probe_guess

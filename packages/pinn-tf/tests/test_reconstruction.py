@@ -12,10 +12,10 @@ import tensorflow as tf
 from pinn_config.configs import InferenceConfig, ModelConfig, TrainingConfig
 from pinn_config.errors import ConfigError
 from pinn_data.errors import ShapeError
-from pinn_data.forward_model import residual
-from pinn_data.probe import probe_modes
-from pinn_data.progress import Cancel, CancelledError, Progress
-from pinn_data.scan import canvas_for
+from pinn_data.optics.forward_model import residual
+from pinn_data.optics.probe import probe_modes
+from pinn_data.progress.reports import Cancel, CancelledError, Progress
+from pinn_data.scan.positions import canvas_for
 from pinn_data.testing import noise_free, small_scan, transposed
 from pinn_tf.archive import TrainedModel, load_model, save_model
 from pinn_tf.errors import NotFiniteError, TensorFlowRunError

@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
-from pinn_data import smoothing as oracle
+from pinn_data.optics import smoothing as oracle
 from pinn_tf.smoothing import smoothed, smoothed_back
 
 SEEDS, SIGMAS = st.integers(0, 2**32 - 1), st.sampled_from([0.0, 0.3, 0.8, 2.5])

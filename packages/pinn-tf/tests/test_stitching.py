@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from pinn_config.configs import InferenceConfig
-from pinn_data.counting import Counting
-from pinn_data.forward_model import residual
-from pinn_data.probe import shifted_probes
-from pinn_data.scan import split_subpixel
-from pinn_data.stitching import stitch
+from pinn_data.optics.forward_model import residual
+from pinn_data.optics.probe import shifted_probes
+from pinn_data.scan.positions import split_subpixel
+from pinn_data.stitching.canvas_sum import stitch
+from pinn_data.stitching.counting import Counting
 from pinn_data.testing import small_scan
 from pinn_tf.archive import load_model
 from pinn_tf.network import PtychoNetwork

@@ -6,7 +6,7 @@ import threading
 
 import numpy as np
 import pytest
-from pinn_data.progress import Cancel, CancelledError, Progress
+from pinn_data.progress.reports import Cancel, CancelledError, Progress
 from pinn_data.testing import small_scan
 from pinn_tf.archive import load_model
 from tf_trainings import same, small_training, state_of

@@ -15,8 +15,8 @@ import tensorflow as tf
 from pinn_config.configs import ModelConfig, TrainingConfig
 from pinn_config.errors import ConfigError
 from pinn_config.learning_rate import learning_rate_factor
-from pinn_data.pattern_stack import PatternStack
-from pinn_data.probe import probe_modes
+from pinn_data.grouping.pattern_stack import PatternStack
+from pinn_data.optics.probe import probe_modes
 from pinn_data.testing import small_scan
 from pinn_tf import optimisation
 from pinn_tf.archive import load_model

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 from pinn_config.configs import ModelConfig
-from pinn_data import network_oracle
+from pinn_data.optics import network_oracle
 from pinn_tf.network import PtychoNetwork, read_weights, write_weights
 from tf_scenes import BACKGROUND, Scene, scene
 

@@ -8,8 +8,8 @@ import attrs
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
-from pinn_data.forward_model import diffraction_amplitude
-from pinn_data.probe import defocused_probe, shifted_probes
+from pinn_data.optics.forward_model import diffraction_amplitude
+from pinn_data.optics.probe import defocused_probe, shifted_probes
 from pinn_tf.physics import GroupOptics, fourier_shift
 
 BACKGROUND = float(np.sqrt(0.5))

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pinn_config.configs import InferenceConfig, ModelConfig, TrainingConfig
 from pinn_config.execution import PyTorchExecutionConfig
-from pinn_data.npz_scan import Scan
-from pinn_data.progress import Watcher
+from pinn_data.progress.reports import Watcher
+from pinn_data.scan.scan import Scan
 from pinn_tf.archive import load_model
 from pinn_tf.workflows import Reconstruction, TrainingResult, reconstruct, train
 

@@ -8,9 +8,9 @@ from typing import Any
 import attrs
 import numpy as np
 from numpy.typing import NDArray
-from pinn_data.npz_scan import Scan
-from pinn_data.probe import probe_modes
-from pinn_data.scan import to_ptychodus
+from pinn_data.optics.probe import probe_modes
+from pinn_data.scan.positions import to_ptychodus
+from pinn_data.scan.scan import Scan
 
 # ptychodus' own defaults (settings.py), of those that differ from the dataclasses' and matter here.
 DATA = {

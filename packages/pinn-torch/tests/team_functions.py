@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from pinn_data.npz_scan import Scan
+from pinn_data.scan.scan import Scan
 from pinn_data.solver.testing import everything_computed
 from pinn_torch.errors import TorchRunError
 from pinn_torch.team import Team

@@ -14,8 +14,8 @@ from pinn_archive.errors import ArchiveError, ArchiveNotFoundError
 from pinn_archive.reader import read_archive
 from pinn_archive.writer import write_archive
 from pinn_config.configs import ModelConfig, TrainingConfig
-from pinn_data.npz import write_scan
-from pinn_data.probe import probe_modes
+from pinn_data.files.npz import write_scan
+from pinn_data.optics.probe import probe_modes
 from pinn_torch.archive import load_model, save_model
 from pinn_torch.errors import ModelArchiveError
 from pinn_torch.module import PtychoPINN_Lightning
@@ -25,7 +25,7 @@ from torch_scans import ARCHITECTURES, network_image, small_scan
 _REOPEN = """
 import sys
 import numpy as np
-from pinn_data.npz import read_scan
+from pinn_data.files.npz import read_scan
 from torch_scans import network_image
 scan = read_scan(sys.argv[1])
 np.savez(sys.argv[2], *[network_image(archive, scan).object for archive in sys.argv[3:]])

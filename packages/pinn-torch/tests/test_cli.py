@@ -21,7 +21,7 @@ from pinn_config.configs import InferenceConfig, ModelConfig, TrainingConfig
 from pinn_config.errors import ConfigError
 from pinn_config.execution import PyTorchExecutionConfig
 from pinn_config.files import save_run
-from pinn_data.npz import write_scan
+from pinn_data.files.npz import write_scan
 from pinn_torch.cli import build_parser, inference, main, train
 from pinn_torch.cli.settings import run_settings
 from pinn_torch.cli.shared import (

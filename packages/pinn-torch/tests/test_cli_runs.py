@@ -17,7 +17,7 @@ from PIL import Image
 from pinn_archive import read_archive
 from pinn_config.configs import InferenceConfig, TrainingConfig
 from pinn_config.files import load_run
-from pinn_data.npz import read_scan, write_scan
+from pinn_data.files.npz import read_scan, write_scan
 from pinn_torch.workflows import reconstruct
 from torch_scans import small_scan
 

@@ -15,10 +15,10 @@ from pinn_config.errors import ConfigError
 from pinn_config.execution import PyTorchExecutionConfig
 from pinn_config.validation import field_types
 from pinn_data.errors import RequestError
-from pinn_data.npz import read_scan, write_scan
-from pinn_data.outputs import save_outputs
-from pinn_data.raw_data import RawData
-from pinn_data.scan import reoriented
+from pinn_data.files.npz import read_scan, write_scan
+from pinn_data.grouping.raw_data import RawData
+from pinn_data.run.outputs import save_outputs
+from pinn_data.scan.positions import reoriented
 from pinn_torch import components
 from pinn_torch.archive import load_model
 from pinn_torch.components import RESULT_KEYS, reassemble_cdi_image, run_cdi_example, train_cdi_model

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 from pinn_config.configs import InferenceConfig
-from pinn_data.counting import Counting
 from pinn_data.errors import ShapeError
-from pinn_data.forward_model import residual
-from pinn_data.probe import shifted_probes
-from pinn_data.scan import split_subpixel
-from pinn_data.stitching import stitch
+from pinn_data.optics.forward_model import residual
+from pinn_data.optics.probe import shifted_probes
+from pinn_data.scan.positions import split_subpixel
+from pinn_data.stitching.canvas_sum import stitch
+from pinn_data.stitching.counting import Counting
 from pinn_torch.archive import load_model
 from pinn_torch.module import PtychoPINN_Lightning
 from pinn_torch.network import PtychoNetwork

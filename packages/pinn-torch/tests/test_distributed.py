@@ -229,7 +229,7 @@ _PROGRAM = f"""
 import json, os, sys
 from pathlib import Path
 import numpy as np
-from pinn_config.processes import launched_process
+from pinn_data.command.processes import launched_process
 from torch_scans import network_image
 from torch_scans import quiet, small_scan, small_training
 folder, rank = Path(sys.argv[1]), launched_process().rank

@@ -93,7 +93,7 @@ _NEEDS_NONE = {
     ],
 )
 def test_every_way_in_without_a_usable_torch_says_what_to_install(tmp_path, trained, unusable, cause, said):
-    from pinn_data.npz import write_scan
+    from pinn_data.files.npz import write_scan
 
     scan = write_scan(tmp_path / "scan.npz", small_scan())
     program = Path(__file__).with_name("without_torch.py")

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 from pinn_config.configs import ModelConfig
-from pinn_data.forward_model import diffraction_intensity
-from pinn_data.labels import ObjectLabels
-from pinn_data.patches import extract
-from pinn_data.probe import probe_modes
+from pinn_data.grouping.labels import ObjectLabels
+from pinn_data.optics.forward_model import diffraction_intensity
+from pinn_data.optics.patches import extract
+from pinn_data.optics.probe import probe_modes
 from pinn_torch.datamodule import PatternStack
 from pinn_torch.module import BACKGROUND, normalised_probe
 from torch_scans import noise_free, small_scan

@@ -7,8 +7,8 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from pinn_data.forward_model import RATE_FLOOR
-from pinn_data.forward_model import poisson_nll as oracle
+from pinn_data.optics.forward_model import RATE_FLOOR
+from pinn_data.optics.forward_model import poisson_nll as oracle
 from pinn_torch.losses import (
     amplitude_deviation,
     amplitude_error,

@@ -15,11 +15,11 @@ from pinn_archive.errors import ArchiveNotFoundError
 from pinn_archive.reader import read_archive
 from pinn_archive.writer import write_archive
 from pinn_config.configs import InferenceConfig, ModelConfig, TrainingConfig
-from pinn_data.forward_model import diffraction_amplitude
-from pinn_data.group_rows import neighbour_options
-from pinn_data.grouping import group
-from pinn_data.probe import probe_modes
-from pinn_data.scan import split_subpixel
+from pinn_data.grouping.group_rows import neighbour_options
+from pinn_data.grouping.groups import group
+from pinn_data.optics.forward_model import diffraction_amplitude
+from pinn_data.optics.probe import probe_modes
+from pinn_data.scan.positions import split_subpixel
 from pinn_torch.archive import load_model, save_model
 from pinn_torch.datamodule import PatternStack
 from pinn_torch.errors import ModelArchiveError

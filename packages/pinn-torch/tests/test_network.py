@@ -9,7 +9,7 @@ import pytest
 import torch
 from pinn_config.architecture import BACKGROUND, network
 from pinn_config.configs import ModelConfig
-from pinn_data import network_oracle
+from pinn_data.optics import network_oracle
 from pinn_torch.errors import ModelArchiveError
 from pinn_torch.network import PtychoNetwork, read_weights, write_weights
 from pinn_torch.physics import GroupOptics

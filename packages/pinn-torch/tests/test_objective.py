@@ -9,8 +9,8 @@ import torch
 from pinn_config.configs import ModelConfig
 from pinn_config.objective import Objective
 from pinn_data.errors import LabelError
-from pinn_data.labels import ObjectLabels
-from pinn_data.probe import probe_modes
+from pinn_data.grouping.labels import ObjectLabels
+from pinn_data.optics.probe import probe_modes
 from pinn_torch import losses
 from pinn_torch.archive import load_model
 from pinn_torch.datamodule import PatternStack

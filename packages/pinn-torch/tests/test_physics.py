@@ -1,4 +1,5 @@
-"""The optics of a group against the NumPy oracle `pinn_data.forward_model`, and the laws of its gradient."""
+"""The optics of a group against the NumPy oracle `pinn_data.optics.forward_model`, and the laws of its
+gradient."""
 
 from __future__ import annotations
 
@@ -7,9 +8,9 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from pinn_data import probe as oracle_probe
-from pinn_data.forward_model import diffraction_intensity
-from pinn_data.scan import split_subpixel
+from pinn_data.optics import probe as oracle_probe
+from pinn_data.optics.forward_model import diffraction_intensity
+from pinn_data.scan.positions import split_subpixel
 from pinn_data.testing import complex_objects, complex_probes, scan_positions
 from pinn_torch.physics import GroupOptics, fourier_shift
 from torch_scans import scene

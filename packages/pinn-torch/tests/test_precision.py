@@ -6,7 +6,7 @@ import lightning
 import numpy as np
 import pytest
 import torch
-from pinn_data.group_rows import canvas_size
+from pinn_data.grouping.group_rows import canvas_size
 from pinn_torch import devices
 from pinn_torch.archive import load_model
 from pinn_torch.datamodule import PatternStack

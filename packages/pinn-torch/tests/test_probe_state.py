@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 from pinn_config.configs import ModelConfig
-from pinn_data.forward_model import residual
-from pinn_data.probe import probe_modes
+from pinn_data.optics.forward_model import residual
+from pinn_data.optics.probe import probe_modes
 from pinn_torch.archive import load_model
 from pinn_torch.module import PtychoPINN_Lightning, normalised_probe
 from torch_scans import network_image, noise_free, small_scan, small_training

@@ -6,7 +6,7 @@ import threading
 
 import numpy as np
 import pytest
-from pinn_data.progress import Cancel, CancelledError, Progress
+from pinn_data.progress.reports import Cancel, CancelledError, Progress
 from pinn_torch.archive import load_model
 from torch_scans import small_scan, small_training
 

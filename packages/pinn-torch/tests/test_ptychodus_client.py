@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from numpy.typing import NDArray
 from pinn_config.errors import ConfigError
-from pinn_data.npz_scan import Scan
-from pinn_data.results import Reconstruction
 from pinn_data.run.plain_errors import plain_errors
-from pinn_data.scan import Canvas, to_ptychodus
+from pinn_data.run.results import Reconstruction
+from pinn_data.scan.positions import Canvas, to_ptychodus
+from pinn_data.scan.scan import Scan
 from pinn_data.testing import complex_probes
 from pinn_torch.api import inference
 from pinn_torch.api.best_checkpoint import find_best_checkpoint

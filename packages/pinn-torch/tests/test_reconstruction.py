@@ -10,10 +10,10 @@ import pytest
 import torch
 from pinn_config.configs import InferenceConfig, ModelConfig, TrainingConfig
 from pinn_config.errors import ConfigError
-from pinn_data.forward_model import residual
-from pinn_data.probe import probe_modes
-from pinn_data.progress import Cancel, CancelledError, Progress
-from pinn_data.scan import canvas_for
+from pinn_data.optics.forward_model import residual
+from pinn_data.optics.probe import probe_modes
+from pinn_data.progress.reports import Cancel, CancelledError, Progress
+from pinn_data.scan.positions import canvas_for
 from pinn_torch.archive import load_model, save_model
 from pinn_torch.errors import TorchRunError
 from pinn_torch.module import PtychoPINN_Lightning

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from pinn_data.npz import read_scan
-from pinn_data.probe import probe_modes
+from pinn_data.files.npz import read_scan
+from pinn_data.optics.probe import probe_modes
 from pinn_torch.datamodule import PatternStack
 from pinn_torch.physics import GroupOptics, fourier_shift
 

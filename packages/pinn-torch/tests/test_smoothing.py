@@ -7,7 +7,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from pinn_data import smoothing as oracle
+from pinn_data.optics import smoothing as oracle
 from pinn_torch.archive import load_model
 from pinn_torch.smoothing import smoothed, smoothed_back
 from torch_scans import network_image, noise_free, small_scan, small_training

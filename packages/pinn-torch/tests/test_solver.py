@@ -12,7 +12,7 @@ import team_functions
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from pinn_data.progress import Cancel
+from pinn_data.progress.reports import Cancel
 from pinn_data.solver import SolverSettings
 from pinn_data.solver import solve as solve_by_numpy
 from pinn_data.solver.operations import NumpyOperations

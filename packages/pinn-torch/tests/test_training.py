@@ -9,7 +9,7 @@ import attrs
 import numpy as np
 import pytest
 import torch
-from pinn_data.probe import probe_modes
+from pinn_data.optics.probe import probe_modes
 from pinn_torch import progress
 from pinn_torch.archive import load_model
 from pinn_torch.datamodule import PatternStack

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from pinn_config.architecture import network
 from pinn_config.configs import InferenceConfig, ModelConfig, TrainingConfig
 from pinn_config.execution import PyTorchExecutionConfig
-from pinn_data.npz_scan import Scan
-from pinn_data.probe import defocused_probe
-from pinn_data.progress import Watcher
+from pinn_data.optics.probe import defocused_probe
+from pinn_data.progress.reports import Watcher
+from pinn_data.scan.scan import Scan
 from pinn_data.testing import noise_free, small_positions, small_scan, transposed, two_modes
 from pinn_torch.network import PtychoNetwork
 from pinn_torch.physics import GroupOptics, fourier_shift

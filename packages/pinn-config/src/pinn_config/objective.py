@@ -11,9 +11,9 @@ For the network's object ``o`` of each group, a canvas in network units::
     sqrt(photons).
 ``amplitude_error``, ``phase_error``: the object under each pattern against the label, the same patch of the
     scan's own object. Mean absolute differences, weighted with the pattern's illumination, so that pixels
-    without light do not count; phases are compared around the circle. `pinn_data.labels` brings labels to
-    network units. With `phase_subtraction` the labels of a group lose their common mean phase, for patterns
-    do not tell it; without, the network is asked for the phase as it stands in the file.
+    without light do not count; phases are compared around the circle. `pinn_data.grouping.labels` brings
+    labels to network units. With `phase_subtraction` the labels of a group lose their common mean phase, for
+    patterns do not tell it; without, the network is asked for the phase as it stands in the file.
 ``total_variation``: mean squared difference of neighbouring pixels of the complex object.
 ``R``: 'Total_Variation' is the mean absolute difference of neighbours, 'Mean_Deviation' that from the mean.
 

@@ -13,10 +13,10 @@ import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from pinn_data.forward_model import diffraction_intensity
-from pinn_data.npz_scan import Scan
-from pinn_data.probe import defocused_probe
-from pinn_data.simulate import picture_object, simulate_scan
+from pinn_data.optics.forward_model import diffraction_intensity
+from pinn_data.optics.probe import defocused_probe
+from pinn_data.scan.scan import Scan
+from pinn_data.simulation.simulate import picture_object, simulate_scan
 
 _SEEDS = st.integers(0, 2**32 - 1)
 

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
     from pinn_config import InferenceConfig, PyTorchExecutionConfig, TrainingConfig
-    from pinn_data.npz_scan import Scan
-    from pinn_data.progress import Watcher
-    from pinn_data.refined import Refined
-    from pinn_data.scan import Canvas
+    from pinn_data.progress.reports import Watcher
+    from pinn_data.scan.positions import Canvas
+    from pinn_data.scan.refined import Refined
+    from pinn_data.scan.scan import Scan
 
 __all__ = ["FUNCTIONS", "Backend", "ReconstructionResult", "TrainingResult", "shortcomings"]
 
@@ -32,8 +32,8 @@ class TrainingResult(Protocol):
     seconds : of training alone
     parameters : number of trained numbers
     cancelled : a watcher stopped it; the archive holds what was learned so far
-    scales : see :func:`pinn_data.results.scales`
-    provenance : see :mod:`pinn_data.provenance`
+    scales : see :func:`pinn_data.run.results.scales`
+    provenance : see :mod:`pinn_data.run.run_record`
     """
 
     archive: Path
@@ -51,12 +51,12 @@ class ReconstructionResult(Protocol):
     object : (H, W) complex64 on `canvas`; 0 where nothing is known
     coverage : (H, W) float32, the weight that each pixel got
     positions : (n, 2) float64, object pixels, as (y, x)
-    residual : R of all frames, see :func:`pinn_data.metrics.residual`
+    residual : R of all frames, see :func:`pinn_data.metrics.scores.residual`
     probe : ([modes,] N, N) complex64, sqrt(counts)
     seconds : ``network``, ``stitching``, ``total``
     gridsize : of the network
-    scales : see :func:`pinn_data.results.scales`
-    provenance : see :mod:`pinn_data.provenance`
+    scales : see :func:`pinn_data.run.results.scales`
+    provenance : see :mod:`pinn_data.run.run_record`
     refined : what the solver found besides; None: the image is the network's own
     """
 
@@ -94,7 +94,7 @@ class Backend(Protocol):
         archive into ``config.output_dir``.
 
         progress : is told after every batch how far it is, and may stop it: the laws are those of
-            :mod:`pinn_data.progress`
+            :mod:`pinn_data.progress.reports`
         """
 
     def reconstruct(
@@ -123,7 +123,7 @@ class Backend(Protocol):
         execution_config: PyTorchExecutionConfig | None = None,
     ) -> tuple[Any, Any, dict[str, Any]]:
         """Amplitude and phase, (H, W) or None without stitching, and results, for every backend those of the
-        table in :mod:`pinn_data.workflow_results`."""
+        table in :mod:`pinn_data.run.workflow_results`."""
 
     def train_cdi_model(
         self,

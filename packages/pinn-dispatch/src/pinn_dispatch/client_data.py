@@ -1,7 +1,7 @@
 """Scans as programs have them: a folder of training data, an NPZ file, a scan, or its arrays.
 
 Positions are object pixels, as everywhere; what is in metres, with the pixel origin of ptychodus, enters and
-leaves through :mod:`pinn_data.product_scan`.
+leaves through :mod:`pinn_data.run.product_scan`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from pinn_dispatch.errors import DispatchError
 
 if TYPE_CHECKING:
-    from pinn_data.npz_scan import Scan
+    from pinn_data.scan.scan import Scan
 
 __all__ = ["TEST_FILE", "TRAINING_FILE", "export_scan", "scan_given", "training_scans"]
 
@@ -30,9 +30,9 @@ def scan_given(data: Any, what: str) -> Scan:
 
     what : names it in messages
 
-    Raises what :func:`pinn_data.raw_data.scan_of` raises.
+    Raises what :func:`pinn_data.grouping.raw_data.scan_of` raises.
     """
-    from pinn_data.raw_data import scan_of
+    from pinn_data.grouping.raw_data import scan_of
 
     return scan_of(SimpleNamespace(**data) if isinstance(data, Mapping) else data, what)
 
@@ -64,9 +64,10 @@ def export_scan(path: str | os.PathLike[str], data: Any) -> Path:
 
     path : an ``.npz`` file, or a folder, in which it becomes `TRAINING_FILE`
 
-    Raises DispatchError for another ending, and what `scan_given` and :func:`pinn_data.npz.write_scan` raise.
+    Raises DispatchError for another ending, and what `scan_given` and :func:`pinn_data.files.npz.write_scan`
+    raise.
     """
-    from pinn_data.npz import write_scan
+    from pinn_data.files.npz import write_scan
 
     target = Path(path)
     if target.is_dir():

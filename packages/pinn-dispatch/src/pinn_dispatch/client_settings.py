@@ -19,7 +19,7 @@ from pinn_config.validation import problems_of, shown
 from pinn_dispatch.errors import DispatchError
 
 if TYPE_CHECKING:
-    from pinn_data.npz_scan import Scan
+    from pinn_data.scan.scan import Scan
 
 __all__ = ["UNCHANGED", "Change", "Settings"]
 

@@ -9,7 +9,7 @@ from typing import Any
 import attrs
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from pinn_data.metrics import HalfScanCorrelation, RingCorrelation, align, evaluate, frc, half_scan_frc
+from pinn_data.metrics.scores import HalfScanCorrelation, RingCorrelation, align, evaluate, frc, half_scan_frc
 
 from pinn_dispatch.errors import DispatchError
 from pinn_dispatch.reconstruction import Image
@@ -29,7 +29,7 @@ class Comparison:
     amplitude, amplitude_true, phase, phase_true : (row, column) float64; phases in radians, the global phase
     (and ramp) fitted
     frc_amplitude, frc_phase : ring correlations of these
-    scores : of :func:`pinn_data.metrics.evaluate`
+    scores : of :func:`pinn_data.metrics.scores.evaluate`
     roi : (row0, row1, column0, column1) in the truth
     """
 

@@ -9,25 +9,25 @@ from typing import Any, Literal
 import attrs
 import numpy as np
 from numpy.typing import NDArray
-from pinn_data.cxi import GivenGeometry, read_cxi
-from pinn_data.cxi_writer import geometry_of, write_cxi
-from pinn_data.detector_masks import masked_scan, read_mask
 from pinn_data.errors import DataFormatError, DataKeyError, naming
-from pinn_data.far_field import FarField, photon_energy_eV
-from pinn_data.frame_stack import open_frames, split_entry
-from pinn_data.geometry import Geometry
-from pinn_data.hdf5 import find_dataset, is_hdf5, opened, read_numbers
-from pinn_data.measurement import Framing, Measurement, ProbeChoice, measured_scan
-from pinn_data.npy_file import is_npy, mapped_npy
-from pinn_data.npz import read_scan, write_scan
-from pinn_data.npz_archive import NpzReader
-from pinn_data.npz_scan import Scan
-from pinn_data.position_file import read_positions
-from pinn_data.product import Product, write_product
-from pinn_data.product_npz import read_any_product
-from pinn_data.stage_positions import StageConvention
-from pinn_data.stored_patterns import LARGE
-from pinn_data.training_data import product_measurement, read_training_data, read_training_npz
+from pinn_data.files.cxi import GivenGeometry, read_cxi
+from pinn_data.files.cxi_writer import geometry_of, write_cxi
+from pinn_data.files.detector_masks import masked_scan, read_mask
+from pinn_data.files.frame_stack import open_frames, split_entry
+from pinn_data.files.hdf5 import find_dataset, is_hdf5, opened, read_numbers
+from pinn_data.files.measurement import Framing, Measurement, ProbeChoice, measured_scan
+from pinn_data.files.npy_file import is_npy, mapped_npy
+from pinn_data.files.npz import read_scan, write_scan
+from pinn_data.files.npz_archive import NpzReader
+from pinn_data.files.position_file import read_positions
+from pinn_data.files.product import Product, write_product
+from pinn_data.files.product_npz import read_any_product
+from pinn_data.files.training_data import product_measurement, read_training_data, read_training_npz
+from pinn_data.scan.far_field import FarField, photon_energy_eV
+from pinn_data.scan.geometry import Geometry
+from pinn_data.scan.scan import Scan
+from pinn_data.scan.stage_positions import StageConvention
+from pinn_data.scan.stored_patterns import LARGE
 
 from pinn_dispatch.errors import UsageError
 from pinn_dispatch.reconstruction import (

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 if TYPE_CHECKING:
-    from pinn_data.npz_scan import Scan
+    from pinn_data.scan.scan import Scan
 
 __all__ = ["demo_scans", "geometry"]
 
@@ -45,8 +45,8 @@ def demo_scans(seed: int = 0, *, side: int = SIDE) -> tuple[Scan, Scan]:
     side : patterns along a side of the first; the second has about half as many patterns
     """
     import numpy as np
-    from pinn_data.probe import defocused_probe
-    from pinn_data.simulate import jittered_raster, picture_object, simulate_scan
+    from pinn_data.optics.probe import defocused_probe
+    from pinn_data.simulation.simulate import jittered_raster, picture_object, simulate_scan
 
     rng = np.random.default_rng(seed)
     probe, photons = defocused_probe(N), PHOTONS

@@ -20,8 +20,8 @@ from pinn_dispatch.registry import BACKENDS, installed_backends, load_backend
 
 if TYPE_CHECKING:
     from pinn_config import InferenceConfig, PyTorchExecutionConfig, TrainingConfig
-    from pinn_data.npz_scan import Scan
-    from pinn_data.progress import Watcher
+    from pinn_data.progress.reports import Watcher
+    from pinn_data.scan.scan import Scan
 
     from pinn_dispatch.backend import Backend, ReconstructionResult, TrainingResult
 
@@ -84,7 +84,7 @@ def reconstruct(
 
     backend : default the one that wrote the archive; the other opens it, too, unless the network has a layer
         that only one of them knows
-    progress : is told how far it is, and may stop it (:mod:`pinn_data.progress`)
+    progress : is told how far it is, and may stop it (:mod:`pinn_data.progress.reports`)
 
     A `config` is bridged to the legacy dictionary first.
 
@@ -115,7 +115,7 @@ def run_cdi_example_with_backend(
     torch_execution_config : how it is done; in spite of its name both backends take it, and refuse in one
         sentence what only the other one can do. None: as the backend was always used
 
-    ``results`` is the table of :mod:`pinn_data.workflow_results`, with ``results['backend'] ==
+    ``results`` is the table of :mod:`pinn_data.run.workflow_results`, with ``results['backend'] ==
     config.backend``; without stitching, amplitude and phase are None.
 
     Raises

@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pinn_config.processes import launched_process
+from pinn_data.command.processes import launched_process
 from pinn_data.solver.operations import ArrayOperations, NumpyOperations
 
 from pinn_dispatch.errors import UsageError

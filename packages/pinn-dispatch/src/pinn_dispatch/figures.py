@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
-from pinn_data.metrics import RingCorrelation
-from pinn_data.pictures import flat_phase
+from pinn_data.metrics.scores import RingCorrelation
+from pinn_data.run.pictures import flat_phase
 
 from pinn_dispatch.comparison import Comparison
 from pinn_dispatch.panels import (

@@ -9,12 +9,12 @@ from typing import Any
 import attrs
 import numpy as np
 from pinn_data.errors import naming
-from pinn_data.npz_archive import NpzReader
-from pinn_data.npz_scan import checked_object
-from pinn_data.pictures import flat_phase
-from pinn_data.product import Product
-from pinn_data.product_npz import read_any_product
-from pinn_data.refined import Refined
+from pinn_data.files.npz_archive import NpzReader
+from pinn_data.files.product import Product
+from pinn_data.files.product_npz import read_any_product
+from pinn_data.run.pictures import flat_phase
+from pinn_data.scan.refined import Refined
+from pinn_data.scan.scan import checked_object
 
 from pinn_dispatch.description import Description, Picture, words_of
 from pinn_dispatch.provenance import Provenance, provenance_of

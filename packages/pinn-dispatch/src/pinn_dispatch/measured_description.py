@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pinn_data.cxi import read_cxi
-from pinn_data.far_field import near_field_signs, photon_energy_eV
-from pinn_data.frame_stack import FrameStack, open_frames
-from pinn_data.measurement import Measurement
-from pinn_data.training_data import read_training_data
-from pinn_data.unmeasured import measured_part
+from pinn_data.files.cxi import read_cxi
+from pinn_data.files.frame_stack import FrameStack, open_frames
+from pinn_data.files.measurement import Measurement
+from pinn_data.files.training_data import read_training_data
+from pinn_data.scan.far_field import near_field_signs, photon_energy_eV
+from pinn_data.scan.unmeasured import measured_part
 
 from pinn_dispatch.description import Description, Picture
 from pinn_dispatch.scan_description import probe_picture, probe_words

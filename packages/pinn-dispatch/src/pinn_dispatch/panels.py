@@ -17,9 +17,9 @@ from matplotlib.colors import hsv_to_rgb
 from matplotlib.figure import Figure
 from mpl_toolkits.axes_grid1 import make_axes_locatable
 from numpy.typing import ArrayLike, NDArray
-from pinn_data.atomic_write import atomic_write
-from pinn_data.metrics import RingCorrelation, frc_crossing
-from pinn_data.probe import probe_modes
+from pinn_data.files.atomic_write import atomic_write
+from pinn_data.metrics.scores import RingCorrelation, frc_crossing
+from pinn_data.optics.probe import probe_modes
 
 __all__ = [
     "ACCENT",

@@ -21,7 +21,7 @@ METRICS_NAME = "metrics.json"
 class Provenance:
     """What is known of a reconstruction besides its image; None: it is not told.
 
-    residual : R of the amplitudes, see `pinn_data.results.Reconstruction`
+    residual : R of the amplitudes, see `pinn_data.run.results.Reconstruction`
     seconds : from the arrays to the image
     engine : of the solver
     """

@@ -9,12 +9,12 @@ entry of the NPZ            shape, dtype                meaning
 ``xcoords``, ``ycoords``    (n,) float64                the positions that were used, object pixels
 ``probeGuess``              ([modes,] N, N) complex64   the probe, sqrt(counts)
 ``metadata``                text                        one JSON object: where it came from, its
-                                                        ``scales`` (`pinn_data.results.scales`) and its
-                                                        ``provenance`` (`pinn_data.provenance`) without the
-                                                        times of day
+                                                        ``scales`` (`pinn_data.run.results.scales`) and its
+                                                        ``provenance`` (`pinn_data.run.run_record`) without
+                                                        the times of day
 ==========================  ==========================  ================================================
 
-After the solver the entries of :mod:`pinn_data.refined` are there too, in both kinds of file.
+After the solver the entries of :mod:`pinn_data.scan.refined` are there too, in both kinds of file.
 """
 
 from __future__ import annotations
@@ -28,23 +28,23 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import numpy as np
 from numpy.typing import NDArray
-from pinn_data.atomic_write import atomic_write
-from pinn_data.cropping import on_canvas
 from pinn_data.errors import naming
-from pinn_data.geometry import Geometry
-from pinn_data.npz_archive import NpzReader, NpzWriter
-from pinn_data.npz_header import read_text
-from pinn_data.npz_scan import checked_probe
-from pinn_data.patches import place
-from pinn_data.product import Product, product_from_reconstruction, read_product, write_product
-from pinn_data.provenance import without_times
-from pinn_data.refined import Refined
-from pinn_data.scan import Canvas, canvas_for, validate_positions
+from pinn_data.files.atomic_write import atomic_write
+from pinn_data.files.npz_archive import NpzReader, NpzWriter
+from pinn_data.files.npz_header import read_text
+from pinn_data.files.product import Product, product_from_reconstruction, read_product, write_product
+from pinn_data.optics.patches import place
+from pinn_data.run.run_record import without_times
+from pinn_data.scan.geometry import Geometry
+from pinn_data.scan.positions import Canvas, canvas_for, validate_positions
+from pinn_data.scan.refined import Refined
+from pinn_data.scan.scan import checked_probe
+from pinn_data.stitching.cropping import on_canvas
 
 from pinn_dispatch.errors import ReconstructionFileError, ReconstructionFileNotFoundError
 
 if TYPE_CHECKING:
-    from pinn_data.npz_scan import Scan
+    from pinn_data.scan.scan import Scan
     from pinn_data.solver import Solution
 
     from pinn_dispatch.backend import ReconstructionResult

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pinn_archive import find_archive, read_archive, read_manifest, write_archive
 from pinn_config import InferenceConfig, ModelConfig, PyTorchExecutionConfig, TrainingConfig
-from pinn_data.progress import Cancel, CancelledError, Progress, Watcher
+from pinn_data.progress.reports import Cancel, CancelledError, Progress, Watcher
 
 from pinn_dispatch import dispatch
 from pinn_dispatch.client_data import export_scan, scan_given, training_scans
@@ -232,7 +232,7 @@ class Reconstructor:
         Returns
         -------
         dict
-            The results of :mod:`pinn_data.workflow_results` without the models, which are in the archive
+            The results of :mod:`pinn_data.run.workflow_results` without the models, which are in the archive
             ``bundle_path``; and ``cancelled``. Of a training that was cancelled the archive holds what was
             learned so far, and the same call goes on after its last finished epoch, where checkpoints are
             enabled.
@@ -244,7 +244,7 @@ class Reconstructor:
         BusyError, BackendUnavailableError, BackendRunError (RuntimeErrors), ConfigError, DispatchError
         (ValueErrors), and what reading the data and the backend raise; never a framework's own class.
         """
-        from pinn_data.workflow_results import training_results
+        from pinn_data.run.workflow_results import training_results
 
         settings = self._settings
         with self._control.run("training", on_progress, cancel) as watcher:
@@ -280,7 +280,7 @@ class Reconstructor:
         self, data: Any, *, on_progress: Watcher | None = None, cancel: CancelToken | None = None
     ) -> ReconstructionResult:
         """The object of a scan, by the model: ``object``, ``canvas``, ``positions``, ``probe``, ``residual``,
-        ``provenance`` and the rest of :class:`pinn_data.results.Reconstruction`.
+        ``provenance`` and the rest of :class:`pinn_data.run.results.Reconstruction`.
 
         data : an NPZ file, a `Scan`, a `RawData`, or a mapping of arrays under the names of the NPZ schema
         on_progress, cancel : as for `train`

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
 
-from pinn_data.progress import Cancel, CancelledError, Progress, Watcher
+from pinn_data.progress.reports import Cancel, CancelledError, Progress, Watcher
 from pinn_data.run.plain_errors import plain_errors
 
 from pinn_dispatch.errors import BackendRunError, BusyError

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pinn_data.pictures import flat_phase
-from pinn_data.probe import probe_modes
-from pinn_data.scan import canvas_for
-from pinn_data.scan_summary import ScanSummary, light_diameter, summarise_scan
+from pinn_data.checks.scan_summary import ScanSummary, light_diameter, summarise_scan
+from pinn_data.optics.probe import probe_modes
+from pinn_data.run.pictures import flat_phase
+from pinn_data.scan.positions import canvas_for
 
 from pinn_dispatch.description import Description, Picture, words_of
 
@@ -19,7 +19,7 @@ __all__ = ["describe_scan", "probe_picture", "probe_words", "span_words"]
 def describe_scan(path: Path) -> Description:
     """The scan in an NPZ file; its patterns are read in pieces.
 
-    Raises what `pinn_data.npz.read_scan` raises.
+    Raises what `pinn_data.files.npz.read_scan` raises.
     """
     scan = summarise_scan(path)
     canvas = canvas_for(scan.positions, scan.N)

@@ -13,7 +13,7 @@ from pinn_dispatch.errors import UsageError
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-    from pinn_data.npz_scan import Scan
+    from pinn_data.scan.scan import Scan
 
 __all__ = ["FRAMES", "Region", "select"]
 

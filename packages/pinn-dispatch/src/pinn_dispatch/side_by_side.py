@@ -12,9 +12,9 @@ from typing import Any
 import attrs
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from pinn_data.alignment import align, phase_ramp
-from pinn_data.metrics import RingCorrelation
-from pinn_data.pictures import flat_phase
+from pinn_data.metrics.alignment import align, phase_ramp
+from pinn_data.metrics.scores import RingCorrelation
+from pinn_data.run.pictures import flat_phase
 
 from pinn_dispatch.comparison import Box, checked_box, common_box, compare, compare_halves, scan_box
 from pinn_dispatch.errors import DispatchError
@@ -76,7 +76,7 @@ def lay_side_by_side(
     """`images`, and the `reference` if there is one, registered and cut to a common field.
 
     With a reference each is scored against it as by `pinn_dispatch.comparison.compare` with its ramp removed;
-    otherwise against the first, as two halves of one scan are by `pinn_data.metrics.half_scan_frc`.
+    otherwise against the first, as two halves of one scan are by `pinn_data.metrics.scores.half_scan_frc`.
 
     box : (row0, row1, column0, column1), object pixels, to compare; default what all scans cover
     search : find where the images lie by correlation, whatever their files say

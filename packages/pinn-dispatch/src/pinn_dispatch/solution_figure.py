@@ -13,8 +13,8 @@ from matplotlib.figure import Figure
 from matplotlib.gridspec import SubplotSpec
 from matplotlib.ticker import FormatStrFormatter
 from numpy.typing import NDArray
-from pinn_data.probe import probe_modes
-from pinn_data.refined import Refined
+from pinn_data.optics.probe import probe_modes
+from pinn_data.scan.refined import Refined
 
 from pinn_dispatch.errors import ReconstructionFileError
 from pinn_dispatch.figures import object_panels, unit_of

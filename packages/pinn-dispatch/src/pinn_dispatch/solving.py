@@ -19,8 +19,8 @@ from pinn_dispatch.registry import row_of
 
 if TYPE_CHECKING:
     from pinn_config import PyTorchExecutionConfig
-    from pinn_data.npz_scan import Scan
-    from pinn_data.progress import Watcher
+    from pinn_data.progress.reports import Watcher
+    from pinn_data.scan.scan import Scan
     from pinn_data.solver import SolverSettings
     from pinn_data.solver.journal import Preview
 
@@ -56,14 +56,14 @@ def solve(
     model : an archive whose network's image is the start
     network_image : the image of that network, where it has been made already
     execution : how that network runs
-    progress : is told of each epoch (:mod:`pinn_data.progress`); one that cancels gets the image of the
-        moment, and ``refined.facts['cancelled']`` says so
+    progress : is told of each epoch (:mod:`pinn_data.progress.reports`); one that cancels gets the image of
+        the moment, and ``refined.facts['cancelled']`` says so
     preview : is given the image so far, (row, column) complex, every few seconds
 
     Raises what `solver_operations` raises, what reading the patterns raises, and with a model what
     `pinn_dispatch.dispatch.reconstruct` raises.
     """
-    from pinn_data import provenance
+    from pinn_data.run import run_record as provenance
     from pinn_data.solver import SolverSettings
     from pinn_data.solver import solve as run
 
@@ -93,7 +93,7 @@ def solve(
         before = dict(first.provenance)
         record |= {"seeds": before["seeds"], "frameworks": before["frameworks"] | record["frameworks"]}
         record["configuration"] = before["configuration"] | {"solver": record["configuration"]["solver"]}
-    from pinn_data.solution_facts import refined_by
+    from pinn_data.checks.solution_facts import refined_by
 
     from pinn_dispatch.reconstruction import Reconstruction  # brings HDF5, for which no image need wait
 

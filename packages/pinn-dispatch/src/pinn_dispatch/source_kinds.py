@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pinn_data.cxi import is_cxi
-from pinn_data.hdf5 import is_hdf5, opened
-from pinn_data.npz_archive import NpzReader
-from pinn_data.product_npz import is_product_npz
-from pinn_data.training_data import is_training_hdf5, is_training_npz
+from pinn_data.files.cxi import is_cxi
+from pinn_data.files.hdf5 import is_hdf5, opened
+from pinn_data.files.npz_archive import NpzReader
+from pinn_data.files.product_npz import is_product_npz
+from pinn_data.files.training_data import is_training_hdf5, is_training_npz
 
 from pinn_dispatch.errors import UsageError
 from pinn_dispatch.reconstruction import FILE_NAME

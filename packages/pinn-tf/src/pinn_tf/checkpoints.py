@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pinn_config.execution import PyTorchExecutionConfig
 from pinn_config.whole_file import unfinished_files
-from pinn_data.atomic_write import atomic_write
+from pinn_data.files.atomic_write import atomic_write
 
 __all__ = ["FOLDER", "BestEpochs", "ResumePoint", "Stopped"]
 

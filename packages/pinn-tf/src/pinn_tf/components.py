@@ -1,7 +1,7 @@
 """The workflow functions of the specification (sections 4.5 and 4.8): train, stitch, and both.
 
-They take scans in any form (:func:`pinn_data.raw_data.scan_of`) and return the dictionary of results of
-`pinn_data.workflow_results`, the same for every backend. Importing this module loads no framework.
+They take scans in any form (:func:`pinn_data.grouping.raw_data.scan_of`) and return the dictionary of results
+of `pinn_data.run.workflow_results`, the same for every backend. Importing this module loads no framework.
 
 Programs like ptychodus give no ``output_dir`` but a placeholder, ``Path()``, and ask for the archive later.
 Then nothing is written, ``bundle_path`` of the results is None, and the model stays in this process
@@ -21,10 +21,10 @@ from pinn_config import legacy
 from pinn_config.bridge import update_legacy_dict
 from pinn_config.configs import InferenceConfig, TrainingConfig
 from pinn_config.execution import PyTorchExecutionConfig
-from pinn_data.npz_scan import Scan
 from pinn_data.run.plain_errors import plain_errors
-from pinn_data.workflow_results import RESULT_KEYS, stitched_part, stitching_results, training_results
-from pinn_data.workflow_scans import check_window, given_scan, inference_config, turned, two_scans
+from pinn_data.run.workflow_results import RESULT_KEYS, stitched_part, stitching_results, training_results
+from pinn_data.run.workflow_scans import check_window, given_scan, inference_config, turned, two_scans
+from pinn_data.scan.scan import Scan
 
 from pinn_tf import BACKEND
 from pinn_tf.course import HISTORICAL_EXECUTION
@@ -66,7 +66,7 @@ def run_cdi_example(
         training and is what is stitched
     config : with ``output_dir=Path()`` nothing is written, see the module's docstring
     flip_x, flip_y, transpose : put right the axes of both scans' positions where they were recorded the other
-        way round (:func:`pinn_data.scan.reoriented`); patterns and images are not turned
+        way round (:func:`pinn_data.scan.positions.reoriented`); patterns and images are not turned
     M : only the central M x M pixels of a patch count in the stitched image; None or 0: as `execution_config`
         says (``middle_trim``), by default all of it, weighted with the probe's intensity
     execution_config : None: as this backend was always used, see `pinn_tf.course`
@@ -75,7 +75,7 @@ def run_cdi_example(
     Returns
     -------
     amplitude, phase : (H, W) float32, or None and None without stitching
-    results : see the table of `pinn_data.workflow_results`
+    results : see the table of `pinn_data.run.workflow_results`
 
     Raises
     ------

@@ -1,8 +1,9 @@
 """Groups of a scan as a client's program carries them from grouping to a network.
 
-Images are made when they are looked at (`pinn_data.grouped_images.GroupedImages`): a container of 20,000
-groups takes the memory of their numbers, and what is read of it that of this part. NumPy takes everything
-that a container holds as arrays, and TensorFlow as tensors; what is a tensor from the start loads TensorFlow.
+Images are made when they are looked at (`pinn_data.grouping.grouped_images.GroupedImages`): a container of
+20,000 groups takes the memory of their numbers, and what is read of it that of this part. NumPy takes
+everything that a container holds as arrays, and TensorFlow as tensors; what is a tensor from the start loads
+TensorFlow.
 
 Source: the specification, section 4.3; facts of the public implementation, ``loader.py``.
 """
@@ -17,14 +18,14 @@ import attrs
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from pinn_config import legacy
-from pinn_data.atomic_write import atomic_write
-from pinn_data.diffraction import intensity_scale
 from pinn_data.errors import ShapeError
-from pinn_data.grouped_images import GroupedImages
-from pinn_data.mosaic import PositionsOnObject
-from pinn_data.npz_archive import NpzWriter
-from pinn_data.probe import probe_modes
-from pinn_data.raw_data import RawData
+from pinn_data.files.atomic_write import atomic_write
+from pinn_data.files.npz_archive import NpzWriter
+from pinn_data.grouping.grouped_images import GroupedImages
+from pinn_data.grouping.raw_data import RawData
+from pinn_data.optics.probe import probe_modes
+from pinn_data.scan.diffraction import intensity_scale
+from pinn_data.stitching.reassembly import PositionsOnObject
 
 from pinn_tf.errors import TensorFlowRunError
 from pinn_tf.group_batches import group_batches
@@ -81,7 +82,7 @@ class PtychoDataContainer:
     (`as_tf_dataset` does not).
 
     ``[X * intensity_scale, local_offsets]`` is what ``model.predict`` takes, and its result and
-    ``global_offsets`` are what `pinn_data.mosaic.reassemble_position` takes.
+    ``global_offsets`` are what `pinn_data.stitching.reassembly.reassemble_position` takes.
 
     Raises ShapeError (a ValueError) where these do not fit together.
     """

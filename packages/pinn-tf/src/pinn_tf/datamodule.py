@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pinn_config.configs import TrainingConfig
 from pinn_config.execution import PyTorchExecutionConfig
-from pinn_data.group_rows import canvas_size, shuffled, training_rows
-from pinn_data.npz_scan import Scan
-from pinn_data.pattern_stack import PatternStack, labels_for, report_overruled
+from pinn_data.grouping.group_rows import canvas_size, shuffled, training_rows
+from pinn_data.grouping.pattern_stack import PatternStack, labels_for, report_overruled
 from pinn_data.prefetch import prefetched
+from pinn_data.scan.scan import Scan
 
 __all__ = ["GroupBatches", "Share"]
 

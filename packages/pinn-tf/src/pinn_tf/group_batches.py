@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from pinn_data.grouped_images import GroupedImages
+from pinn_data.grouping.grouped_images import GroupedImages
 
 from pinn_tf.requirements import require_tensorflow
 

@@ -27,7 +27,7 @@ class PtychoDataset:
         """The first share of the groups, and the rest; everything of a group goes with it.
 
         Groups of gridsize 2 and more may have frames in common across the border. Who wants none divides the
-        scan itself before it is grouped (`pinn_data.npz_scan.Scan.select`).
+        scan itself before it is grouped (`pinn_data.scan.scan.Scan.select`).
 
         Raises TensorFlowRunError (a ValueError) for a share that leaves one side empty.
         """

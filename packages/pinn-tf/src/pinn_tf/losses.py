@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
-from pinn_data.forward_model import RATE_FLOOR
+from pinn_data.optics.forward_model import RATE_FLOOR
 
 __all__ = [
     "amplitude_deviation",
@@ -38,8 +38,9 @@ def poisson_nll(rate: tf.Tensor, counts: tf.Tensor, measured: tf.Tensor | None =
     """Mean of ``rate - counts * log(max(rate, RATE_FLOOR))``: the Poisson negative log-likelihood without
     ``log(counts!)``.
 
-    The number of `pinn_data.forward_model.poisson_nll`, of the same shapes: photons in a pixel. It is worked
-    out as half the deviance plus a constant of the data, which keeps float32 exact where counts are large.
+    The number of `pinn_data.optics.forward_model.poisson_nll`, of the same shapes: photons in a pixel. It is
+    worked out as half the deviance plus a constant of the data, which keeps float32 exact where counts are
+    large.
     """
     return poisson_deviance(rate, counts, measured) + saturated_nll(counts, measured)
 

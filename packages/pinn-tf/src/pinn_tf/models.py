@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 import tensorflow as tf
-from pinn_data.grouped_images import GroupedImages
+from pinn_data.grouping.grouped_images import GroupedImages
 from pinn_data.run.plain_errors import plain_errors
 
 from pinn_tf.devices import on_device
@@ -48,7 +48,7 @@ __all__ = ["GroupModel", "GroupReconstruction", "models_of"]
 # float32 positions that should be whole numbers may lie so far below them.
 _ROUNDING = 1e-4
 _LARGEST_CANVAS = 8192
-# Sides of canvases are multiples, as in a training (`pinn_data.group_rows.canvas_side`).
+# Sides of canvases are multiples, as in a training (`pinn_data.grouping.group_rows.canvas_side`).
 _CANVAS_STEP = 4
 _INPUTS = ("input", "input_positions")
 _OUTPUTS = ("trimmed_obj", "pred_amp", "pred_intensity")
@@ -179,8 +179,8 @@ class GroupModel(keras.Model):
     def predict(self, x: Any, batch_size: int | None = None, *args: Any, **options: Any) -> Any:
         """The outputs as NumPy arrays, batch by batch; options are those of `keras.Model.predict`.
 
-        Of `pinn_data.grouped_images.GroupedImages`, which a container's ``X`` is, no more than a few batches
-        are made at a time.
+        Of `pinn_data.grouping.grouped_images.GroupedImages`, which a container's ``X`` is, no more than a few
+        batches are made at a time.
 
         Raises TensorFlowRunError (a ValueError) for inputs that do not fit; never a class of TensorFlow or
         Keras.

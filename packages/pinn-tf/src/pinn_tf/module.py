@@ -38,9 +38,10 @@ __all__ = ["BACKGROUND", "Batch", "PtychoPINN", "normalised_probe", "probe_disk"
 Batch = Mapping[str, Any]
 """Tensors or NumPy arrays: ``amplitude`` (group, pattern, N, N) float32 with mean energy (N/2)**2,
 ``centres`` (group, pattern, 2) int64 whole-pixel positions and ``fractions`` (group, pattern, 2) float32;
-where the objective needs them also ``labels`` (group, pattern, N, N) complex64, see `pinn_data.labels`; where
-the scan has them ``measured`` and ``stray``, see `pinn_data.pattern_stack.PatternStack`. The first
-`channels` patterns are the network's input; those that follow it must predict without having seen them."""
+where the objective needs them also ``labels`` (group, pattern, N, N) complex64, see
+`pinn_data.grouping.labels`; where the scan has them ``measured`` and ``stray``, see
+`pinn_data.grouping.pattern_stack.PatternStack`. The first `channels` patterns are the network's input; those
+that follow it must predict without having seen them."""
 
 _REGULARISERS = {
     "Total_Variation": (amplitude_variation, phase_variation),

@@ -1,4 +1,4 @@
-"""The solver before a training and after a network, as `pinn_data.refinement` describes it.
+"""The solver before a training and after a network, as `pinn_data.run.refinement` describes it.
 
 On a CPU it computes with NumPy, which takes half of TensorFlow's time for it.
 """
@@ -10,10 +10,10 @@ from pathlib import Path
 
 from pinn_config.configs import InferenceConfig, TrainingConfig
 from pinn_config.execution import PyTorchExecutionConfig
-from pinn_data.npz_scan import Scan
-from pinn_data.progress import Watcher
-from pinn_data.refinement import corrected_scans, parts_after_network, refine_image
-from pinn_data.results import Reconstruction
+from pinn_data.progress.reports import Watcher
+from pinn_data.run.refinement import corrected_scans, parts_after_network, refine_image
+from pinn_data.run.results import Reconstruction
+from pinn_data.scan.scan import Scan
 from pinn_data.solver import solve
 from pinn_data.solver.operations import ArrayOperations, NumpyOperations
 
@@ -60,7 +60,7 @@ def correct_scans(
     execution: PyTorchExecutionConfig | None,
     progress: Watcher | None = None,
 ) -> tuple[Scan, Scan | None]:
-    """`pinn_data.refinement.corrected_scans` on the device of the training."""
+    """`pinn_data.run.refinement.corrected_scans` on the device of the training."""
     execution = execution or HISTORICAL_EXECUTION
     solving = partial(solve, operations=_operations(execution))
     return corrected_scans(

@@ -1,7 +1,7 @@
 """The smoothing of an exit wave and its exact adjoint: ``<smoothed(a), b> = <a, smoothed_back(b)>``.
 
-The NumPy oracle is `pinn_data.smoothing`: a separable 3 x 3 kernel S, reflecting at the edges. Inside, the
-kernel is symmetric and so is its own adjoint; a pixel at an edge looks twice at the one neighbour it has.
+The NumPy oracle is `pinn_data.optics.smoothing`: a separable 3 x 3 kernel S, reflecting at the edges. Inside,
+the kernel is symmetric and so is its own adjoint; a pixel at an edge looks twice at the one neighbour it has.
 With W = 1/2 at the first and last pixel of an axis and 1 between, ``S^T = W S W^-1``.
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
-from pinn_data.smoothing import smoothing_kernel
+from pinn_data.optics.smoothing import smoothing_kernel
 
 __all__ = ["smoothed", "smoothed_back"]
 

@@ -1,7 +1,8 @@
 """From groups to one image: windows are brought to one global phase and added up.
 
 A network sees patterns, and a pattern does not tell the global phase of its object; so each group's canvas
-has its own. `pinn_data.stitching.phase_factors` finds the factors that make overlapping windows agree.
+has its own. `pinn_data.stitching.canvas_sum.phase_factors` finds the factors that make overlapping windows
+agree.
 """
 
 from __future__ import annotations
@@ -9,8 +10,8 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 from numpy.typing import ArrayLike, NDArray
-from pinn_data.counting import Counting
-from pinn_data.stitching import phase_factors
+from pinn_data.stitching.canvas_sum import phase_factors
+from pinn_data.stitching.counting import Counting
 
 from pinn_tf.patches import place
 from pinn_tf.physics import GroupOptics

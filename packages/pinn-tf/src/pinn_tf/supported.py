@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 from pinn_config.execution import PyTorchExecutionConfig
-from pinn_config.processes import launched_process
+from pinn_data.command.processes import launched_process
 
 from pinn_tf.devices import GPU, device_of
 from pinn_tf.errors import TensorFlowRunError

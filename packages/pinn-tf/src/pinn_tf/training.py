@@ -19,13 +19,13 @@ from pinn_config.execution import PyTorchExecutionConfig
 from pinn_config.learning_rate import learning_rate_factor
 from pinn_config.objective import Objective
 from pinn_config.validation import validate
-from pinn_data.fingerprint import fingerprint
-from pinn_data.npz_scan import Scan
-from pinn_data.probe import probe_modes
-from pinn_data.progress import Cancel, CancelledError, Report, Watcher
-from pinn_data.progress_bar import progress_bar
-from pinn_data.provenance import Origin
-from pinn_data.results import TrainingResult, scales
+from pinn_data.optics.probe import probe_modes
+from pinn_data.progress.bar import progress_bar
+from pinn_data.progress.reports import Cancel, CancelledError, Report, Watcher
+from pinn_data.run.fingerprint import fingerprint
+from pinn_data.run.results import TrainingResult, scales
+from pinn_data.run.run_record import Origin
+from pinn_data.scan.scan import Scan
 
 from pinn_tf import BACKEND, __version__
 from pinn_tf.archive import TrainedModel, framework_versions, save_model
@@ -51,7 +51,7 @@ class Learned:
     """What a training has made, before anything of it is in an archive.
 
     history, seconds, resumed_after, scales, provenance, cancelled : as in
-        `pinn_data.results.TrainingResult`
+        `pinn_data.run.results.TrainingResult`
     tell_end : tells whoever watches that the archive is written
     """
 

@@ -6,16 +6,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pinn_data.results import Reconstruction, TrainingResult
 from pinn_data.run.plain_errors import plain_errors
+from pinn_data.run.results import Reconstruction, TrainingResult
 
 from pinn_tf.requirements import require_tensorflow
 
 if TYPE_CHECKING:
     from pinn_config.configs import InferenceConfig, TrainingConfig
     from pinn_config.execution import PyTorchExecutionConfig
-    from pinn_data.npz_scan import Scan
-    from pinn_data.progress import Watcher
+    from pinn_data.progress.reports import Watcher
+    from pinn_data.scan.scan import Scan
 
     from pinn_tf.archive import TrainedModel
 
@@ -41,12 +41,12 @@ def train(
     execution : how it is done; it is the same class for both backends. None: as `pinn_tf.course` says,
         which is how this backend was always used
     config : where its ``refine`` says so, the solver puts the scans right before they are learned
-        (`pinn_data.refinement.corrected_scans`)
+        (`pinn_data.run.refinement.corrected_scans`)
     max_seconds : the training ends after this time, with a finished learning-rate schedule, if
         `config.nepochs` do not end it before
     progress : is told after every batch and epoch how far the training is, and may stop it
-        (`pinn_data.progress`); the archive then holds what was learned so far, and the same call goes on
-        after the last finished epoch
+        (`pinn_data.progress.reports`); the archive then holds what was learned so far, and the same call goes
+        on after the last finished epoch
 
     Raises
     ------
@@ -86,7 +86,8 @@ def reconstruct(
 
     config : its ``refine`` says what the solver may find after the network (None: 'auto'; 'none': the image
         is the network's own)
-    progress : is told after every batch and epoch how far it is, and may stop it (`pinn_data.progress`)
+    progress : is told after every batch and epoch how far it is, and may stop it
+        (`pinn_data.progress.reports`)
 
     Raises
     ------
@@ -96,7 +97,7 @@ def reconstruct(
     or Keras
     """
     require_tensorflow()
-    from pinn_data.verbosity import detailed_logs
+    from pinn_data.progress.verbosity import detailed_logs
 
     from pinn_tf.refinement import run_refined_reconstruction
 

@@ -1,5 +1,5 @@
-"""Stitching of predicted patches under its historical name. See `pinn_data.mosaic`."""
+"""Stitching of predicted patches under its historical name. See `pinn_data.stitching.reassembly`."""
 
-from pinn_data.mosaic import reassemble_position
+from pinn_data.stitching.reassembly import reassemble_position
 
 __all__ = ["reassemble_position"]

@@ -1,7 +1,7 @@
 """The workflow functions of the specification (sections 4.5 and 4.8): train, stitch, and both.
 
-They take scans in any form (:func:`pinn_data.raw_data.scan_of`) and return the dictionary of results of
-`pinn_data.workflow_results`, the same for every backend. Importing this module loads no framework.
+They take scans in any form (:func:`pinn_data.grouping.raw_data.scan_of`) and return the dictionary of results
+of `pinn_data.run.workflow_results`, the same for every backend. Importing this module loads no framework.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from pinn_config import legacy
 from pinn_config.bridge import update_legacy_dict
 from pinn_config.configs import InferenceConfig, TrainingConfig
 from pinn_config.execution import PyTorchExecutionConfig
-from pinn_data.npz_scan import Scan
-from pinn_data.workflow_results import RESULT_KEYS, stitched_part, stitching_results, training_results
-from pinn_data.workflow_scans import check_window, given_scan, inference_config, turned, two_scans
+from pinn_data.run.workflow_results import RESULT_KEYS, stitched_part, stitching_results, training_results
+from pinn_data.run.workflow_scans import check_window, given_scan, inference_config, turned, two_scans
+from pinn_data.scan.scan import Scan
 
 from pinn_torch import BACKEND
 from pinn_torch.requirements import require_torch
@@ -61,7 +61,7 @@ def run_cdi_example(
     test_data : a scan in any form, or None for ``config.test_data_file`` if that is given; it validates the
         training and is what is stitched
     flip_x, flip_y, transpose : put right the axes of both scans' positions where they were recorded the other
-        way round (:func:`pinn_data.scan.reoriented`); patterns and images are not turned
+        way round (:func:`pinn_data.scan.positions.reoriented`); patterns and images are not turned
     M : only the central M x M pixels of a patch count in the stitched image; None or 0: as `execution_config`
         says (``middle_trim``), by default all of it, weighted with the probe's intensity
     seed, max_seconds : see `pinn_torch.workflows.train`
@@ -69,7 +69,7 @@ def run_cdi_example(
     Returns
     -------
     amplitude, phase : (H, W) float32, or None and None without stitching
-    results : see the table of `pinn_data.workflow_results`
+    results : see the table of `pinn_data.run.workflow_results`
 
     Raises
     ------

@@ -10,10 +10,10 @@ import torch
 from numpy.typing import NDArray
 from pinn_config.configs import TrainingConfig
 from pinn_config.execution import PyTorchExecutionConfig
-from pinn_data import pattern_stack
-from pinn_data.group_rows import canvas_size, training_rows
-from pinn_data.npz_scan import Scan
-from pinn_data.pattern_stack import labels_for, report_overruled
+from pinn_data.grouping.group_rows import canvas_size, training_rows
+from pinn_data.grouping.groups import pattern_stack
+from pinn_data.grouping.pattern_stack import labels_for, report_overruled
+from pinn_data.scan.scan import Scan
 from torch.utils.data import DataLoader, Dataset
 
 from pinn_torch.module import Batch
@@ -24,7 +24,7 @@ __all__ = ["GroupedPatterns", "PatternStack", "ScanDataModule"]
 
 
 class PatternStack(pattern_stack.PatternStack):
-    """`pinn_data.pattern_stack.PatternStack` whose batches are tensors."""
+    """`pinn_data.grouping.pattern_stack.PatternStack` whose batches are tensors."""
 
     def batch(self, rows: NDArray[np.int64]) -> Batch:
         """The patterns of these groups (group, pattern) of frame numbers."""

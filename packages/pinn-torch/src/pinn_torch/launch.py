@@ -27,8 +27,8 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 import torch.distributed as dist
-from pinn_config.processes import launched_process
-from pinn_data.progress import CancelledError
+from pinn_data.command.processes import launched_process
+from pinn_data.progress.reports import CancelledError
 
 import pinn_torch.errors as errors
 from pinn_torch.errors import TorchRunError, WorkerError

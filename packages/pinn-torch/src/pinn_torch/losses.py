@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from pinn_data.forward_model import RATE_FLOOR
+from pinn_data.optics.forward_model import RATE_FLOOR
 from torch import Tensor
 
 __all__ = [
@@ -37,8 +37,9 @@ def poisson_nll(rate: Tensor, counts: Tensor, measured: Tensor | None = None) ->
     """Mean of ``rate - counts * log(max(rate, RATE_FLOOR))``: the Poisson negative log-likelihood without
     ``log(counts!)``.
 
-    The number of `pinn_data.forward_model.poisson_nll`, of the same shapes: photons in a pixel. It is worked
-    out as half the deviance plus a constant of the data, which keeps float32 exact where counts are large.
+    The number of `pinn_data.optics.forward_model.poisson_nll`, of the same shapes: photons in a pixel. It is
+    worked out as half the deviance plus a constant of the data, which keeps float32 exact where counts are
+    large.
     """
     saturated = _over_pixels(counts - torch.special.xlogy(counts, counts), measured)
     return poisson_deviance(rate, counts, measured) + saturated

@@ -28,7 +28,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from pinn_archive.reader import read_archive
-from pinn_data.group_rows import canvas_side
+from pinn_data.grouping.group_rows import canvas_side
 from torch import Tensor, nn
 
 from pinn_torch.archive import TrainedModel, load_model

@@ -1,6 +1,6 @@
 """Optics of a group of patterns: probe times patch, far field, and the gradient of the amplitude misfit.
 
-Conventions (the NumPy oracle is `pinn_data.forward_model`): ``F = fftshift(fft2(smooth(probe * patch),
+Conventions (the NumPy oracle is `pinn_data.optics.forward_model`): ``F = fftshift(fft2(smooth(probe * patch),
 norm='ortho'))``, modes of the probe add in intensity, the zero frequency lies at N/2. The fraction of a scan
 position is a shift of the probe, so that patches lie on the pixels of the canvas.
 """

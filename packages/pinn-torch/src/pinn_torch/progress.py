@@ -7,7 +7,7 @@ from typing import Any
 
 import lightning
 from lightning.pytorch.callbacks import Checkpoint, EarlyStopping
-from pinn_data.progress import Report
+from pinn_data.progress.reports import Report
 
 from pinn_torch.team import ALONE, Team
 

@@ -17,17 +17,17 @@ from pinn_archive.reader import find_archive
 from pinn_config.configs import InferenceConfig, ModelConfig
 from pinn_config.execution import PyTorchExecutionConfig
 from pinn_config.validation import validate
-from pinn_data.counting import Counting, Window
-from pinn_data.cropping import cut_to, emptied_outside, on_canvas, without_border
-from pinn_data.group_rows import canvas_size, reconstruction_rows
-from pinn_data.npz_scan import Scan
+from pinn_data.grouping.group_rows import canvas_size, reconstruction_rows
+from pinn_data.optics.probe import probe_modes
 from pinn_data.prefetch import prefetched
-from pinn_data.probe import probe_modes
-from pinn_data.progress import CancelledError, Report, Watcher
-from pinn_data.progress_bar import progress_bar
-from pinn_data.provenance import Origin
-from pinn_data.results import Reconstruction, scales
-from pinn_data.scan import Canvas, canvas_for
+from pinn_data.progress.bar import progress_bar
+from pinn_data.progress.reports import CancelledError, Report, Watcher
+from pinn_data.run.results import Reconstruction, scales
+from pinn_data.run.run_record import Origin
+from pinn_data.scan.positions import Canvas, canvas_for
+from pinn_data.scan.scan import Scan
+from pinn_data.stitching.counting import Counting, Window
+from pinn_data.stitching.cropping import cut_to, emptied_outside, on_canvas, without_border
 from torch import Tensor
 
 from pinn_torch import BACKEND

@@ -1,4 +1,4 @@
-"""The solver on PyTorch before a training and after a network, as `pinn_data.refinement` describes it."""
+"""The solver on PyTorch before a training and after a network, as `pinn_data.run.refinement` describes it."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from pathlib import Path
 
 from pinn_config.configs import InferenceConfig, TrainingConfig
 from pinn_config.execution import PyTorchExecutionConfig
-from pinn_config.processes import is_first_process
-from pinn_data.npz_scan import Scan
-from pinn_data.progress import Watcher
-from pinn_data.refinement import corrected_scans, parts_after_network, refine_image
-from pinn_data.results import Reconstruction
+from pinn_data.command.processes import is_first_process
+from pinn_data.progress.reports import Watcher
+from pinn_data.run.refinement import corrected_scans, parts_after_network, refine_image
+from pinn_data.run.results import Reconstruction
+from pinn_data.scan.scan import Scan
 
 from pinn_torch import solver
 from pinn_torch.archive import TrainedModel
@@ -56,7 +56,7 @@ def correct_scans(
     execution: PyTorchExecutionConfig | None,
     progress: Watcher | None = None,
 ) -> tuple[Scan, Scan | None]:
-    """`pinn_data.refinement.corrected_scans` on the device of the training."""
+    """`pinn_data.run.refinement.corrected_scans` on the device of the training."""
     execution = execution or PyTorchExecutionConfig()
     return corrected_scans(
         scan, validation, config, _solve_as(execution), bar=_has_bar(execution), progress=progress

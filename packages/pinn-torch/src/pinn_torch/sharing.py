@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import attrs
-from pinn_data.group_rows import shuffled
+from pinn_data.grouping.group_rows import shuffled
 from torch.utils.data import Sampler
 
 from pinn_torch.team import Team

@@ -1,12 +1,12 @@
 """The smoothing of an exit wave and its exact adjoint: ``<smoothed(a), b> = <a, smoothed_back(b)>``.
 
-The NumPy oracle is `pinn_data.smoothing`: a separable 3 x 3 kernel, reflecting at the edges. Inside, the
-kernel is symmetric and so is its own adjoint; at an edge it looks twice at the one neighbour there is.
+The NumPy oracle is `pinn_data.optics.smoothing`: a separable 3 x 3 kernel, reflecting at the edges. Inside,
+the kernel is symmetric and so is its own adjoint; at an edge it looks twice at the one neighbour there is.
 """
 
 from __future__ import annotations
 
-from pinn_data.smoothing import smoothing_kernel
+from pinn_data.optics.smoothing import smoothing_kernel
 from torch import Tensor
 
 __all__ = ["smoothed", "smoothed_back"]

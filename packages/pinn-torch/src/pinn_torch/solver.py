@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pinn_config.processes import launched_process
 from pinn_data import solver
-from pinn_data.npz_scan import Scan
-from pinn_data.progress import Watcher
-from pinn_data.scan import Canvas
+from pinn_data.command.processes import launched_process
+from pinn_data.progress.reports import Watcher
+from pinn_data.scan.positions import Canvas
+from pinn_data.scan.scan import Scan
 from pinn_data.solver import Solution, SolverSettings
 from pinn_data.solver.journal import Preview
 

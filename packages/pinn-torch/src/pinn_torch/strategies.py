@@ -10,7 +10,7 @@ from lightning.fabric.plugins import ClusterEnvironment
 from lightning.pytorch.plugins import MixedPrecision
 from lightning.pytorch.strategies import DDPStrategy, Strategy
 from pinn_config.execution import PyTorchExecutionConfig
-from pinn_config.processes import launched_process
+from pinn_data.command.processes import launched_process
 
 from pinn_torch.errors import TorchRunError
 from pinn_torch.team import Team, backend_for

@@ -17,7 +17,7 @@ from typing import Any
 import attrs
 import torch
 import torch.distributed as dist
-from pinn_config.processes import LaunchedProcess
+from pinn_data.command.processes import LaunchedProcess
 from torch import Tensor
 
 __all__ = ["ALONE", "PATIENCE", "Team", "backend_for", "joined", "with_threads"]

@@ -18,15 +18,15 @@ from lightning.pytorch.callbacks import EarlyStopping
 from pinn_config.configs import TrainingConfig
 from pinn_config.execution import PyTorchExecutionConfig
 from pinn_config.objective import Objective
-from pinn_config.processes import is_first_process
 from pinn_config.validation import validate
-from pinn_data.fingerprint import fingerprint
-from pinn_data.npz_scan import Scan
-from pinn_data.probe import probe_modes
-from pinn_data.progress import CancelledError, Report, Watcher
-from pinn_data.progress_bar import progress_bar
-from pinn_data.provenance import Origin
-from pinn_data.results import TrainingResult, scales
+from pinn_data.command.processes import is_first_process
+from pinn_data.optics.probe import probe_modes
+from pinn_data.progress.bar import progress_bar
+from pinn_data.progress.reports import CancelledError, Report, Watcher
+from pinn_data.run.fingerprint import fingerprint
+from pinn_data.run.results import TrainingResult, scales
+from pinn_data.run.run_record import Origin
+from pinn_data.scan.scan import Scan
 
 from pinn_torch import BACKEND
 from pinn_torch.archive import framework_versions, save_model

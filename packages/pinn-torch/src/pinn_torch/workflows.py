@@ -6,15 +6,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pinn_data.results import Reconstruction, TrainingResult
+from pinn_data.run.results import Reconstruction, TrainingResult
 
 from pinn_torch.requirements import require_torch
 
 if TYPE_CHECKING:
     from pinn_config.configs import InferenceConfig, TrainingConfig
     from pinn_config.execution import PyTorchExecutionConfig
-    from pinn_data.npz_scan import Scan
-    from pinn_data.progress import Watcher
+    from pinn_data.progress.reports import Watcher
+    from pinn_data.scan.scan import Scan
 
 __all__ = ["Reconstruction", "TrainingResult", "reconstruct", "seen_devices", "train"]
 
@@ -35,12 +35,12 @@ def train(
     interruption goes on from there, to the same weights to the bit; the best epochs are kept besides.
 
     config : where its ``refine`` says so, the solver puts the scans right before they are learned
-        (`pinn_data.refinement.corrected_scans`)
+        (`pinn_data.run.refinement.corrected_scans`)
     max_seconds : the training ends after this time, with a finished learning-rate schedule, if
         `config.nepochs` do not end it before
     progress : is told after every batch and epoch how far the training is, and may stop it
-        (`pinn_data.progress`); the archive then holds what was learned so far, and the same call goes on
-        after the last finished epoch
+        (`pinn_data.progress.reports`); the archive then holds what was learned so far, and the same call goes
+        on after the last finished epoch
 
     Raises
     ------
@@ -79,7 +79,8 @@ def reconstruct(
 
     config : its ``refine`` says what the solver may find after the network (None: 'auto'; 'none': the image
         is the network's own)
-    progress : is told after every batch and epoch how far it is, and may stop it (`pinn_data.progress`)
+    progress : is told after every batch and epoch how far it is, and may stop it
+        (`pinn_data.progress.reports`)
 
     Raises
     ------
@@ -88,7 +89,7 @@ def reconstruct(
     RuntimeError: stopped by `progress`)
     """
     require_torch()
-    from pinn_data.verbosity import detailed_logs
+    from pinn_data.progress.verbosity import detailed_logs
 
     from pinn_torch.devices import same_arithmetic_afterwards
     from pinn_torch.refinement import run_refined_reconstruction

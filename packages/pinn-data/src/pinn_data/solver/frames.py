@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 
-from pinn_data.diffraction import Stack, Unit, convert_block
+from pinn_data.scan.diffraction import Stack, Unit, convert_block
 from pinn_data.solver.operations import Array, ArrayOperations
 
 __all__ = ["Frames", "even_order"]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from pinn_data.solver.estimate import Estimate, light_on_canvas
 from pinn_data.solver.problem import Problem
-from pinn_data.solver.sweep import DEVIANCE_FLOOR, Sweep, sweep
+from pinn_data.solver.steps.sweep import DEVIANCE_FLOOR, Sweep, sweep
 
 __all__ = [
     "enough_gain",

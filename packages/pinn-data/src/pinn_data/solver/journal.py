@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pinn_data.progress import Report, Watcher
+from pinn_data.progress.reports import Report, Watcher
 from pinn_data.solver.estimate import Estimate
 from pinn_data.solver.operations import ArrayOperations
 

@@ -11,16 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 
-from pinn_data.diffraction import Unit
-from pinn_data.solver.bad_pixels import PixelStatistics
+from pinn_data.scan.diffraction import Unit
 from pinn_data.solver.estimate import Estimate, cut_spectrum, lay_canvas, put_spectrum, resample_object
 from pinn_data.solver.frames import Frames, even_order
-from pinn_data.solver.moves import Moves
 from pinn_data.solver.operations import ArrayOperations
 from pinn_data.solver.settings import SolverSettings
+from pinn_data.solver.unknowns.bad_pixels import PixelStatistics
+from pinn_data.solver.unknowns.moves import Moves
 
 if TYPE_CHECKING:
-    from pinn_data.npz_scan import Scan
+    from pinn_data.scan.scan import Scan
 
 __all__ = ["Knowledge", "Placed", "Problem", "subsets_of"]
 

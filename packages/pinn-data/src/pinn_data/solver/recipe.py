@@ -19,26 +19,26 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 
-from pinn_data.npz_scan import Scan
-from pinn_data.progress import Watcher
-from pinn_data.scan import Canvas, canvas_for
-from pinn_data.solver.affine import describe_map, find_affine_map
-from pinn_data.solver.bad_pixels import suspect_pixels
+from pinn_data.progress.reports import Watcher
+from pinn_data.scan.positions import Canvas, canvas_for
+from pinn_data.scan.scan import Scan
 from pinn_data.solver.estimate import Estimate, light_on_canvas
-from pinn_data.solver.finish import finish
-from pinn_data.solver.first_probe import scan_defocus
-from pinn_data.solver.gauge import relative_slope, slope_factor
 from pinn_data.solver.held_out import explains_enough, held_out_gain, held_out_misfit, noise_of_held_out
-from pinn_data.solver.intensity import intensity_is_doubtful
 from pinn_data.solver.journal import Journal, Preview
-from pinn_data.solver.modes import add_modes, orthogonal_modes
-from pinn_data.solver.moves import Moves
 from pinn_data.solver.operations import ArrayOperations, NumpyOperations
 from pinn_data.solver.problem import Knowledge, Placed, Problem
 from pinn_data.solver.settings import SolverSettings
 from pinn_data.solver.solution import Solution
-from pinn_data.solver.stages import Stage, positions_are_doubtful, run_stage, without_bad_pixels
-from pinn_data.solver.sweep import sweep
+from pinn_data.solver.steps.finish import finish
+from pinn_data.solver.steps.gauge import relative_slope, slope_factor
+from pinn_data.solver.steps.stages import Stage, positions_are_doubtful, run_stage, without_bad_pixels
+from pinn_data.solver.steps.sweep import sweep
+from pinn_data.solver.unknowns.affine import describe_map, find_affine_map
+from pinn_data.solver.unknowns.bad_pixels import suspect_pixels
+from pinn_data.solver.unknowns.first_probe import scan_defocus
+from pinn_data.solver.unknowns.intensity import intensity_is_doubtful
+from pinn_data.solver.unknowns.modes import add_modes, orthogonal_modes
+from pinn_data.solver.unknowns.moves import Moves
 
 __all__ = ["solve"]
 
@@ -77,7 +77,7 @@ def solve(
     settings : default: everything may be refined
     operations : of the engine; default NumPy's
     start : an image of the same scan, and where it lies, to begin with; pixels of 0 begin flat
-    watch : is told of each epoch, and may cancel (:mod:`pinn_data.progress`)
+    watch : is told of each epoch, and may cancel (:mod:`pinn_data.progress.reports`)
     preview : is given the image so far every few seconds
 
     Raises what reading the frames raises; a scan that explains nothing is told by its residuals, not by an

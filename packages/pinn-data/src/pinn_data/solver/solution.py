@@ -9,7 +9,7 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from pinn_data.scan import Canvas
+from pinn_data.scan.positions import Canvas
 
 __all__ = ["Solution"]
 

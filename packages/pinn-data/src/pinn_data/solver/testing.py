@@ -9,19 +9,19 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 
-from pinn_data.simulate import jittered_raster, picture_object, simulate_scan
-from pinn_data.solver.descent import Descent, descend
+from pinn_data.simulation.simulate import jittered_raster, picture_object, simulate_scan
 from pinn_data.solver.held_out import held_out_gain, held_out_misfits
-from pinn_data.solver.moves import Moves
 from pinn_data.solver.operations import ArrayOperations
-from pinn_data.solver.polish import Polish, Polished, polish
 from pinn_data.solver.problem import Knowledge, Problem
 from pinn_data.solver.settings import SolverSettings
-from pinn_data.solver.sweep import sweep
+from pinn_data.solver.steps.descent import Descent, descend
+from pinn_data.solver.steps.polish import Polish, Polished, polish
+from pinn_data.solver.steps.sweep import sweep
+from pinn_data.solver.unknowns.moves import Moves
 from pinn_data.testing import two_modes
 
 if TYPE_CHECKING:
-    from pinn_data.npz_scan import Scan
+    from pinn_data.scan.scan import Scan
 
 __all__ = ["everything_computed", "scan_with_everything", "worst_difference"]
 

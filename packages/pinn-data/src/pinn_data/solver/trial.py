@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from pinn_data.solver.descent import Descent, descend
 from pinn_data.solver.estimate import Estimate
 from pinn_data.solver.frames import even_order
 from pinn_data.solver.problem import Knowledge, Problem, subsets_of
-from pinn_data.solver.sweep import sweep
+from pinn_data.solver.steps.descent import Descent, descend
+from pinn_data.solver.steps.sweep import sweep
 
 __all__ = ["compact_frames", "trial_size", "try_out"]
 

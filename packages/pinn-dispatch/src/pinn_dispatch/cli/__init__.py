@@ -13,8 +13,8 @@ import traceback
 from collections.abc import Sequence
 from contextlib import suppress
 
-from pinn_config.exit_codes import FAILED, end_now, explained
-from pinn_config.stop_requests import StopRequest, stop_requests_heeded
+from pinn_data.command.exit_codes import FAILED, end_now, explained
+from pinn_data.command.stop_requests import StopRequest, stop_requests_heeded
 
 from pinn_dispatch.cli.parser import build_parser, kebab
 from pinn_dispatch.cli.report import listen_to_log

@@ -75,7 +75,7 @@ def _template(args: argparse.Namespace) -> None:
     if args.output.exists():
         raise UsageError(f"{args.output} exists already: give another name, or delete it")
 
-    from pinn_data.atomic_write import atomic_write
+    from pinn_data.files.atomic_write import atomic_write
 
     with output_folder(args.output.parent), atomic_write(args.output) as temporary:
         temporary.write_text(text, encoding="utf-8")

@@ -181,9 +181,9 @@ def _add_probe(group: Any) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Converts one file."""
-    from pinn_data.checks import check_scan
-    from pinn_data.frame_stack import split_entry
-    from pinn_data.npz_scan import Scan
+    from pinn_data.checks.scan_checks import check_scan
+    from pinn_data.files.frame_stack import split_entry
+    from pinn_data.scan.scan import Scan
 
     from pinn_dispatch.conversion import converted, written
     from pinn_dispatch.source_kinds import source_kind
@@ -266,9 +266,9 @@ def _flag(name: str, values: dict[str, Any]) -> str:
 
 
 def _request(args: argparse.Namespace, source: Path, entry: str | None) -> Request:
-    from pinn_data.cxi import GivenGeometry
-    from pinn_data.far_field import wavelength_m
-    from pinn_data.measurement import Framing
+    from pinn_data.files.cxi import GivenGeometry
+    from pinn_data.files.measurement import Framing
+    from pinn_data.scan.far_field import wavelength_m
 
     from pinn_dispatch.conversion import Request
 
@@ -330,9 +330,9 @@ def _frames_bar(quiet: bool) -> Iterator[Callable[[int], None]]:
 
 
 def _summary(path: Path, found: Any, unit: str | None) -> dict[str, object]:
-    from pinn_data.diffraction import frame_blocks
-    from pinn_data.npz_scan import Scan
-    from pinn_data.product import Product
+    from pinn_data.files.product import Product
+    from pinn_data.scan.diffraction import frame_blocks
+    from pinn_data.scan.scan import Scan
 
     if not isinstance(found, Scan):
         image = found.object[0] if isinstance(found, Product) else found.object

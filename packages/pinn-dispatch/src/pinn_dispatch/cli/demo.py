@@ -83,7 +83,7 @@ def run(args: argparse.Namespace) -> None:
         )
     settings = training_settings(args, _RECIPE)
 
-    from pinn_data.npz import write_scan
+    from pinn_data.files.npz import write_scan
 
     from pinn_dispatch.comparison import compare
     from pinn_dispatch.demo_scans import N, demo_scans

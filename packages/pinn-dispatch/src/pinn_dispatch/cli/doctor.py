@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pinn_config.exit_codes import FAILED
+from pinn_data.command.exit_codes import FAILED
 
 from pinn_dispatch.errors import UsageError
 from pinn_dispatch.registry import BACKENDS

@@ -14,7 +14,7 @@ from pinn_dispatch.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from pinn_data.metrics import RingCorrelation
+    from pinn_data.metrics.scores import RingCorrelation
 
     from pinn_dispatch.comparison import Comparison
 

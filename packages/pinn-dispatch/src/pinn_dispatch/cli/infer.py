@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pinn_config import InferenceConfig, PyTorchExecutionConfig, validate
-from pinn_config.processes import is_first_process
-from pinn_data.mask_flags import add_mask_flags, masked
+from pinn_data.command.mask_flags import add_mask_flags, masked
+from pinn_data.command.processes import is_first_process
 
 from pinn_dispatch.cli.flag_values import explaining
 from pinn_dispatch.cli.output import output_folder, write_json
@@ -25,7 +25,7 @@ from pinn_dispatch.selection import FRAMES, Region, select
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-    from pinn_data.npz_scan import Scan
+    from pinn_data.scan.scan import Scan
 
     from pinn_dispatch.backend import ReconstructionResult
 
@@ -97,9 +97,9 @@ def run(args: argparse.Namespace) -> None:
     validate(config)
 
     from pinn_archive import find_archive
-    from pinn_data.npz import read_scan
-    from pinn_data.solution_facts import in_words
-    from pinn_data.stored_patterns import LARGE
+    from pinn_data.checks.solution_facts import in_words
+    from pinn_data.files.npz import read_scan
+    from pinn_data.scan.stored_patterns import LARGE
 
     from pinn_dispatch.dispatch import architecture_of, backend_of, reconstruct
     from pinn_dispatch.figures import reconstruction_figure

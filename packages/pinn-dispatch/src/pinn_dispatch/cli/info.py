@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pinn_config.exit_codes import BAD_INPUT, explained
+from pinn_data.command.exit_codes import BAD_INPUT, explained
 from pinn_data.json_values import as_json
 
 from pinn_dispatch.cli.report import Report

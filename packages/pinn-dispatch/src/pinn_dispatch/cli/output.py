@@ -69,7 +69,7 @@ def write_table(path: Path, rows: Sequence[Mapping[str, Any]], columns: Sequence
 
 
 def _write(path: Path, text: str) -> Path:
-    from pinn_data.atomic_write import atomic_write
+    from pinn_data.files.atomic_write import atomic_write
 
     with atomic_write(path) as temporary:
         temporary.write_text(text, encoding="utf-8")

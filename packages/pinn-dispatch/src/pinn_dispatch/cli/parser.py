@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import NoReturn
 
-from pinn_config.flags import kebab
+from pinn_data.command.flags import kebab
 
 from pinn_dispatch import __version__
 from pinn_dispatch.cli import (

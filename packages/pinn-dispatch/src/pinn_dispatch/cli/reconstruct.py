@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pinn_config.processes import is_first_process
-from pinn_config.stop_requests import stop_requests_noted
-from pinn_data.mask_flags import add_mask_flags, masked
+from pinn_data.command.mask_flags import add_mask_flags, masked
+from pinn_data.command.processes import is_first_process
+from pinn_data.command.stop_requests import stop_requests_noted
 
 from pinn_dispatch.cli.flag_values import explaining
 from pinn_dispatch.cli.output import output_folder, write_json
@@ -22,7 +22,7 @@ from pinn_dispatch.registry import ENGINES
 from pinn_dispatch.selection import FRAMES, Region, select
 
 if TYPE_CHECKING:
-    from pinn_data.progress import Progress
+    from pinn_data.progress.reports import Progress
     from pinn_data.solver import SolverSettings
 
 
@@ -87,11 +87,11 @@ def run(args: argparse.Namespace) -> int | None:
     if args.devices < 1:
         raise UsageError(f"--devices is {args.devices}, but a whole number above 0 is needed")
 
-    from pinn_data.npz import read_scan
-    from pinn_data.pictures import write_preview
-    from pinn_data.progress import Cancel
-    from pinn_data.solution_facts import in_words
-    from pinn_data.stored_patterns import LARGE
+    from pinn_data.checks.solution_facts import in_words
+    from pinn_data.files.npz import read_scan
+    from pinn_data.progress.reports import Cancel
+    from pinn_data.run.pictures import write_preview
+    from pinn_data.scan.stored_patterns import LARGE
 
     from pinn_dispatch.solving import solve
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pinn_data.progress import Progress, Watcher
+    from pinn_data.progress.reports import Progress, Watcher
 
 __all__ = ["LOG_NAME", "run_log"]
 
@@ -21,8 +21,8 @@ LOG_NAME = "reconstruct.log"
 def run_log(path: Path, *, quiet: bool) -> Iterator[Watcher]:
     """A watcher whose progress, and the solver's decisions, go to the file `path`; to the error stream too,
     unless `quiet`: on a terminal as a bar. If the block raises, the file goes again."""
-    from pinn_data.progress_bar import progress_bar
-    from pinn_data.progress_lines import progress_lines
+    from pinn_data.progress.bar import progress_bar
+    from pinn_data.progress.lines import progress_lines
 
     solver = logging.getLogger("pinn_data.solver")
     before = solver.level, solver.propagate

@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from pinn_config.processes import is_first_process
+from pinn_data.command.processes import is_first_process
 
 from pinn_dispatch.errors import UsageError
 
 if TYPE_CHECKING:
-    from pinn_data.npz_scan import Scan
+    from pinn_data.scan.scan import Scan
 
     from pinn_dispatch.cli.report import Report
 
@@ -29,7 +29,7 @@ def check(scan: Scan, args: argparse.Namespace, report: Report) -> None:
 
     Raises UsageError where no image is to be expected, unless ``--anyway`` was given.
     """
-    from pinn_data.checks import check_scan
+    from pinn_data.checks.scan_checks import check_scan
 
     for finding in check_scan(scan):
         if finding.level == "bad" and not args.anyway:

@@ -7,7 +7,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from pinn_data.mask_flags import add_mask_flags, masked
+from pinn_data.command.mask_flags import add_mask_flags, masked
 
 from pinn_dispatch.cli.output import output_folder
 from pinn_dispatch.cli.report import Report
@@ -85,9 +85,9 @@ def run(args: argparse.Namespace) -> None:
         raise UsageError(f"--background is {args.background:g}, but a finite number not below 0 is needed")
     import attrs
     import numpy as np
-    from pinn_data.npz import write_scan
-    from pinn_data.probe import defocused_probe
-    from pinn_data.simulate import jittered_raster, picture_object, simulate_scan
+    from pinn_data.files.npz import write_scan
+    from pinn_data.optics.probe import defocused_probe
+    from pinn_data.simulation.simulate import jittered_raster, picture_object, simulate_scan
 
     from pinn_dispatch.demo_scans import geometry
 

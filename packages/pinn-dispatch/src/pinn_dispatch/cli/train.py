@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pinn_config import ModelConfig, PyTorchExecutionConfig, TrainingConfig
-from pinn_config.processes import is_first_process
-from pinn_data.mask_flags import add_mask_flags, masked
+from pinn_data.command.mask_flags import add_mask_flags, masked
+from pinn_data.command.processes import is_first_process
 
 from pinn_dispatch.cli.flag_values import explaining
 from pinn_dispatch.cli.output import output_folder, write_table
@@ -100,8 +100,8 @@ def run(args: argparse.Namespace) -> None:
         )
     validation_source = args.validation or settings.config.test_data_file
 
-    from pinn_data.npz import read_scan
-    from pinn_data.stored_patterns import LARGE
+    from pinn_data.files.npz import read_scan
+    from pinn_data.scan.stored_patterns import LARGE
 
     from pinn_dispatch.dispatch import train
 
@@ -158,7 +158,7 @@ def save_training(
     """Writes what a training leaves besides its archive: losses, effective configuration, provenance,
     picture; name to path."""
     from pinn_config.files import save_run
-    from pinn_data.provenance import write_provenance
+    from pinn_data.run.run_record import write_provenance
 
     from pinn_dispatch.figures import training_figure
 

@@ -11,13 +11,13 @@ from typing import Any
 import attrs
 import numpy as np
 from numpy.typing import NDArray
-from pinn_data.diffraction import detect_unit
-from pinn_data.npz import read_scan
-from pinn_data.npz_scan import Scan
-from pinn_data.probe import fourier_shift, probe_modes
+from pinn_data.files.npz import read_scan
+from pinn_data.optics.probe import fourier_shift, probe_modes
 from pinn_data.run.plain_errors import plain_errors
-from pinn_data.scan import from_ptychodus
-from pinn_data.unmeasured import measured_part
+from pinn_data.scan.diffraction import detect_unit
+from pinn_data.scan.positions import from_ptychodus
+from pinn_data.scan.scan import Scan
+from pinn_data.scan.unmeasured import measured_part
 
 from pinn_torch.api.configs import ConfigManager
 from pinn_torch.checkpoints import FOLDER
@@ -78,7 +78,7 @@ class PtychoDataLoader:
         """The scan of these arrays, all of its frames.
 
         diff_patterns : (n, N, N) counts, or amplitudes where they are not whole numbers; what marks a pixel
-            that was not measured (`pinn_data.unmeasured`) is left out
+            that was not measured (`pinn_data.scan.unmeasured`) is left out
         probe : (N, N) or (modes, N, N) complex
         positions : (n, 2) as (y, x), ptychodus' object pixels: of the patch's middle (N - 1)/2
         """

@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
-from pinn_config.exit_codes import end_now, explained
-from pinn_config.flags import kebab
-from pinn_config.stop_requests import StopRequest, stop_requests_heeded
+from pinn_data.command.exit_codes import end_now, explained
+from pinn_data.command.flags import kebab
+from pinn_data.command.stop_requests import StopRequest, stop_requests_heeded
 
 from pinn_torch.errors import UsageError
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from pinn_config.architecture import ARCHITECTURES
 from pinn_config.execution import PyTorchExecutionConfig
-from pinn_config.flags import add_flags
-from pinn_data.mask_flags import add_mask_flags
+from pinn_data.command.flags import add_flags
+from pinn_data.command.mask_flags import add_mask_flags
 
 from pinn_torch.cli.command import FlagParser
 from pinn_torch.cli.shared import EXECUTION_DEFAULTS, FLAG_NAMES

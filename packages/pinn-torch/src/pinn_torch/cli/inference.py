@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pinn_config.configs import InferenceConfig
-from pinn_config.processes import is_first_process
-from pinn_data.mask_flags import masked
+from pinn_data.command.mask_flags import masked
+from pinn_data.command.processes import is_first_process
 
 from pinn_torch.cli.command import FlagParser, finished, listen, show_results, warnings_told
 from pinn_torch.cli.flags import add_common_flags, add_detector_flags, add_execution_flags, add_settings
@@ -90,10 +90,10 @@ def run(args: argparse.Namespace) -> None:
     source = settings.path("test_data_file", "scan to reconstruct")
     folder = settings.path("output_dir", "folder")
 
-    from pinn_data.npz import read_scan
-    from pinn_data.outputs import save_outputs
-    from pinn_data.pictures import flat_phase
-    from pinn_data.stored_patterns import LARGE
+    from pinn_data.files.npz import read_scan
+    from pinn_data.run.outputs import save_outputs
+    from pinn_data.run.pictures import flat_phase
+    from pinn_data.scan.stored_patterns import LARGE
 
     from pinn_torch.components import reassemble_cdi_image
     from pinn_torch.config_factory import create_inference_payload
@@ -130,7 +130,7 @@ def run(args: argparse.Namespace) -> None:
 def _misfit(results: Mapping[str, Any]) -> dict[str, str]:
     if results["refined"] is None:
         return {"residual R": f"{results['residual']:.4f}"}
-    from pinn_data.solution_facts import in_words
+    from pinn_data.checks.solution_facts import in_words
 
     return in_words(results["refined"])
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pinn_config.configs import ModelConfig, TrainingConfig
-from pinn_config.processes import is_first_process
-from pinn_data.mask_flags import masked
+from pinn_data.command.mask_flags import masked
+from pinn_data.command.processes import is_first_process
 
 from pinn_torch.cli.command import FlagParser, finished, listen, show_results, warnings_told
 from pinn_torch.cli.flags import add_common_flags, add_detector_flags, add_execution_flags, add_settings
@@ -112,8 +112,8 @@ def run(args: argparse.Namespace) -> None:
     source, folder = settings.path("train_data_file", "scan to learn"), settings.path("output_dir", "folder")
     validation_source = settings.paths.get("test_data_file")
 
-    from pinn_data.npz import read_scan
-    from pinn_data.stored_patterns import LARGE
+    from pinn_data.files.npz import read_scan
+    from pinn_data.scan.stored_patterns import LARGE
 
     from pinn_torch.config_factory import create_training_payload
     from pinn_torch.workflows import train
@@ -163,8 +163,8 @@ def _save(
 ) -> dict[str, Path]:
     """Writes what a training leaves besides its archive; name to path."""
     from pinn_config.files import save_run
-    from pinn_data.atomic_write import atomic_write
-    from pinn_data.provenance import write_provenance
+    from pinn_data.files.atomic_write import atomic_write
+    from pinn_data.run.run_record import write_provenance
 
     text = io.StringIO()
     columns = list(dict.fromkeys([*_COLUMNS, *(key for row in result.history for key in row)]))

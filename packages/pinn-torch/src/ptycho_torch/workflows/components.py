@@ -1,10 +1,10 @@
 """The workflow functions of the PyTorch backend under their historical names; all of a backend is here.
 
-See `pinn_torch.components`, `pinn_torch.bundles`, `pinn_data.outputs` and `pinn_torch.workflows`.
+See `pinn_torch.components`, `pinn_torch.bundles`, `pinn_data.run.outputs` and `pinn_torch.workflows`.
 """
 
-from pinn_data.outputs import save_outputs
-from pinn_data.raw_data import load_data
+from pinn_data.grouping.raw_data import load_data
+from pinn_data.run.outputs import save_outputs
 from pinn_torch.bundles import load_inference_bundle, load_inference_bundle_torch, save_inference_bundle
 from pinn_torch.components import (
     reassemble_cdi_image,

@@ -1,0 +1,1 @@
+"""What every command of this project shares: flags, exit codes, signals, processes."""

@@ -1,0 +1,1 @@
+"""How good an image is: scores, ring correlation, and the alignment before both."""

@@ -1,0 +1,1 @@
+"""The iterations of the solver: descent, polish, and what they minimise."""
