@@ -43,7 +43,7 @@ def main() -> int:
     arguments = _arguments()
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "TF_NUM_INTRAOP_THREADS"):
         os.environ[name] = str(arguments.threads)
-    # As `pinn_torch.requirements` has it; here torch is often imported before.
+    # As `pinn_torch.runtime.requirements` has it; here torch is often imported before.
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     about = machine(arguments.threads) | {"load before": round(os.getloadavg()[0], 2)}
     if about["load before"] > _BUSY:

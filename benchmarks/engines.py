@@ -27,7 +27,7 @@ class _Torch:
         self.train, self.reconstruct, self.peaks = train, reconstruct, Peaks
 
     def canvas(self, scan: Scan, config: TrainingConfig, execution: PyTorchExecutionConfig) -> int:
-        from pinn_torch.datamodule import ScanDataModule
+        from pinn_torch.training.datamodule import ScanDataModule
 
         return ScanDataModule(scan, config, execution).canvas
 
@@ -35,8 +35,8 @@ class _Torch:
         self, folder: Path, model: Path, config: TrainingConfig, execution: PyTorchExecutionConfig
     ) -> float:
         """Seconds of a batch."""
-        from pinn_torch.archive import load_model
-        from pinn_torch.datamodule import ScanDataModule
+        from pinn_torch.archive.model_archive import load_model
+        from pinn_torch.training.datamodule import ScanDataModule
 
         from benchmarks.network import network_alone
 

@@ -42,9 +42,9 @@ def bare(folder: Path, architecture: str, backend: str) -> list[Line]:
 
         PtychoPINN(config.model, probe, 1.0)
     else:
-        import pinn_torch.training  # noqa: F401
+        import pinn_torch.training.run  # noqa: F401
         import torch
-        from pinn_torch.module import PtychoPINN_Lightning
+        from pinn_torch.model.module import PtychoPINN_Lightning
 
         PtychoPINN_Lightning(config.model, torch.from_numpy(probe), 1.0, execution=execution)
     return [Line("bare process", "")]

@@ -10,10 +10,10 @@ import torch
 from pinn_config.architecture import network
 from pinn_data.files.npz import read_scan
 from pinn_data.optics.probe import probe_modes
-from pinn_torch.compilation import compile_network
-from pinn_torch.datamodule import ScanDataModule
-from pinn_torch.devices import autocast
-from pinn_torch.module import PtychoPINN_Lightning
+from pinn_torch.model.module import PtychoPINN_Lightning
+from pinn_torch.runtime.compilation import compile_network
+from pinn_torch.runtime.devices import autocast
+from pinn_torch.training.datamodule import ScanDataModule
 
 from benchmarks.clock import medians
 from benchmarks.line import Line

@@ -25,7 +25,7 @@ __all__ = ["Peaks", "peak", "prepare"]
 
 def prepare() -> None:
     """The state in which this backend runs."""
-    from pinn_torch.devices import prepare_cpu
+    from pinn_torch.runtime.devices import prepare_cpu
 
     torch.manual_seed(0)
     prepare_cpu()

@@ -137,14 +137,14 @@ def _thinned(scan: Any, keep: float) -> Any:
 
 def run(*arguments: Any) -> dict:
     """`_run` of the product as it is, or with the one thing changed that no configuration offers."""
-    import pinn_torch.module
+    import pinn_torch.model.module
     import torch
 
-    overrides, described = arguments[2], pinn_torch.module.network
+    overrides, described = arguments[2], pinn_torch.model.module.network
     with contextlib.ExitStack() as changes:
         if "rewrite" in overrides:
             variant = partial(_variant, described, overrides["rewrite"])
-            changes.enter_context(mock.patch.object(pinn_torch.module, "network", variant))
+            changes.enter_context(mock.patch.object(pinn_torch.model.module, "network", variant))
         if overrides.get("denormals"):
             torch.set_flush_denormal(False)
             changes.enter_context(mock.patch.object(torch, "set_flush_denormal", lambda mode: True))

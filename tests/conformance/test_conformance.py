@@ -100,8 +100,8 @@ assert "{other}" not in sys.modules
 _NATIVE = {
     "pytorch": """
 import torch
-from pinn_torch.archive import load_model
-from pinn_torch.network import write_weights
+from pinn_torch.archive.model_archive import load_model
+from pinn_torch.model.network import write_weights
 
 def weights_of(path):
     module = load_model(path.parent).module

@@ -21,8 +21,8 @@ _NETWORKS = [("cnn", 1), ("cnn", 2), ("unet", 2), ("refined", 1), ("refined", 2)
 _SAVE = {
     "pytorch": """
 import torch
-from pinn_torch.archive import save_model
-from pinn_torch.module import PtychoPINN_Lightning
+from pinn_torch.archive.model_archive import save_model
+from pinn_torch.model.module import PtychoPINN_Lightning
 
 def save(architecture, gridsize, **model):
     model = ModelConfig(architecture=architecture, gridsize=gridsize, n_filters_scale=1, **model)

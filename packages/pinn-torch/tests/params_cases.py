@@ -6,14 +6,20 @@ from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
-from pinn_torch.config_bridge import (
+from pinn_torch.settings.config_bridge import (
     to_execution_config,
     to_inference_config,
     to_model_config,
     to_training_config,
 )
-from pinn_torch.config_params import DataConfig, DatagenConfig, InferenceConfig, ModelConfig, TrainingConfig
-from pinn_torch.config_support import default_of
+from pinn_torch.settings.config_params import (
+    DataConfig,
+    DatagenConfig,
+    InferenceConfig,
+    ModelConfig,
+    TrainingConfig,
+)
+from pinn_torch.settings.config_support import default_of
 
 CLASSES = (DataConfig, ModelConfig, TrainingConfig, InferenceConfig, DatagenConfig)
 EVERY_FIELD = [(kind, item.name) for kind in CLASSES for item in fields(kind)]

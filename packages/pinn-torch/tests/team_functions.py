@@ -1,4 +1,4 @@
-"""What the tests of `pinn_torch.launch` run in several processes: a helper imports it from here."""
+"""What the tests of `pinn_torch.distributed.spawn` run in several processes: a helper imports it from here."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from pinn_data.scan.scan import Scan
 from pinn_data.solver.testing import everything_computed
+from pinn_torch.distributed.ranks import Team
 from pinn_torch.errors import TorchRunError
-from pinn_torch.team import Team
 
 
 def exchange(team: Team, numbers: np.ndarray, told: list[str] | None = None) -> dict[str, Any]:

@@ -16,10 +16,10 @@ from pinn_archive.writer import write_archive
 from pinn_config.configs import ModelConfig, TrainingConfig
 from pinn_data.files.npz import write_scan
 from pinn_data.optics.probe import probe_modes
-from pinn_torch.archive import load_model, save_model
+from pinn_torch.archive.model_archive import load_model, save_model
 from pinn_torch.errors import ModelArchiveError
-from pinn_torch.module import PtychoPINN_Lightning
-from pinn_torch.network import write_weights
+from pinn_torch.model.module import PtychoPINN_Lightning
+from pinn_torch.model.network import write_weights
 from torch_scans import ARCHITECTURES, network_image, small_scan
 
 _REOPEN = """

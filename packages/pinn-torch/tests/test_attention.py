@@ -14,11 +14,16 @@ from pinn_archive.reader import read_archive
 from pinn_config.architecture import network
 from pinn_config.configs import ModelConfig
 from pinn_config.layers import Layer
-from pinn_torch import network as network_module
-from pinn_torch.activations import ACTIVATIONS
-from pinn_torch.archive import load_model
-from pinn_torch.attention import BatchNorm, ChannelAttention, EfficientChannelAttention, SpatialAttention
-from pinn_torch.network import PtychoNetwork, read_weights, write_weights
+from pinn_torch.archive.model_archive import load_model
+from pinn_torch.model import network as network_module
+from pinn_torch.model.activations import ACTIVATIONS
+from pinn_torch.model.attention import (
+    BatchNorm,
+    ChannelAttention,
+    EfficientChannelAttention,
+    SpatialAttention,
+)
+from pinn_torch.model.network import PtychoNetwork, read_weights, write_weights
 from torch_scans import (
     EVERY_OPTION,
     network_image,

@@ -15,13 +15,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pinn_config.configs import ModelConfig, TrainingConfig
 from pinn_config.objective import Objective
-from pinn_torch import module as ours
 from pinn_torch.api.configs import ConfigManager
 from pinn_torch.api.model import PtychoModel
-from pinn_torch.archive import load_model
-from pinn_torch.checkpoint_settings import settings_in
+from pinn_torch.archive.model_archive import load_model
 from pinn_torch.errors import ModelArchiveError, TorchRunError
-from pinn_torch.module import PtychoPINN_Lightning
+from pinn_torch.model import module as ours
+from pinn_torch.model.module import PtychoPINN_Lightning
+from pinn_torch.settings.checkpoint_settings import settings_in
 from ptycho_torch.workflows.components import train_cdi_model
 from torch_scans import ARCHITECTURES, options_of, quiet, small_scan, small_training
 

@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 import torch
 from pinn_config.errors import ConfigError
-from pinn_torch.archive import load_model
-from pinn_torch.checkpoints import WholeFiles
+from pinn_torch.archive.model_archive import load_model
+from pinn_torch.training.checkpoints import WholeFiles
 from torch_scans import ARCHITECTURES, options_of, small_scan, small_training
 
 _KEEP = {"enable_checkpointing": True}

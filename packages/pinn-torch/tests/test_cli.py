@@ -31,7 +31,7 @@ from pinn_torch.cli.shared import (
     validate_paths,
 )
 from pinn_torch.errors import UsageError
-from pinn_torch.precedence import Level
+from pinn_torch.settings.precedence import Level
 from torch_scans import small_scan
 
 # Specification, section 7.1: flag, default, field, an argument, its value; then section 7.2.
@@ -308,7 +308,7 @@ def test_a_flag_beats_the_file_and_the_file_beats_the_defaults(tmp_path_factory,
 
 
 def test_the_written_configuration_starts_the_same_run_again(tmp_path, datasets):
-    from pinn_torch.config_factory import create_training_payload
+    from pinn_torch.settings.config_factory import create_training_payload
 
     first = _settings(
         "training",
@@ -332,7 +332,7 @@ def test_the_written_configuration_starts_the_same_run_again(tmp_path, datasets)
 
 
 def test_the_record_tells_typed_flags_from_defaults(datasets):
-    from pinn_torch.config_factory import create_training_payload
+    from pinn_torch.settings.config_factory import create_training_payload
 
     found = _settings("training", "--learning-rate", "1e-3", "--max_epochs", "50")
     payload = create_training_payload("datasets/train.npz", "o", **found.levels())

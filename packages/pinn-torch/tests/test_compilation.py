@@ -13,12 +13,12 @@ import pytest
 import torch
 from pinn_config.architecture import network
 from pinn_config.configs import ModelConfig
-from pinn_torch.archive import load_model
-from pinn_torch.compilation import compiled
-from pinn_torch.devices import same_arithmetic_afterwards
+from pinn_torch.archive.model_archive import load_model
 from pinn_torch.errors import TorchRunError
-from pinn_torch.network import PtychoNetwork, write_weights
-from pinn_torch.reconstruction import run_reconstruction
+from pinn_torch.model.network import PtychoNetwork, write_weights
+from pinn_torch.reconstruction.run import run_reconstruction
+from pinn_torch.runtime.compilation import compiled
+from pinn_torch.runtime.devices import same_arithmetic_afterwards
 from torch_scans import quiet, small_scan, small_training
 
 _CPU = torch.device("cpu")

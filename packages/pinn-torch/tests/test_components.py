@@ -20,7 +20,7 @@ from pinn_data.grouping.raw_data import RawData
 from pinn_data.run.outputs import save_outputs
 from pinn_data.scan.positions import reoriented
 from pinn_torch import components
-from pinn_torch.archive import load_model
+from pinn_torch.archive.model_archive import load_model
 from pinn_torch.components import RESULT_KEYS, reassemble_cdi_image, run_cdi_example, train_cdi_model
 from pinn_torch.workflows import reconstruct
 from torch_scans import network_image, quiet, small_scan

@@ -14,13 +14,13 @@ from pinn_config import configs as canonical
 from pinn_config.bridge import dataclass_to_legacy_dict, update_legacy_dict
 from pinn_config.errors import ConfigError
 from pinn_config.validation import field_types, problems_of
-from pinn_torch.config_bridge import (
+from pinn_torch.settings.config_bridge import (
     to_execution_config,
     to_inference_config,
     to_model_config,
     to_training_config,
 )
-from pinn_torch.config_params import DataConfig, InferenceConfig, ModelConfig, TrainingConfig
+from pinn_torch.settings.config_params import DataConfig, InferenceConfig, ModelConfig, TrainingConfig
 
 _ACTIVATIONS = {
     "silu": "swish",

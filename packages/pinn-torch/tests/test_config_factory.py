@@ -20,15 +20,15 @@ from pinn_config.bridge import BRIDGED_KEYS, dataclass_to_legacy_dict
 from pinn_config.configs import InferenceConfig, ModelConfig, TrainingConfig
 from pinn_config.errors import ConfigError
 from pinn_config.execution import PyTorchExecutionConfig
-from pinn_torch import config_params as pt
-from pinn_torch.config_bridge import to_execution_config, to_model_config
-from pinn_torch.config_factory import (
+from pinn_torch.settings import config_params as pt
+from pinn_torch.settings.config_bridge import to_execution_config, to_model_config
+from pinn_torch.settings.config_factory import (
     INFERENCE_SETTINGS,
     TRAINING_SETTINGS,
     create_inference_payload,
     create_training_payload,
 )
-from pinn_torch.precedence import Applied, Level, canonical_defaults, execution_level, resolve
+from pinn_torch.settings.precedence import Applied, Level, canonical_defaults, execution_level, resolve
 from torch_scans import small_scan, small_training
 
 # Three values of each setting that may all be run with whatever the others are.
@@ -514,7 +514,7 @@ def test_defaults_of_the_canonical_level_are_those_of_the_dataclasses():
 def test_configuring_loads_no_framework(scan_file, tmp_path):
     code = f"""
 import sys
-from pinn_torch.config_factory import create_training_payload
+from pinn_torch.settings.config_factory import create_training_payload
 create_training_payload({str(scan_file)!r}, {str(tmp_path)!r}, {{'n_groups': 4}})
 print({{'torch', 'lightning', 'tensorflow'}} & set(sys.modules))
 """

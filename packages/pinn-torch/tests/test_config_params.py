@@ -7,7 +7,7 @@ import subprocess
 import sys
 from dataclasses import fields, is_dataclass
 
-import pinn_torch.config_params as own
+import pinn_torch.settings.config_params as own
 import ptycho_torch.config_params as historical
 import pytest
 
@@ -157,7 +157,7 @@ def test_the_historical_module_names_the_same_classes():
         assert getattr(historical, name) is getattr(own, name)
 
 
-@pytest.mark.parametrize("module", ["pinn_torch.config_params", "ptycho_torch.config_params"])
+@pytest.mark.parametrize("module", ["pinn_torch.settings.config_params", "ptycho_torch.config_params"])
 def test_importing_loads_no_framework(module):
     code = f"import sys, {module}\nprint({{'torch', 'lightning', 'tensorflow', 'keras'}} & set(sys.modules))"
     done = subprocess.run(

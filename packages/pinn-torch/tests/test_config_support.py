@@ -9,8 +9,8 @@ from pinn_config.configs import InferenceConfig, ModelConfig, TrainingConfig
 from pinn_config.errors import ConfigError
 from pinn_config.execution import PyTorchExecutionConfig
 from pinn_config.validation import field_types
-from pinn_torch import config_params as pt
-from pinn_torch.config_support import API, OPTIONS, Honoured, Refused, problems_of, refuse_unhonoured
+from pinn_torch.settings import config_params as pt
+from pinn_torch.settings.config_support import API, OPTIONS, Honoured, Refused, problems_of, refuse_unhonoured
 
 _SECTIONS = {
     "model": (ModelConfig,),

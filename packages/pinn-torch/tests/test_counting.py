@@ -12,10 +12,10 @@ from pinn_data.optics.probe import shifted_probes
 from pinn_data.scan.positions import split_subpixel
 from pinn_data.stitching.canvas_sum import stitch
 from pinn_data.stitching.counting import Counting
-from pinn_torch.archive import load_model
-from pinn_torch.module import PtychoPINN_Lightning
-from pinn_torch.network import PtychoNetwork
-from pinn_torch.stitching import counted
+from pinn_torch.archive.model_archive import load_model
+from pinn_torch.model.module import PtychoPINN_Lightning
+from pinn_torch.model.network import PtychoNetwork
+from pinn_torch.optics.canvas_sum import counted
 from torch_scans import network_image, quiet, scene, small_scan
 
 N = 64

@@ -17,10 +17,10 @@ import numpy as np
 import pytest
 import torch
 from pinn_config.configs import InferenceConfig, ModelConfig, TrainingConfig
-from pinn_torch.archive import load_model
-from pinn_torch.devices import same_arithmetic_afterwards
+from pinn_torch.archive.model_archive import load_model
 from pinn_torch.errors import NotFiniteError, TorchRunError
-from pinn_torch.training import run_training
+from pinn_torch.runtime.devices import same_arithmetic_afterwards
+from pinn_torch.training.run import run_training
 from torch_scans import network_image, quiet, small_scan, small_training
 
 pytestmark = pytest.mark.processes

@@ -15,7 +15,7 @@ import pytest
 from pinn_config.configs import InferenceConfig, ModelConfig, TrainingConfig
 from pinn_config.execution import PyTorchExecutionConfig
 from pinn_data.scan.scan import Scan
-from pinn_torch.archive import load_model
+from pinn_torch.archive.model_archive import load_model
 from pinn_torch.errors import TorchRunError
 from torch_scans import network_image, quiet, small_scan, small_training
 

@@ -7,9 +7,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from pinn_torch import reconstruction
-from pinn_torch.datamodule import PatternStack
-from pinn_torch.module import PtychoPINN_Lightning
+from pinn_torch.model.module import PtychoPINN_Lightning
+from pinn_torch.reconstruction.run import run as reconstruction
+from pinn_torch.training.datamodule import PatternStack
 from torch_scans import network_image, quiet, small_scan, small_training
 
 
@@ -105,7 +105,7 @@ def test_the_batch_of_a_reconstruction_is_its_own_or_that_of_the_training(traine
 def test_settings_of_sampling_act_on_a_reconstruction(trained):
     archive, scan = trained("cnn", 2), small_scan(rows=5, columns=4)
     from pinn_config.configs import InferenceConfig
-    from pinn_torch.archive import load_model
+    from pinn_torch.archive.model_archive import load_model
 
     model = load_model(archive).config.model
     images = [

@@ -33,7 +33,7 @@ def _run(code: str | list[str]) -> str:
         "pinn_torch",
         "pinn_torch.workflows",
         "pinn_torch.errors",
-        "pinn_torch.bundles",
+        "pinn_torch.archive.inference_bundle",
         "pinn_torch.components",
         "ptycho_torch.workflows.components",
     ],
@@ -122,7 +122,7 @@ def test_every_way_in_without_a_usable_torch_says_what_to_install(tmp_path, trai
 )
 def test_an_old_torch_is_refused(monkeypatch, version, works):
     from pinn_torch.errors import TorchMissingError
-    from pinn_torch.requirements import require_torch
+    from pinn_torch.runtime.requirements import require_torch
 
     pretended = types.ModuleType("torch")
     pretended.__version__ = version
@@ -148,8 +148,8 @@ def test_an_old_torch_is_refused(monkeypatch, version, works):
 def test_a_tensorflow_that_would_make_triton_abort_is_told(monkeypatch, triton, loaded, works):
     from importlib.metadata import PackageNotFoundError
 
-    from pinn_torch import requirements
     from pinn_torch.errors import TorchMissingError
+    from pinn_torch.runtime import requirements
 
     def version(of):
         if triton is None:

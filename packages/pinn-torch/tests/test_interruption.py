@@ -6,7 +6,7 @@ import signal
 from types import SimpleNamespace
 
 import pytest
-from pinn_torch.interruption import interrupts_reach_the_caller
+from pinn_torch.training.interruption import interrupts_reach_the_caller
 from torch_scans import small_scan, small_training
 
 
@@ -50,7 +50,7 @@ def test_a_training_is_interrupted(tmp_path, handler, monkeypatch):
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("pinn_torch.progress.History.on_train_batch_end", interrupted)
+    monkeypatch.setattr("pinn_torch.training.progress.History.on_train_batch_end", interrupted)
     with pytest.raises(KeyboardInterrupt):
         small_training(tmp_path, small_scan())
     assert signal.getsignal(signal.SIGINT) is handler

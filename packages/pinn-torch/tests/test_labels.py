@@ -11,8 +11,8 @@ from pinn_data.grouping.labels import ObjectLabels
 from pinn_data.optics.forward_model import diffraction_intensity
 from pinn_data.optics.patches import extract
 from pinn_data.optics.probe import probe_modes
-from pinn_torch.datamodule import PatternStack
-from pinn_torch.module import BACKGROUND, normalised_probe
+from pinn_torch.model.module import BACKGROUND, normalised_probe
+from pinn_torch.training.datamodule import PatternStack
 from torch_scans import noise_free, small_scan
 
 ROWS = np.array([[0, 1, 3, 4, 6], [11, 2, 5, 8, 7]])

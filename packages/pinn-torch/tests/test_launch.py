@@ -15,9 +15,9 @@ import team_functions
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from pinn_torch.distributed.ranks import Team
+from pinn_torch.distributed.spawn import together
 from pinn_torch.errors import TorchRunError, WorkerError
-from pinn_torch.launch import together
-from pinn_torch.team import Team
 
 pytestmark = pytest.mark.processes
 
@@ -83,7 +83,7 @@ def test_whoever_fails_all_end_and_one_sentence_says_why(how, where, error, mess
 
 
 def test_a_helper_that_cannot_start_is_told(monkeypatch):
-    monkeypatch.setattr("pinn_torch.launch._CODE", "raise SystemExit(7)")
+    monkeypatch.setattr("pinn_torch.distributed.spawn._CODE", "raise SystemExit(7)")
     with pytest.raises(WorkerError, match="process 2 of 2 ended with code 7"):
         together(team_functions.exchange, {"numbers": _numbers()}, processes=2, device=_CPU)
 
@@ -94,7 +94,7 @@ import signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)
 sys.path[:] = {path!r}
 import team_functions, torch
-from pinn_torch.launch import together
+from pinn_torch.distributed.spawn import together
 together(team_functions.wait_for_ever, {{"folder": sys.argv[1]}}, processes=3, device=torch.device("cpu"))
 """
 
@@ -135,7 +135,7 @@ _UNGUARDED = """
 import sys
 sys.path[:] = {path!r}
 import numpy as np, team_functions, torch
-from pinn_torch.launch import together
+from pinn_torch.distributed.spawn import together
 def call():
     found = together(team_functions.exchange, {{"numbers": np.ones((4, 2), np.complex64)}}, processes=2,
                      device=torch.device("cpu"))

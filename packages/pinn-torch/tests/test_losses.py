@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pinn_data.optics.forward_model import RATE_FLOOR
 from pinn_data.optics.forward_model import poisson_nll as oracle
-from pinn_torch.losses import (
+from pinn_torch.model.losses import (
     amplitude_deviation,
     amplitude_error,
     amplitude_mae,

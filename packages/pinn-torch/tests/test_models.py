@@ -20,12 +20,12 @@ from pinn_data.grouping.groups import group
 from pinn_data.optics.forward_model import diffraction_amplitude
 from pinn_data.optics.probe import probe_modes
 from pinn_data.scan.positions import split_subpixel
-from pinn_torch.archive import load_model, save_model
-from pinn_torch.datamodule import PatternStack
+from pinn_torch.archive.model_archive import load_model, save_model
+from pinn_torch.archive.models import Autoencoder, DiffractionToObject, load_models, models_of
 from pinn_torch.errors import ModelArchiveError
-from pinn_torch.models import Autoencoder, DiffractionToObject, load_models, models_of
-from pinn_torch.module import PtychoPINN_Lightning
-from pinn_torch.network import read_weights, write_weights
+from pinn_torch.model.module import PtychoPINN_Lightning
+from pinn_torch.model.network import read_weights, write_weights
+from pinn_torch.training.datamodule import PatternStack
 from torch_scans import ARCHITECTURES, network_image, options_of, small_network, small_scan, two_modes
 
 _INPUTS = ["x", "positions", "probe", "input_scale_factor"]

@@ -9,9 +9,9 @@ from pinn_config.configs import ModelConfig
 from pinn_config.objective import Objective
 from pinn_data.optics.forward_model import diffraction_intensity, poisson_nll
 from pinn_data.optics.probe import probe_modes
-from pinn_torch.datamodule import PatternStack
 from pinn_torch.errors import TorchRunError
-from pinn_torch.module import BACKGROUND, PtychoPINN_Lightning, normalised_probe
+from pinn_torch.model.module import BACKGROUND, PtychoPINN_Lightning, normalised_probe
+from pinn_torch.training.datamodule import PatternStack
 from torch_scans import small_scan
 
 

@@ -11,8 +11,8 @@ from pinn_config.architecture import BACKGROUND, network
 from pinn_config.configs import ModelConfig
 from pinn_data.optics import network_oracle
 from pinn_torch.errors import ModelArchiveError
-from pinn_torch.network import PtychoNetwork, read_weights, write_weights
-from pinn_torch.physics import GroupOptics
+from pinn_torch.model.network import PtychoNetwork, read_weights, write_weights
+from pinn_torch.optics.physics import GroupOptics
 from torch_scans import ARCHITECTURES, scene, small_network
 
 _CASES = [(a, g) for a in ARCHITECTURES for g in (1, 2)]

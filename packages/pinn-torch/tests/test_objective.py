@@ -11,11 +11,11 @@ from pinn_config.objective import Objective
 from pinn_data.errors import LabelError
 from pinn_data.grouping.labels import ObjectLabels
 from pinn_data.optics.probe import probe_modes
-from pinn_torch import losses
-from pinn_torch.archive import load_model
-from pinn_torch.datamodule import PatternStack
+from pinn_torch.archive.model_archive import load_model
 from pinn_torch.errors import TorchRunError
-from pinn_torch.module import BACKGROUND, PtychoPINN_Lightning
+from pinn_torch.model import losses
+from pinn_torch.model.module import BACKGROUND, PtychoPINN_Lightning
+from pinn_torch.training.datamodule import PatternStack
 from torch_scans import small_scan, small_training
 
 # Frames 0, 1, 3, 4 are seen, 6 is predicted; 64 + 14 pixels hold them all.

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 from pinn_config.configs import ModelConfig, TrainingConfig
-from pinn_torch.archive import load_model
-from pinn_torch.datamodule import PatternStack, ScanDataModule
+from pinn_torch.archive.model_archive import load_model
+from pinn_torch.training.datamodule import PatternStack, ScanDataModule
 from torch_scans import network_image, noise_free, quiet, small_scan, small_training
 
 

@@ -12,7 +12,7 @@ from pinn_data.optics import probe as oracle_probe
 from pinn_data.optics.forward_model import diffraction_intensity
 from pinn_data.scan.positions import split_subpixel
 from pinn_data.testing import complex_objects, complex_probes, scan_positions
-from pinn_torch.physics import GroupOptics, fourier_shift
+from pinn_torch.optics.physics import GroupOptics, fourier_shift
 from torch_scans import scene
 
 SEEDS = st.integers(0, 2**32 - 1)

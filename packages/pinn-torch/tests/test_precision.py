@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 from pinn_data.grouping.group_rows import canvas_size
-from pinn_torch import devices
-from pinn_torch.archive import load_model
-from pinn_torch.datamodule import PatternStack
-from pinn_torch.devices import autocast
+from pinn_torch.archive.model_archive import load_model
 from pinn_torch.errors import NotFiniteError, TorchRunError
+from pinn_torch.runtime import devices
+from pinn_torch.runtime.devices import autocast
+from pinn_torch.training.datamodule import PatternStack
 from torch_scans import ARCHITECTURES, network_image, quiet, small_scan, small_training
 
 _CPU = torch.device("cpu")

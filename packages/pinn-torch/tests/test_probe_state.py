@@ -9,8 +9,8 @@ import torch
 from pinn_config.configs import ModelConfig
 from pinn_data.optics.forward_model import residual
 from pinn_data.optics.probe import probe_modes
-from pinn_torch.archive import load_model
-from pinn_torch.module import PtychoPINN_Lightning, normalised_probe
+from pinn_torch.archive.model_archive import load_model
+from pinn_torch.model.module import PtychoPINN_Lightning, normalised_probe
 from torch_scans import network_image, noise_free, small_scan, small_training
 
 DECLARED = [(False, False), (True, False), (False, True), (True, True)]
@@ -102,7 +102,7 @@ def test_two_modules_hold_their_own_probe():
 
 @pytest.mark.parametrize(("probe", "scale"), DECLARED)
 def test_gradients_reach_only_what_is_declared(probe, scale):
-    from pinn_torch.datamodule import PatternStack
+    from pinn_torch.training.datamodule import PatternStack
 
     scan = small_scan(modes=2)
     model = ModelConfig(N=64, architecture="cnn", n_filters_scale=1)

@@ -7,7 +7,7 @@ import threading
 import numpy as np
 import pytest
 from pinn_data.progress.reports import Cancel, CancelledError, Progress
-from pinn_torch.archive import load_model
+from pinn_torch.archive.model_archive import load_model
 from torch_scans import small_scan, small_training
 
 _SETTINGS = {"nepochs": 3, "batch_size": 3, "n_groups": 6}  # 2 steps an epoch

@@ -28,9 +28,9 @@ from pinn_torch.api.data import PtychoDataLoader, unnormalised_probe_scale, with
 from pinn_torch.api.inference import InferenceEngine, _about_the_origin
 from pinn_torch.api.model import PtychoModel
 from pinn_torch.api.module import ConfiguredModule
-from pinn_torch.datamodule import PatternStack
 from pinn_torch.errors import ModelArchiveError
-from pinn_torch.module import normalised_probe
+from pinn_torch.model.module import normalised_probe
+from pinn_torch.training.datamodule import PatternStack
 from torch_scans import small_scan
 
 

@@ -14,11 +14,11 @@ from pinn_data.optics.forward_model import residual
 from pinn_data.optics.probe import probe_modes
 from pinn_data.progress.reports import Cancel, CancelledError, Progress
 from pinn_data.scan.positions import canvas_for
-from pinn_torch.archive import load_model, save_model
+from pinn_torch.archive.model_archive import load_model, save_model
 from pinn_torch.errors import TorchRunError
-from pinn_torch.module import PtychoPINN_Lightning
-from pinn_torch.network import PtychoNetwork, read_weights, write_weights
-from pinn_torch.stitching import Mosaic, agreeing_phases
+from pinn_torch.model.module import PtychoPINN_Lightning
+from pinn_torch.model.network import PtychoNetwork, read_weights, write_weights
+from pinn_torch.optics.canvas_sum import Mosaic, agreeing_phases
 from torch_scans import (
     ARCHITECTURES,
     network_image,

@@ -9,9 +9,9 @@ import torch
 from pinn_config.configs import ModelConfig, TrainingConfig
 from pinn_config.errors import ConfigError
 from pinn_data.errors import EmptyScanError
-from pinn_torch import devices
-from pinn_torch.devices import autocast, device_of, resolved_precision
 from pinn_torch.errors import TorchRunError
+from pinn_torch.runtime import devices
+from pinn_torch.runtime.devices import autocast, device_of, resolved_precision
 from pinn_torch.workflows import train
 from torch_scans import quiet, small_scan, small_training
 

@@ -7,7 +7,7 @@ import math
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pinn_torch.schedule import Schedule
+from pinn_torch.model.schedule import Schedule
 
 shares = st.floats(0, 1)
 schedules = st.builds(

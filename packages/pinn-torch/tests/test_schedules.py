@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from pinn_config.configs import ModelConfig
-from pinn_torch.module import PtychoPINN_Lightning
+from pinn_torch.model.module import PtychoPINN_Lightning
 from torch_scans import quiet, small_scan, small_training
 
 _STAGES = (0.5, 0.75, 0.9)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pinn_torch.sharing import Share, SharedBatches, shares
-from pinn_torch.team import ALONE, Team
+from pinn_torch.distributed.batch_shares import Share, SharedBatches, shares
+from pinn_torch.distributed.ranks import ALONE, Team
 
 _LENGTHS, _BATCHES, _STEPS, _TEAMS = (st.integers(1, n) for n in (40, 9, 4, 5))
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 from pinn_data.files.npz import read_scan
 from pinn_data.optics.probe import probe_modes
-from pinn_torch.datamodule import PatternStack
-from pinn_torch.physics import GroupOptics, fourier_shift
+from pinn_torch.optics.physics import GroupOptics, fourier_shift
+from pinn_torch.training.datamodule import PatternStack
 
 _MARGIN = 24  # pixels: flipped positions reach a little outside the object of the file
 

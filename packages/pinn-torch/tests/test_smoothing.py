@@ -8,8 +8,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from pinn_data.optics import smoothing as oracle
-from pinn_torch.archive import load_model
-from pinn_torch.smoothing import smoothed, smoothed_back
+from pinn_torch.archive.model_archive import load_model
+from pinn_torch.optics.smoothing import smoothed, smoothed_back
 from torch_scans import network_image, noise_free, small_scan, small_training
 
 SEEDS, SIGMAS = st.integers(0, 2**32 - 1), st.sampled_from([0.0, 0.3, 0.8, 2.5])

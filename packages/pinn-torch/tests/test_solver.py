@@ -18,10 +18,10 @@ from pinn_data.solver import solve as solve_by_numpy
 from pinn_data.solver.operations import NumpyOperations
 from pinn_data.solver.testing import everything_computed, scan_with_everything, worst_difference
 from pinn_data.testing import small_scan
+from pinn_torch.distributed.spawn import together
 from pinn_torch.errors import TorchRunError
-from pinn_torch.launch import together
 from pinn_torch.solver import operations, solve
-from pinn_torch.solver_operations import TorchOperations
+from pinn_torch.solver.operations import TorchOperations
 
 
 def _as_on_a_gpu(double: bool) -> TorchOperations:
@@ -116,7 +116,7 @@ from pinn_torch import solver
 print(sorted({"torch", "lightning", "numpy"} & set(sys.modules)))
 solver.operations("cpu")
 solver.solve
-import pinn_torch.launch
+import pinn_torch.distributed.spawn
 print(sorted({"torch", "lightning", "pytorch_lightning"} & set(sys.modules)))
 """
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}

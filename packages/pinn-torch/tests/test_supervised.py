@@ -6,7 +6,7 @@ import attrs
 import numpy as np
 import pytest
 import torch
-from pinn_torch.archive import load_model
+from pinn_torch.archive.model_archive import load_model
 from torch_scans import ARCHITECTURES, network_image, small_scan, small_training
 
 SUPERVISED = {"model_type": "supervised"}

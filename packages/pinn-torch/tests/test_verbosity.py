@@ -7,7 +7,7 @@ import logging
 import pytest
 from pinn_config.configs import InferenceConfig
 from pinn_data.progress.verbosity import detailed_logs
-from pinn_torch.archive import load_model
+from pinn_torch.archive.model_archive import load_model
 from torch_scans import network_image, small_scan
 
 

@@ -17,8 +17,8 @@ from pinn_data.optics.probe import defocused_probe
 from pinn_data.progress.reports import Watcher
 from pinn_data.scan.scan import Scan
 from pinn_data.testing import noise_free, small_positions, small_scan, transposed, two_modes
-from pinn_torch.network import PtychoNetwork
-from pinn_torch.physics import GroupOptics, fourier_shift
+from pinn_torch.model.network import PtychoNetwork
+from pinn_torch.optics.physics import GroupOptics, fourier_shift
 from pinn_torch.workflows import Reconstruction, TrainingResult, reconstruct, train
 
 __all__ = [

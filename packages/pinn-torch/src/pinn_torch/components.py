@@ -21,7 +21,7 @@ from pinn_data.run.workflow_scans import check_window, given_scan, inference_con
 from pinn_data.scan.scan import Scan
 
 from pinn_torch import BACKEND
-from pinn_torch.requirements import require_torch
+from pinn_torch.runtime.requirements import require_torch
 from pinn_torch.workflows import reconstruct, train
 
 __all__ = [
@@ -53,7 +53,7 @@ def run_cdi_example(
     """Train on `train_data` and, if `do_stitching`, reconstruct `test_data` with what was learned.
 
     `config` is bridged to the legacy dictionary first (`execution_config` never is), and afterwards the
-    dictionary is that of the archive, see `pinn_torch.bundles.load_inference_bundle`.
+    dictionary is that of the archive, see `pinn_torch.archive.inference_bundle.load_inference_bundle`.
 
     Parameters
     ----------
@@ -168,8 +168,8 @@ def _trained(
     max_seconds: float | None,
 ) -> dict[str, Any]:
     result = train(scan, config, execution, validation=validation, seed=seed, max_seconds=max_seconds)
-    from pinn_torch.archive import load_model
-    from pinn_torch.bundles import models_of, restore_legacy_dict
+    from pinn_torch.archive.inference_bundle import models_of, restore_legacy_dict
+    from pinn_torch.archive.model_archive import load_model
 
     trained = load_model(result.archive)
     restore_legacy_dict(trained)

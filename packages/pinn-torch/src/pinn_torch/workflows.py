@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pinn_data.run.results import Reconstruction, TrainingResult
 
-from pinn_torch.requirements import require_torch
+from pinn_torch.runtime.requirements import require_torch
 
 if TYPE_CHECKING:
     from pinn_config.configs import InferenceConfig, TrainingConfig
@@ -49,9 +49,9 @@ def train(
     RuntimeError: stopped before the first step)
     """
     require_torch()
-    from pinn_torch.devices import same_arithmetic_afterwards
-    from pinn_torch.refinement import correct_scans
-    from pinn_torch.training import run_training
+    from pinn_torch.reconstruction.refinement import correct_scans
+    from pinn_torch.runtime.devices import same_arithmetic_afterwards
+    from pinn_torch.training.run import run_training
 
     with same_arithmetic_afterwards():
         scan, validation = correct_scans(scan, validation, config, execution, progress)
@@ -91,8 +91,8 @@ def reconstruct(
     require_torch()
     from pinn_data.progress.verbosity import detailed_logs
 
-    from pinn_torch.devices import same_arithmetic_afterwards
-    from pinn_torch.refinement import run_refined_reconstruction
+    from pinn_torch.reconstruction.refinement import run_refined_reconstruction
+    from pinn_torch.runtime.devices import same_arithmetic_afterwards
 
     wanted = config is not None and config.debug is True
     with same_arithmetic_afterwards(), detailed_logs(wanted, "pinn_torch"):
@@ -108,6 +108,6 @@ def seen_devices() -> list[dict[str, Any]]:
     Raises TorchMissingError (a RuntimeError).
     """
     require_torch()
-    from pinn_torch import devices
+    from pinn_torch.runtime import devices
 
     return devices.seen_devices()

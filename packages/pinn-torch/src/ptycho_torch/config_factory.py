@@ -1,6 +1,6 @@
-"""The payloads of a run under their historical module name; see `pinn_torch.config_factory`."""
+"""The payloads of a run under their historical module name; see `pinn_torch.settings.config_factory`."""
 
-from pinn_torch.config_factory import (
+from pinn_torch.settings.config_factory import (
     InferencePayload,
     TrainingPayload,
     create_inference_payload,

@@ -1,6 +1,6 @@
-"""The PyTorch configurations under their historical module name; see `pinn_torch.config_params`."""
+"""The PyTorch configurations under their historical module name; see `pinn_torch.settings.config_params`."""
 
-from pinn_torch.config_params import (
+from pinn_torch.settings.config_params import (
     DataConfig,
     DatagenConfig,
     InferenceConfig,

@@ -5,11 +5,11 @@ re-exports them. What it does is `pinn_torch`: a training of the network ``refin
 
 Laws, tested by replaying the client: nothing is written into the working directory; every error has a builtin
 class that the client can catch without a framework; every setting takes effect or is refused
-(`pinn_torch.config_support`).
+(`pinn_torch.settings.config_support`).
 
 Raises TorchMissingError (a RuntimeError) on import where PyTorch is missing, broken or too old.
 """
 
-from pinn_torch.requirements import require_torch
+from pinn_torch.runtime.requirements import require_torch
 
 require_torch()  # before any module below imports it and fails with an error that says nothing of a remedy

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from pinn_torch.checkpoints import FOLDER
+from pinn_torch.training.checkpoints import FOLDER
 
 __all__ = ["find_best_checkpoint"]
 

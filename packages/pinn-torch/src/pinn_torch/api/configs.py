@@ -11,15 +11,21 @@ from pinn_config import configs as canonical
 from pinn_config.errors import ConfigError
 from pinn_config.execution import PyTorchExecutionConfig
 
-from pinn_torch.config_bridge import (
+from pinn_torch.model.schedule import Schedule
+from pinn_torch.settings.config_bridge import (
     to_execution_config,
     to_inference_config,
     to_model_config,
     to_training_config,
 )
-from pinn_torch.config_params import DataConfig, DatagenConfig, InferenceConfig, ModelConfig, TrainingConfig
-from pinn_torch.pytorch_view import data_config, inference_config, model_config, training_config
-from pinn_torch.schedule import Schedule
+from pinn_torch.settings.config_params import (
+    DataConfig,
+    DatagenConfig,
+    InferenceConfig,
+    ModelConfig,
+    TrainingConfig,
+)
+from pinn_torch.settings.pytorch_view import data_config, inference_config, model_config, training_config
 
 __all__ = ["ConfigManager"]
 
@@ -208,7 +214,7 @@ def _as(kind: type[C], given: Any) -> C:
                 "version that wrote it"
             ) from error
     raise ConfigError(
-        f"a {kind.__name__} of pinn_torch.config_params is needed here, not {type(given).__name__}"
+        f"a {kind.__name__} of pinn_torch.settings.config_params is needed here, not {type(given).__name__}"
     )
 
 

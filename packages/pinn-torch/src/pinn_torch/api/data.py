@@ -20,9 +20,9 @@ from pinn_data.scan.scan import Scan
 from pinn_data.scan.unmeasured import measured_part
 
 from pinn_torch.api.configs import ConfigManager
-from pinn_torch.checkpoints import FOLDER
 from pinn_torch.errors import TorchRunError
-from pinn_torch.module import BACKGROUND
+from pinn_torch.model.module import BACKGROUND
+from pinn_torch.training.checkpoints import FOLDER
 
 __all__ = ["DataloaderFormats", "PtychoDataLoader"]
 
@@ -178,7 +178,7 @@ def without_ramp(probe: NDArray[np.complexfloating]) -> NDArray[np.complex64]:
 def unnormalised_probe_scale(scan: Scan) -> float:
     """The `probe_scale` with which normalising leaves the probe as it is, in units of the patterns.
 
-    See `pinn_torch.module.normalised_probe`, which gives the probe the energy
+    See `pinn_torch.model.module.normalised_probe`, which gives the probe the energy
     ``(N/2)**2 / BACKGROUND**2 * (4 / probe_scale)**2`` where the patterns have the mean energy ``(N/2)**2``.
     """
     energy = float((np.abs(scan.probe.astype(np.complex128)) ** 2).sum())

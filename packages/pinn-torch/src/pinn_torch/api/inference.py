@@ -12,10 +12,10 @@ from pinn_data.run.plain_errors import plain_errors
 from pinn_torch.api.configs import ConfigManager
 from pinn_torch.api.data import PtychoDataLoader
 from pinn_torch.api.model import PtychoModel
-from pinn_torch.archive import TrainedModel
-from pinn_torch.devices import same_arithmetic_afterwards
+from pinn_torch.archive.model_archive import TrainedModel
 from pinn_torch.errors import TorchRunError
-from pinn_torch.refinement import run_refined_reconstruction
+from pinn_torch.reconstruction.refinement import run_refined_reconstruction
+from pinn_torch.runtime.devices import same_arithmetic_afterwards
 from pinn_torch.workflows import Reconstruction
 
 __all__ = ["InferenceEngine"]

@@ -9,7 +9,7 @@ from pinn_data.run.plain_errors import plain_errors
 
 from pinn_torch.api.configs import ConfigManager
 from pinn_torch.api.module import ConfiguredModule, configs_of
-from pinn_torch.checkpoint_settings import read_checkpoint
+from pinn_torch.settings.checkpoint_settings import read_checkpoint
 
 __all__ = ["PtychoModel"]
 

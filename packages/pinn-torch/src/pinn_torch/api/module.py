@@ -12,8 +12,8 @@ from pinn_config.objective import Objective
 from torch import Tensor
 
 from pinn_torch.api.configs import ConfigManager
-from pinn_torch.checkpoint_settings import SETTINGS, read_checkpoint, settings_in
-from pinn_torch.module import PtychoPINN_Lightning, probe_disk
+from pinn_torch.model.module import PtychoPINN_Lightning, probe_disk
+from pinn_torch.settings.checkpoint_settings import SETTINGS, read_checkpoint, settings_in
 
 __all__ = ["ConfiguredModule"]
 

@@ -10,9 +10,9 @@ from pinn_data.run.plain_errors import plain_errors
 from pinn_torch.api.configs import ConfigManager
 from pinn_torch.api.data import PtychoDataLoader, unnormalised_probe_scale
 from pinn_torch.api.model import PtychoModel
-from pinn_torch.devices import same_arithmetic_afterwards
 from pinn_torch.errors import TorchRunError
-from pinn_torch.training import run_training
+from pinn_torch.runtime.devices import same_arithmetic_afterwards
+from pinn_torch.training.run import run_training
 from pinn_torch.workflows import TrainingResult
 
 __all__ = ["Trainer"]

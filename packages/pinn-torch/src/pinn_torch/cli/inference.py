@@ -17,7 +17,7 @@ from pinn_torch.cli.flags import add_common_flags, add_detector_flags, add_execu
 from pinn_torch.cli.settings import run_settings
 from pinn_torch.cli.shared import INFERENCE_FIELDS, validate_paths
 from pinn_torch.errors import UsageError
-from pinn_torch.precedence import canonical_defaults
+from pinn_torch.settings.precedence import canonical_defaults
 
 __all__ = ["DEFAULTS", "DESCRIPTION", "SUMMARY", "add_arguments", "build_parser", "main", "run"]
 
@@ -96,7 +96,7 @@ def run(args: argparse.Namespace) -> None:
     from pinn_data.scan.stored_patterns import LARGE
 
     from pinn_torch.components import reassemble_cdi_image
-    from pinn_torch.config_factory import create_inference_payload
+    from pinn_torch.settings.config_factory import create_inference_payload
 
     begun = time.perf_counter()
     payload = create_inference_payload(model, source, folder, **settings.levels())

@@ -1,4 +1,4 @@
-"""From flags and a YAML file to what `pinn_torch.config_factory` takes.
+"""From flags and a YAML file to what `pinn_torch.settings.config_factory` takes.
 
 A flag that was typed beats the file, the file beats the defaults of the command line. The file is that of
 `pinn_config.files`: settings at its top, those of the network under ``model:``, of execution under
@@ -24,8 +24,8 @@ from pinn_torch.cli.shared import (
     execution_given,
 )
 from pinn_torch.errors import UsageError
-from pinn_torch.precedence import canonical_defaults
-from pinn_torch.setting_names import translated
+from pinn_torch.settings.precedence import canonical_defaults
+from pinn_torch.settings.setting_names import translated
 
 __all__ = ["RunSettings", "run_settings"]
 

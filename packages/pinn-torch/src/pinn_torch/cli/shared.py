@@ -15,7 +15,7 @@ from typing import Any, Literal
 from pinn_config.execution import PyTorchExecutionConfig
 
 from pinn_torch.errors import UsageError
-from pinn_torch.paths import existing_file
+from pinn_torch.settings.paths import existing_file
 
 __all__ = [
     "EXECUTION_DEFAULTS",

@@ -19,7 +19,7 @@ from pinn_torch.cli.flags import add_common_flags, add_detector_flags, add_execu
 from pinn_torch.cli.settings import run_settings
 from pinn_torch.cli.shared import EXECUTION_DEFAULTS, validate_paths
 from pinn_torch.errors import UsageError
-from pinn_torch.precedence import canonical_defaults
+from pinn_torch.settings.precedence import canonical_defaults
 
 if TYPE_CHECKING:
     from pinn_config.execution import PyTorchExecutionConfig
@@ -115,7 +115,7 @@ def run(args: argparse.Namespace) -> None:
     from pinn_data.files.npz import read_scan
     from pinn_data.scan.stored_patterns import LARGE
 
-    from pinn_torch.config_factory import create_training_payload
+    from pinn_torch.settings.config_factory import create_training_payload
     from pinn_torch.workflows import train
 
     begun = time.perf_counter()

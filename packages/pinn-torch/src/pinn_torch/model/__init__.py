@@ -1,0 +1,1 @@
+"""The network, its Lightning module, and what a step of learning minimises."""

@@ -1,0 +1,432 @@
+"""The Lightning module: network, probe and intensity scale, and one step of learning."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import attrs
+import lightning
+import torch
+from pinn_config.architecture import BACKGROUND, network
+from pinn_config.configs import ModelConfig, TrainingConfig
+from pinn_config.execution import PyTorchExecutionConfig
+from pinn_config.learning_rate import learning_rate_factor
+from pinn_config.objective import Objective
+from torch import Tensor, nn
+
+from pinn_torch.distributed.batch_shares import Share
+from pinn_torch.distributed.ranks import Team
+from pinn_torch.errors import ModelArchiveError, NotFiniteError, TorchRunError
+from pinn_torch.model.batch_statistics import SharedStatistics, share_statistics
+from pinn_torch.model.losses import (
+    amplitude_deviation,
+    amplitude_error,
+    amplitude_mae,
+    amplitude_variation,
+    phase_deviation,
+    phase_error,
+    phase_variation,
+    poisson_deviance,
+    poisson_nll,
+    total_variation,
+    without_mean_phase,
+)
+from pinn_torch.model.network import PtychoNetwork
+from pinn_torch.model.schedule import Schedule
+from pinn_torch.optics.physics import GroupOptics, fourier_shift
+from pinn_torch.settings.checkpoint_settings import SETTINGS, read_checkpoint, settings_in, settings_of
+
+__all__ = ["BACKGROUND", "Batch", "PtychoPINN_Lightning", "normalised_probe", "probe_disk"]
+
+Batch = dict[str, Tensor]
+"""``amplitude`` (group, pattern, N, N) float32 with mean energy (N/2)**2, ``centres`` (group, pattern, 2)
+int64 whole-pixel positions and ``fractions`` (group, pattern, 2) float32; where the objective needs them also
+``labels`` (group, pattern, N, N) complex64, see `pinn_data.grouping.labels`; where the scan has them
+``measured`` and ``stray``, see `pinn_data.grouping.pattern_stack.PatternStack`. The first `channels` patterns
+are the network's input; those that follow it must predict without having seen them."""
+
+_REGULARISERS = {
+    "Total_Variation": (amplitude_variation, phase_variation),
+    "Mean_Deviation": (amplitude_deviation, phase_deviation),
+}
+
+
+def normalised_probe(probe: Tensor, size: int, probe_scale: float) -> Tensor:
+    """The probe (mode, N, N) with which an object of transmission `BACKGROUND` explains mean energy (N/2)**2.
+
+    ``sum abs(probe)**2 == (N/2)**2 / BACKGROUND**2`` at the default ``probe_scale = 4``; the sum goes as
+    ``probe_scale**-2``.
+    """
+    energy = (probe.real**2 + probe.imag**2).sum()
+    return probe * ((size / 2) / BACKGROUND * (4.0 / probe_scale) / torch.sqrt(energy))
+
+
+class PtychoPINN_Lightning(lightning.LightningModule):
+    """Learns objects from diffraction alone: probe x predicted patch, Fourier transform, Poisson likelihood.
+    Or from labels, as its objective says.
+
+    model : ModelConfig
+    probe : (mode, N, N) complex64, any scale; becomes the model's state, normalised
+    intensity_scale : sqrt(photons a pattern) / (N/2), from network units to sqrt(photons)
+    objective : what is minimised; default the Poisson likelihood
+    """
+
+    def __init__(
+        self,
+        model: ModelConfig,
+        probe: Tensor,
+        intensity_scale: float,
+        *,
+        execution: PyTorchExecutionConfig | None = None,
+        objective: Objective | None = None,
+        probe_trainable: bool = False,
+        intensity_scale_trainable: bool = True,
+    ) -> None:
+        super().__init__()
+        self._check_probe(probe, model.N)
+        self.objective = objective or Objective()
+        if not self.objective.learns:
+            raise TorchRunError(
+                "every weight of the loss is 0, so nothing would be learned: set nll_weight, mae_weight or "
+                "realspace_weight above 0"
+            )
+        if probe_trainable and not self.objective.looks_at_diffraction:
+            raise TorchRunError(
+                "probe_trainable=True was given, but a probe is learned from the diffraction, which does not "
+                "enter this loss: set model_type: pinn and a weight for it, or probe_trainable: false"
+            )
+        self.model = model
+        self.execution = execution or PyTorchExecutionConfig()
+        self.network = PtychoNetwork(network(model))
+        normalised = normalised_probe(probe.to(torch.complex64), model.N, model.probe_scale)
+        self.probe_parts = nn.Parameter(torch.view_as_real(normalised).clone(), requires_grad=probe_trainable)
+        self.log_intensity_scale = nn.Parameter(
+            torch.tensor(math.log(intensity_scale), dtype=torch.float32),
+            requires_grad=intensity_scale_trainable and self.objective.looks_at_diffraction,
+        )
+        self.training_intensity_scale = float(intensity_scale)
+        self.channels = model.gridsize**2
+        # How far the training is at a step, 0 to 1; None goes by the steps alone.
+        self.progress: Callable[[int], float] | None = None
+        # What the training is, where one is configured; the file of a checkpoint says it.
+        self.config: TrainingConfig | None = None
+        # In place of the execution's scheduler, where a client brought its own (`pinn_torch.api`).
+        self.schedule: Schedule | None = None
+
+    @classmethod
+    def of(
+        cls, config: TrainingConfig, execution: PyTorchExecutionConfig, probe: Tensor, intensity_scale: float
+    ) -> PtychoPINN_Lightning:
+        """The untrained module of a training."""
+        module = cls.__new__(cls)
+        PtychoPINN_Lightning.__init__(  # that of a subclass may take other things
+            module,
+            config.model,
+            probe,
+            intensity_scale,
+            execution=execution,
+            objective=Objective.of(config),
+            probe_trainable=config.probe_trainable,
+            intensity_scale_trainable=config.intensity_scale_trainable,
+        )
+        module.config = config
+        return module
+
+    @classmethod
+    def load_from_checkpoint(  # type: ignore[override]
+        cls, checkpoint_path: Path | str, map_location: Any = None, *, weights_only: bool = True
+    ) -> PtychoPINN_Lightning:
+        """The module of a checkpoint that any training of this package left, in evaluation mode.
+
+        The file alone is enough. It is read as data, so no code in it runs: there is no other way than
+        `weights_only`.
+
+        map_location : its device; None: the CPU
+
+        Raises
+        ------
+        FileNotFoundError, ModelArchiveError (a ValueError)
+            No checkpoint, or none that says what its module is made of.
+        """
+        checkpoint = read_checkpoint(Path(checkpoint_path), weights_only)
+        config, execution, scale = settings_in(checkpoint, Path(checkpoint_path))
+        probe = torch.view_as_complex(checkpoint["state_dict"]["probe_parts"].contiguous())
+        module = cls.of(config, execution, probe, scale)
+        module.take_weights(checkpoint["state_dict"], checkpoint_path)
+        return module.to(map_location or "cpu").eval()
+
+    def settings(self) -> dict[str, Any]:
+        """What the module is made of, for a checkpoint; where no training was configured, of one that would
+        make it."""
+        config = self.config or self._training()
+        return settings_of(config, self.execution, self.training_intensity_scale)
+
+    def _training(self) -> TrainingConfig:
+        weights = attrs.asdict(self.objective)
+        kind: Any = "supervised" if weights.pop("supervised") else "pinn"
+        return TrainingConfig(
+            dataclasses.replace(self.model, model_type=kind),
+            probe_trainable=self.probe_parts.requires_grad,
+            intensity_scale_trainable=self.log_intensity_scale.requires_grad,
+            **weights,
+        )
+
+    def take_weights(self, weights: dict[str, Tensor], path: Path | str) -> None:
+        """Put the weights of the checkpoint at `path` in the place of those that are here.
+
+        Raises ModelArchiveError (a ValueError) for those of another network.
+        """
+        try:
+            self.load_state_dict(weights, strict=True)
+        except RuntimeError as error:
+            raise ModelArchiveError(
+                f"the weights in {path} are not those of the network that the settings describe "
+                f"({str(error).splitlines()[-1].strip()}): open it with the settings that it was trained with"
+            ) from error
+
+    def adopt(self, probe: Tensor, intensity_scale: float) -> None:
+        """Take the probe (mode, N, N) and the intensity scale of the scan that is about to be learned.
+
+        Raises TorchRunError for a probe that is not of the network's size.
+        """
+        self._check_probe(probe, self.model.N)
+        normalised = normalised_probe(probe.to(torch.complex64), self.model.N, self.model.probe_scale)
+        like = self.probe_parts
+        self.probe_parts = nn.Parameter(
+            torch.view_as_real(normalised).clone().to(like.device), requires_grad=like.requires_grad
+        )
+        with torch.no_grad():
+            self.log_intensity_scale.fill_(math.log(intensity_scale))
+        self.training_intensity_scale = float(intensity_scale)
+
+    @staticmethod
+    def _check_probe(probe: Tensor, N: int) -> None:
+        if probe.ndim != 3 or probe.shape[-1] != N or probe.shape[-2] != N:
+            raise TorchRunError(
+                f"the probe has shape {tuple(probe.shape)}, but (modes, {N}, {N}) is needed: "
+                f"crop the patterns and the probe to N={N}, or set N"
+            )
+
+    @property
+    def train_loss_name(self) -> str:
+        """The name under which the loss of the training is logged."""
+        return self.objective.loss_name("train")
+
+    loss_name = train_loss_name
+    """As ptychodus calls it."""
+
+    @property
+    def val_loss_name(self) -> str:
+        """The name under which the loss of the validation is logged."""
+        return self.objective.loss_name("val")
+
+    @property
+    def probe(self) -> Tensor:
+        """(mode, N, N) complex64, in network units."""
+        probe = torch.view_as_complex(self.probe_parts)
+        if self.model.probe_mask:
+            probe = probe * probe_disk(self.model.N, probe.device)
+        return probe
+
+    def optics(self, batch: Batch, patterns: slice, corners: Tensor, canvas: int) -> GroupOptics:
+        """The physics of some of each group's patterns on a canvas that holds them all."""
+        probes = fourier_shift(self.probe, batch["fractions"][:, patterns])
+        return GroupOptics(
+            batch["amplitude"][:, patterns],
+            probes,
+            corners[:, patterns],
+            canvas,
+            BACKGROUND,
+            self.model.gaussian_smoothing_sigma,
+            measured=batch["measured"][:, patterns] if "measured" in batch else None,
+            stray=batch.get("stray"),
+        )
+
+    def corners(self, batch: Batch, patterns: slice = slice(None)) -> tuple[Tensor, Tensor]:
+        """Each pattern's corner on its group's canvas (group, pattern, 2), and that canvas' corner on the
+        object (group, 2)."""
+        centres = batch["centres"][:, patterns]
+        origin = centres.amin(1)
+        return centres - origin[:, None], origin - self.model.N // 2
+
+    def forward(self, batch: Batch, canvas: int) -> tuple[Tensor, GroupOptics]:
+        """The canvas (group, M, M) of each group in network units, and the physics of its input patterns."""
+        given = slice(0, self.channels)
+        corners, _ = self.corners(batch)
+        optics = self.optics(batch, given, corners, canvas)
+        return self.network(batch["amplitude"][:, given], optics), optics
+
+    def loss(self, batch: Batch, canvas: int) -> dict[str, Tensor]:
+        """``loss`` to minimise, see `pinn_config.objective`, and for reading the terms that it is made of.
+
+        Always there are the Poisson ``nll`` and ``deviance`` of the patterns that the network saw, and
+        ``predicted_deviance`` of those that it did not see.
+        """
+        objects, seen = self(batch, canvas)
+        given, unseen = slice(0, self.channels), slice(self.channels, None)
+        turn = None
+        if self.objective.needs_labels and self.objective.phase_subtraction:
+            turn = without_mean_phase(batch["labels"][:, given], seen.relative_intensity.detach())
+        terms = self._misfit(objects, seen, batch, given, turn)
+        if batch["amplitude"].shape[1] > self.channels:
+            optics = self.optics(batch, unseen, self.corners(batch)[0], canvas)
+            others = self._misfit(objects, optics, batch, unseen, turn)
+            # Both kinds of patterns count alike: only the unseen ones punish a network that learns noise by
+            # heart.
+            terms["loss"] = terms["loss"] + others["loss"]
+            terms |= {f"predicted_{name}": value for name, value in others.items() if name != "loss"}
+        plain = self._regularisation(objects, seen.coverage.detach())
+        return terms | plain | {"loss": terms["loss"] + plain["loss"]}
+
+    def _misfit(
+        self, objects: Tensor, optics: GroupOptics, batch: Batch, patterns: slice, turn: Tensor | None
+    ) -> dict[str, Tensor]:
+        """What compares some of the patterns with what was measured, or with labels."""
+        o = self.objective
+        terms: dict[str, Tensor] = {}
+        loss = objects.new_zeros((), dtype=torch.float32)
+        with torch.set_grad_enabled(torch.is_grad_enabled() and o.looks_at_diffraction):
+            scale = torch.exp(2 * self.log_intensity_scale)
+            rate = optics.intensity(objects) * scale
+            # What was counted: it does not move with the scale that is learned.
+            counts = batch["amplitude"][:, patterns] ** 2 * self.training_intensity_scale**2
+            if optics.stray is not None:
+                rate = rate + optics.stray * self.training_intensity_scale**2
+            terms["nll"] = poisson_nll(rate, counts, optics.measured)
+            terms["deviance"] = poisson_deviance(rate, counts, optics.measured).detach()
+            if o.mae_weight > 0:
+                terms["mae"] = amplitude_mae(rate, counts, optics.measured)
+        if o.looks_at_diffraction:
+            loss = loss + o.nll_weight * terms["nll"]
+            if o.mae_weight > 0:
+                loss = loss + o.mae_weight * terms["mae"]
+        if o.needs_labels:
+            labels = batch["labels"][:, patterns] * (BACKGROUND * self.model.probe_scale / 4)
+            labels = labels if turn is None else labels * turn
+            patches, light = optics.patches(objects), optics.relative_intensity.detach()
+            terms["amplitude_error"] = amplitude_error(patches, labels, light)
+            terms["phase_error"] = phase_error(patches, labels, light)
+            amplitude_weight, phase_weight = o.label_weights
+            loss = loss + amplitude_weight * terms["amplitude_error"] + phase_weight * terms["phase_error"]
+        return {name: value.detach() for name, value in terms.items()} | {"loss": loss}
+
+    def _regularisation(self, objects: Tensor, light: Tensor) -> dict[str, Tensor]:
+        """What looks at the object alone."""
+        o = self.objective
+        terms: dict[str, Tensor] = {}
+        loss = objects.new_zeros((), dtype=torch.float32)
+        if o.realspace_weight > 0:
+            terms["total_variation"] = total_variation(objects, light)
+            loss = loss + o.realspace_weight * terms["total_variation"]
+        for index, (kind, coefficient) in enumerate(
+            ((o.amp_loss, o.amp_loss_coeff), (o.phase_loss, o.phase_loss_coeff))
+        ):
+            if kind is not None and coefficient > 0:
+                name = ("amp_loss", "phase_loss")[index]
+                terms[name] = _REGULARISERS[kind][index](objects, light)
+                loss = loss + coefficient * terms[name]
+        return {name: value.detach() for name, value in terms.items()} | {"loss": loss}
+
+    def training_step(self, batch: Batch, index: int) -> Tensor:
+        data = self.trainer.datamodule
+        share = data.shares[index]
+        if data.team.size > 1:
+            share_statistics(self.network, SharedStatistics(data.team, share.fraction > 0))
+        terms = self.loss(batch, data.canvas)
+        means = _over_all(terms, share, data.team)
+        if not torch.isfinite(means["loss"]):
+            raise NotFiniteError(
+                f"the loss became {float(means['loss'])} at step {self.global_step}: "
+                "lower the learning rate "
+                f"(it is {self.execution.learning_rate:g}) or clip gradients with gradient_clip_val"
+            )
+        self.log_dict({f"train_{k}": v for k, v in means.items()}, on_step=True, on_epoch=False)
+        # The mean over the epoch, which schedulers, checkpoints and early stopping follow.
+        self.log(self.train_loss_name, means["loss"], on_step=False, on_epoch=True, batch_size=share.groups)
+        return terms["loss"] if share.weight == 1 else terms["loss"] * share.weight
+
+    def validation_step(self, batch: Batch, index: int) -> None:
+        data = self.trainer.datamodule
+        share = data.validation_shares[index]
+        terms = _over_all(self.loss(batch, data.canvas), share, data.team)
+        names = {f"val_{k}": v for k, v in terms.items()} | {self.val_loss_name: terms["loss"]}
+        self.log_dict(names, on_epoch=True, batch_size=share.groups)
+
+    def monitored(self, validates: bool) -> str:
+        """The metric that checkpoints and schedulers follow; raises ConfigError as
+        `pinn_config.objective.Objective.monitored` does."""
+        return self.objective.monitored(self.execution.checkpoint_monitor_metric, validates)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """What the module is made of, and what `pinn_torch.api.best_checkpoint` compares: the monitored
+        metric's value."""
+        checkpoint[SETTINGS] = self.settings()
+        name = self.monitored(self.trainer.datamodule.validates)
+        value = self.trainer.callback_metrics.get(name)
+        if value is not None:
+            checkpoint["pinn_torch_monitored"] = {
+                "name": name,
+                "mode": self.execution.checkpoint_mode,
+                "value": float(value),
+            }
+
+    def configure_optimizers(self) -> Any:
+        optimizer = torch.optim.Adam(
+            [p for p in self.parameters() if p.requires_grad], lr=self.execution.learning_rate
+        )
+        if self.schedule is None and self.execution.scheduler == "Adaptive":
+            follows = self.monitored(self.trainer.datamodule.validates)
+            plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(
+                optimizer,
+                mode=self.execution.checkpoint_mode,
+                factor=0.5,
+                patience=2,
+                threshold=1e-4,
+                threshold_mode="abs",  # not a share of the loss: a likelihood may be negative
+            )
+            course = {"scheduler": plateau, "monitor": follows, "interval": "epoch"}
+            return [optimizer], [course, *self._warm_up_beside(optimizer)]
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: self._factor(step))
+        return [optimizer], [{"scheduler": schedule, "interval": "step"}]
+
+    def _warm_up_beside(self, optimizer: torch.optim.Optimizer) -> list[dict[str, Any]]:
+        """The warm-up as a factor on a rate that another schedule changes by itself."""
+        steps = self.execution.warmup_steps
+        if not steps:
+            return []
+        rising = torch.optim.lr_scheduler.LinearLR(optimizer, 1 / steps, total_iters=steps - 1)
+        return [{"scheduler": rising, "interval": "step"}]
+
+    def _factor(self, step: int) -> float:
+        if self.schedule is not None:
+            return self.schedule.factor(self._done(step))
+        e = self.execution
+        done = 0.0 if e.scheduler == "Default" else self._done(step)
+        return learning_rate_factor(e.scheduler, step, done, e.warmup_steps)
+
+    def _done(self, step: int) -> float:
+        if not step:
+            return 0.0
+        if self.progress is not None:
+            return self.progress(step)
+        return step / max(1, self.trainer.estimated_stepping_batches)
+
+
+def _over_all(terms: dict[str, Tensor], share: Share, team: Team) -> dict[str, Tensor]:
+    """Means over the whole batch of what each process has as means over its share; without gradients."""
+    if team.size == 1:
+        return {name: value.detach() for name, value in terms.items()}
+    own = torch.stack([value.detach() for value in terms.values()])
+    # A share of 0 has computed what belongs to another process.
+    own = own * share.fraction if share.fraction else torch.zeros_like(own)
+    return dict(zip(terms, team.sum(own).unbind(), strict=True))
+
+
+def probe_disk(size: int, device: torch.device) -> Tensor:
+    """1 within N/4 of the centre, as the specification's probe mask."""
+    r = torch.arange(size, device=device) - size // 2 + 0.5
+    return (torch.hypot(r[:, None], r[None, :]) < size // 4).float()
