@@ -55,7 +55,7 @@ class _TensorFlow:
         self.train, self.reconstruct, self.peaks = train, reconstruct, TensorFlowPeaks
 
     def canvas(self, scan: Scan, config: TrainingConfig, execution: PyTorchExecutionConfig) -> int:
-        from pinn_tf.datamodule import GroupBatches
+        from pinn_tf.training.datamodule import GroupBatches
 
         return GroupBatches(scan, config, execution).canvas
 
@@ -63,8 +63,8 @@ class _TensorFlow:
         self, folder: Path, model: Path, config: TrainingConfig, execution: PyTorchExecutionConfig
     ) -> float:
         """Seconds of a batch."""
-        from pinn_tf.archive import load_model
-        from pinn_tf.datamodule import GroupBatches
+        from pinn_tf.archive.model_archive import load_model
+        from pinn_tf.training.datamodule import GroupBatches
 
         from benchmarks.tf_network import network_alone
 

@@ -37,8 +37,8 @@ def bare(folder: Path, architecture: str, backend: str) -> list[Line]:
     config, execution = configs(architecture, 2, folder, backend=backend)
     probe = defocused_probe(N)[None]
     if backend == "tensorflow":
-        import pinn_tf.training  # noqa: F401  what `train` imports
-        from pinn_tf.module import PtychoPINN
+        import pinn_tf.training.run  # noqa: F401  what `train` imports
+        from pinn_tf.model.module import PtychoPINN
 
         PtychoPINN(config.model, probe, 1.0)
     else:

@@ -12,10 +12,10 @@ import tensorflow as tf
 from pinn_config.architecture import network
 from pinn_data.files.npz import read_scan
 from pinn_data.optics.probe import probe_modes
-from pinn_tf.datamodule import GroupBatches
-from pinn_tf.devices import network_precision
-from pinn_tf.module import PtychoPINN
-from pinn_tf.optimisation import Optimiser
+from pinn_tf.model.module import PtychoPINN
+from pinn_tf.runtime.devices import network_precision
+from pinn_tf.training.datamodule import GroupBatches
+from pinn_tf.training.optimisation import Optimiser
 
 from benchmarks.clock import medians
 from benchmarks.line import Line
@@ -45,7 +45,7 @@ def _parts(folder: Path, architecture: str, gridsize: int, precision: str) -> tu
 
 
 def step(folder: Path, architecture: str, gridsize: int, precision: str) -> list[Line]:
-    """One step of `pinn_tf.optimisation.Optimiser`, without the loop and without the gather.
+    """One step of `pinn_tf.training.optimisation.Optimiser`, without the loop and without the gather.
 
     FLOPs: three times those of the forward convolutions; what physics and activations do is not counted.
     """

@@ -112,7 +112,7 @@ def weights_of(path):
     "tensorflow": """
 import keras
 import pinn_tf.models
-from pinn_tf.network import write_weights
+from pinn_tf.model.network import write_weights
 
 def weights_of(path):
     return write_weights(keras.saving.load_model(path, safe_mode=True).module.network)

@@ -7,7 +7,7 @@ from importlib import metadata
 
 import pinn_dispatch.dispatch
 import pytest
-from pinn_tf import backend_selector
+from pinn_tf.historical import backend_selector
 
 
 @pytest.mark.parametrize("name", backend_selector.__all__)

@@ -17,9 +17,13 @@ TESTS = sorted(ROOT.glob("packages/*/tests/**/*.py"))
 # 4.6); faces of the historical code that are configured through the dictionary alone (section 4.3); and the
 # functions by which a program itself puts a probe there.
 OWNERS = {"pinn_config/legacy.py", "ptycho/params.py", "ptycho/model.py"}
-LOADERS = {"pinn_tf/bundles.py", "pinn_torch/archive/inference_bundle.py"}
-HISTORICAL_READERS = {"pinn_data/grouping/raw_data.py", "pinn_tf/container.py", "pinn_tf/probe.py"}
-HISTORICAL_SETTERS = {"pinn_tf/probe.py"}
+LOADERS = {"pinn_tf/archive/inference_bundle.py", "pinn_torch/archive/inference_bundle.py"}
+HISTORICAL_READERS = {
+    "pinn_data/grouping/raw_data.py",
+    "pinn_tf/historical/container.py",
+    "pinn_tf/historical/probe.py",
+}
+HISTORICAL_SETTERS = {"pinn_tf/historical/probe.py"}
 
 
 def _name(path: Path) -> str:

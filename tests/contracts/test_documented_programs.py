@@ -29,9 +29,9 @@ _MODULE = """
 from pinn_config import ModelConfig
 from pinn_data.files.npz import read_scan
 from pinn_data.optics.probe import probe_modes
-from pinn_tf.requirements import require_tensorflow
+from pinn_tf.runtime.requirements import require_tensorflow
 require_tensorflow()
-from pinn_tf.module import PtychoPINN
+from pinn_tf.model.module import PtychoPINN
 scan = read_scan("scan.npz")
 module = PtychoPINN(ModelConfig(N=64, n_filters_scale=1), probe_modes(scan.probe), 2.0, seed=0)
 X = np.sqrt(scan.diffraction[:2, ..., None]).astype(np.float32)

@@ -35,9 +35,9 @@ save("cnn", 1, cbam_encoder=True)
 """,
     "tensorflow": """
 from pinn_config.execution import PyTorchExecutionConfig
-from pinn_tf.archive import TrainedModel, save_model
-from pinn_tf.module import PtychoPINN
-from pinn_tf.network import write_weights
+from pinn_tf.archive.model_archive import TrainedModel, save_model
+from pinn_tf.model.module import PtychoPINN
+from pinn_tf.model.network import write_weights
 
 def save(architecture, gridsize):
     model = ModelConfig(architecture=architecture, gridsize=gridsize, n_filters_scale=1)

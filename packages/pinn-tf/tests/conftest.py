@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
-from pinn_tf.requirements import require_tensorflow
+from pinn_tf.runtime.requirements import require_tensorflow
 
 # Before a test imports it: PyTorch, which may be in the same environment, can be loaded after it then.
 require_tensorflow()

@@ -19,10 +19,10 @@ from pinn_config.objective import Objective
 from pinn_data.files.npz import write_scan
 from pinn_data.optics.probe import probe_modes
 from pinn_data.testing import small_scan
-from pinn_tf.archive import TrainedModel, load_model, save_model
+from pinn_tf.archive.model_archive import TrainedModel, load_model, save_model
 from pinn_tf.errors import ModelArchiveError
-from pinn_tf.module import PtychoPINN
-from pinn_tf.network import write_weights
+from pinn_tf.model.module import PtychoPINN
+from pinn_tf.model.network import write_weights
 from tf_networks import ARCHITECTURES, shaken
 from tf_trainings import network_image, quiet, same, state_of
 

@@ -6,8 +6,8 @@ import inspect
 from importlib import metadata
 
 import pytest
-from pinn_tf import backend_selector
 from pinn_tf.errors import DispatchMissingError
+from pinn_tf.historical import backend_selector
 
 _NAMES = backend_selector.__all__
 

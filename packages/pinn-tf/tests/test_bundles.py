@@ -25,11 +25,11 @@ from pinn_config.execution import PyTorchExecutionConfig
 from pinn_data.grouping.pattern_stack import PatternStack
 from pinn_data.grouping.raw_data import RawData
 from pinn_data.testing import small_scan
-from pinn_tf.archive import TrainedModel, load_model, save_model
-from pinn_tf.bundles import load_inference_bundle, save_inference_bundle
+from pinn_tf.archive.inference_bundle import load_inference_bundle, save_inference_bundle
+from pinn_tf.archive.model_archive import TrainedModel, load_model, save_model
 from pinn_tf.errors import ModelArchiveError, TensorFlowRunError
+from pinn_tf.model.module import PtychoPINN
 from pinn_tf.models import GroupModel
-from pinn_tf.module import PtychoPINN
 from tf_networks import shaken
 from tf_trainings import quiet, same, state_of
 

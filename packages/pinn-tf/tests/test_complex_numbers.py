@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
-from pinn_tf.complex_numbers import as_complex
+from pinn_tf.optics.complex_numbers import as_complex
 
 
 @given(st.integers(0, 2**32 - 1), st.sampled_from([tf.float32, tf.float64]))

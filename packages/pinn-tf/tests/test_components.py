@@ -25,12 +25,14 @@ from pinn_data.grouping.raw_data import RawData
 from pinn_data.run.outputs import save_outputs
 from pinn_data.scan.positions import reoriented
 from pinn_data.testing import small_scan
-from pinn_tf import components, last_training, training
-from pinn_tf.archive import TrainedModel, load_model, reopened, save_model
+from pinn_tf import components
+from pinn_tf.archive.model_archive import TrainedModel, load_model, reopened, save_model
 from pinn_tf.components import RESULT_KEYS, reassemble_cdi_image, run_cdi_example, train_cdi_model
 from pinn_tf.errors import TensorFlowRunError
-from pinn_tf.module import PtychoPINN
-from pinn_tf.saved_models import ModelManager, save
+from pinn_tf.historical.saved_models import ModelManager, save
+from pinn_tf.model.module import PtychoPINN
+from pinn_tf.training.run import last_training
+from pinn_tf.training.run import run as training
 from pinn_tf.workflows import reconstruct
 from tf_trainings import network_image, quiet, same, state_of
 

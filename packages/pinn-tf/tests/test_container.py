@@ -15,9 +15,9 @@ from pinn_data.grouping.grouped_images import GroupedImages
 from pinn_data.grouping.raw_data import RawData
 from pinn_data.stitching.reassembly import reassemble_position
 from pinn_data.testing import small_scan
-from pinn_tf.container import PtychoDataContainer
 from pinn_tf.errors import TensorFlowRunError
-from pinn_tf.loader import PtychoDataset, load
+from pinn_tf.historical.container import PtychoDataContainer
+from pinn_tf.historical.loader import PtychoDataset, load
 
 
 @pytest.fixture(autouse=True)

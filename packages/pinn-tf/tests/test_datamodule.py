@@ -10,7 +10,7 @@ from pinn_config.configs import ModelConfig, TrainingConfig
 from pinn_data.grouping.group_rows import canvas_size, training_rows
 from pinn_data.grouping.pattern_stack import PatternStack
 from pinn_data.testing import small_scan
-from pinn_tf.datamodule import GroupBatches, Share
+from pinn_tf.training.datamodule import GroupBatches, Share
 from tf_trainings import quiet
 
 

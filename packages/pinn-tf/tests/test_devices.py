@@ -6,9 +6,9 @@ from types import SimpleNamespace
 
 import pytest
 import tensorflow as tf
-from pinn_tf import devices
-from pinn_tf.devices import device_of, network_precision, on_device, resolved_precision
 from pinn_tf.errors import TensorFlowRunError
+from pinn_tf.runtime import devices
+from pinn_tf.runtime.devices import device_of, network_precision, on_device, resolved_precision
 
 
 @pytest.fixture

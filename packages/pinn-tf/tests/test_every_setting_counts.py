@@ -16,9 +16,9 @@ from pinn_config.configs import InferenceConfig, ModelConfig, TrainingConfig
 from pinn_config.execution import PyTorchExecutionConfig
 from pinn_data.scan.scan import Scan
 from pinn_data.testing import small_scan
-from pinn_tf.archive import load_model
-from pinn_tf.refinement import correct_scans
-from pinn_tf.training import learn
+from pinn_tf.archive.model_archive import load_model
+from pinn_tf.reconstruction.refinement import correct_scans
+from pinn_tf.training.run import learn
 from tf_trainings import network_image, quiet
 
 Settings = dict[str, Any]

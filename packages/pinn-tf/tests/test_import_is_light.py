@@ -9,8 +9,8 @@ import types
 
 import pytest
 from pinn_tf.errors import TensorFlowMissingError
-from pinn_tf.requirements import require_tensorflow
-from pinn_tf.startup_notes import without_notes
+from pinn_tf.runtime.requirements import require_tensorflow
+from pinn_tf.runtime.startup_notes import without_notes
 
 
 def _run(code: str) -> str:
@@ -26,14 +26,14 @@ _LIGHT = (
     "pinn_tf",
     "pinn_tf.errors",
     "pinn_tf.workflows",
-    "pinn_tf.requirements",
-    "pinn_tf.bundles",
+    "pinn_tf.runtime.requirements",
+    "pinn_tf.archive.inference_bundle",
     "pinn_tf.components",
-    "pinn_tf.container",
-    "pinn_tf.last_training",
-    "pinn_tf.loader",
-    "pinn_tf.probe",
-    "pinn_tf.saved_models",
+    "pinn_tf.historical.container",
+    "pinn_tf.training.last_training",
+    "pinn_tf.historical.loader",
+    "pinn_tf.historical.probe",
+    "pinn_tf.historical.saved_models",
     "ptycho",
     "ptycho.config.config",
     "ptycho.params",
@@ -62,7 +62,7 @@ def test_without_tensorflow_the_message_says_what_to_install():
     code = """
 import sys
 sys.modules['tensorflow'] = None
-from pinn_tf.requirements import require_tensorflow
+from pinn_tf.runtime.requirements import require_tensorflow
 try:
     require_tensorflow()
 except RuntimeError as error:
@@ -99,7 +99,7 @@ def test_a_machine_without_a_gpu_hears_of_none_and_environment_and_symbols_stay_
 import os, sys
 os.environ.pop('TF_CPP_MIN_LOG_LEVEL', None); os.environ.pop('KERAS_BACKEND', None)
 before = set(os.environ)
-from pinn_tf.requirements import require_tensorflow
+from pinn_tf.runtime.requirements import require_tensorflow
 tensorflow = require_tensorflow()
 tensorflow.constant(1) + 1
 print('after', file=sys.stderr)

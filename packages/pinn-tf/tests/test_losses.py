@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from loss_oracle import TERMS
 from pinn_data.optics.forward_model import RATE_FLOOR
-from pinn_tf import losses
-from pinn_tf.losses import (
+from pinn_tf.model import losses
+from pinn_tf.model.losses import (
     amplitude_error,
     amplitude_mae,
     phase_error,

@@ -16,8 +16,8 @@ from pinn_data.grouping.grouped_images import GroupedImages
 from pinn_data.optics.forward_model import diffraction_amplitude
 from pinn_data.testing import two_modes
 from pinn_tf.errors import TensorFlowRunError
+from pinn_tf.model.module import BACKGROUND, PtychoPINN
 from pinn_tf.models import GroupModel, models_of
-from pinn_tf.module import BACKGROUND, PtychoPINN
 from tf_networks import shaken
 
 _SCALE, _GAIN = 11.0, 1.3

@@ -17,8 +17,8 @@ from pinn_data.optics.forward_model import diffraction_intensity, poisson_nll
 from pinn_data.optics.probe import probe_modes
 from pinn_data.testing import small_scan
 from pinn_tf.errors import ModelArchiveError, TensorFlowRunError
-from pinn_tf.module import BACKGROUND, PtychoPINN, normalised_probe, probe_disk
-from pinn_tf.network import write_weights
+from pinn_tf.model.module import BACKGROUND, PtychoPINN, normalised_probe, probe_disk
+from pinn_tf.model.network import write_weights
 from tf_networks import shaken
 
 # Frames 0, 1, 3, 4 are seen, 6 is predicted; 64 + 14 pixels hold them all.

@@ -13,8 +13,8 @@ from pinn_config.architecture import BACKGROUND, network
 from pinn_config.configs import ModelConfig
 from pinn_config.layers import TORCH_ONLY_KINDS
 from pinn_tf.errors import ModelArchiveError, TensorFlowRunError
-from pinn_tf.network import PtychoNetwork, read_weights, write_weights
-from pinn_tf.physics import GroupOptics
+from pinn_tf.model.network import PtychoNetwork, read_weights, write_weights
+from pinn_tf.optics.physics import GroupOptics
 from tf_networks import ARCHITECTURES, canvases, expected, patterns_of, small_network
 
 _CASES = [(a, g) for a in ARCHITECTURES for g in (1, 2)]

@@ -9,7 +9,7 @@ import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 from pinn_data.optics import patches as oracle
-from pinn_tf.patches import extract, patch_indices, place
+from pinn_tf.optics.patches import extract, patch_indices, place
 
 SEEDS = st.integers(0, 2**32 - 1)
 SIZE = 8

@@ -15,7 +15,7 @@ from pinn_data.optics.patches import place
 from pinn_data.optics.smoothing import smoothed
 from pinn_data.scan.positions import split_subpixel
 from pinn_data.testing import complex_objects, complex_probes, scan_positions
-from pinn_tf.physics import GroupOptics, fourier_shift
+from pinn_tf.optics.physics import GroupOptics, fourier_shift
 from tf_scenes import BACKGROUND, scene
 
 SEEDS = st.integers(0, 2**32 - 1)

@@ -12,7 +12,7 @@ from pinn_data.errors import DataRangeError, ShapeError
 from pinn_data.optics.probe import defocused_probe
 from pinn_data.testing import complex_probes
 from pinn_tf.errors import TensorFlowRunError
-from pinn_tf.probe import get_default_probe, probe_disk, set_default_probe, set_probe_guess
+from pinn_tf.historical.probe import get_default_probe, probe_disk, set_default_probe, set_probe_guess
 from scipy.ndimage import gaussian_filter
 
 

@@ -17,11 +17,11 @@ from pinn_data.optics.probe import probe_modes
 from pinn_data.progress.reports import Cancel, CancelledError, Progress
 from pinn_data.scan.positions import canvas_for
 from pinn_data.testing import noise_free, small_scan, transposed
-from pinn_tf.archive import TrainedModel, load_model, save_model
+from pinn_tf.archive.model_archive import TrainedModel, load_model, save_model
 from pinn_tf.errors import NotFiniteError, TensorFlowRunError
-from pinn_tf.module import PtychoPINN
-from pinn_tf.network import PtychoNetwork, read_weights, write_weights
-from pinn_tf.reconstruction import run_reconstruction
+from pinn_tf.model.module import PtychoPINN
+from pinn_tf.model.network import PtychoNetwork, read_weights, write_weights
+from pinn_tf.reconstruction.run import run_reconstruction
 from tf_trainings import network_image, quiet, small_training
 
 _CASES = [("cnn", 1), ("unet", 2), ("refined", 2), ("unrolled", 1)]

@@ -7,7 +7,7 @@ import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 from pinn_data.optics import smoothing as oracle
-from pinn_tf.smoothing import smoothed, smoothed_back
+from pinn_tf.optics.smoothing import smoothed, smoothed_back
 
 SEEDS, SIGMAS = st.integers(0, 2**32 - 1), st.sampled_from([0.0, 0.3, 0.8, 2.5])
 SHAPES = st.sampled_from([(2, 3, 5, 8), (6, 4), (1, 2, 2)])

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from pinn_config.errors import ConfigError
 from pinn_config.execution import PyTorchExecutionConfig
 from pinn_config.objective import Objective
-from pinn_tf.course import HISTORICAL_EXECUTION, Course
-from pinn_tf.standstill import Patience, Plateau
+from pinn_tf.training.plateau import Patience, Plateau
+from pinn_tf.training.training_policy import HISTORICAL_EXECUTION, Course
 
 _VALUES = st.lists(st.floats(-1e3, 1e3), min_size=1, max_size=30)
 _MODES = st.sampled_from(["min", "max"])

@@ -12,9 +12,9 @@ from pinn_data.scan.positions import split_subpixel
 from pinn_data.stitching.canvas_sum import stitch
 from pinn_data.stitching.counting import Counting
 from pinn_data.testing import small_scan
-from pinn_tf.archive import load_model
-from pinn_tf.network import PtychoNetwork
-from pinn_tf.stitching import Mosaic, agreeing_phases, counted
+from pinn_tf.archive.model_archive import load_model
+from pinn_tf.model.network import PtychoNetwork
+from pinn_tf.optics.canvas_sum import Mosaic, agreeing_phases, counted
 from tf_scenes import scene
 from tf_trainings import network_image, quiet
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import pytest
-from pinn_tf import devices, supported
 from pinn_tf.errors import TensorFlowRunError
-from pinn_tf.supported import refuse_unsupported
+from pinn_tf.runtime import devices, supported
+from pinn_tf.runtime.supported import refuse_unsupported
 from tf_trainings import quiet
 
 

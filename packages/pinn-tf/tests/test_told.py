@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from pinn_data.progress.reports import Cancel, CancelledError, Progress
 from pinn_data.testing import small_scan
-from pinn_tf.archive import load_model
+from pinn_tf.archive.model_archive import load_model
 from tf_trainings import same, small_training, state_of
 
 _SETTINGS = {"nepochs": 3, "batch_size": 3, "n_groups": 6}  # 2 steps an epoch

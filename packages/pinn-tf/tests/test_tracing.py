@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import tensorflow as tf
-from pinn_tf.tracing import BatchFunction
+from pinn_tf.model.tracing import BatchFunction
 
 
 @pytest.mark.parametrize("compiled", [False, True])

@@ -18,12 +18,11 @@ from pinn_config.learning_rate import learning_rate_factor
 from pinn_data.grouping.pattern_stack import PatternStack
 from pinn_data.optics.probe import probe_modes
 from pinn_data.testing import small_scan
-from pinn_tf import optimisation
-from pinn_tf.archive import load_model
+from pinn_tf.archive.model_archive import load_model
 from pinn_tf.errors import NotFiniteError, TensorFlowRunError
-from pinn_tf.module import PtychoPINN, normalised_probe
-from pinn_tf.optimisation import Adam, LossScale, Optimiser
-from pinn_tf.training import learn
+from pinn_tf.model.module import PtychoPINN, normalised_probe
+from pinn_tf.training.optimisation import Adam, LossScale, Optimiser
+from pinn_tf.training.run import learn, optimisation
 from tf_networks import ARCHITECTURES
 from tf_trainings import quiet, same, small_training, state_of
 

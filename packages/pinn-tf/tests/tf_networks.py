@@ -9,7 +9,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from pinn_config.configs import ModelConfig
 from pinn_data.optics import network_oracle
-from pinn_tf.network import PtychoNetwork, read_weights, write_weights
+from pinn_tf.model.network import PtychoNetwork, read_weights, write_weights
 from tf_scenes import BACKGROUND, Scene, scene
 
 ARCHITECTURES = ("cnn", "unet", "refined", "unrolled")

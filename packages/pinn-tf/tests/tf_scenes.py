@@ -10,7 +10,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from pinn_data.optics.forward_model import diffraction_amplitude
 from pinn_data.optics.probe import defocused_probe, shifted_probes
-from pinn_tf.physics import GroupOptics, fourier_shift
+from pinn_tf.optics.physics import GroupOptics, fourier_shift
 
 BACKGROUND = float(np.sqrt(0.5))
 

@@ -12,7 +12,7 @@ from pinn_config.configs import InferenceConfig, ModelConfig, TrainingConfig
 from pinn_config.execution import PyTorchExecutionConfig
 from pinn_data.progress.reports import Watcher
 from pinn_data.scan.scan import Scan
-from pinn_tf.archive import load_model
+from pinn_tf.archive.model_archive import load_model
 from pinn_tf.workflows import Reconstruction, TrainingResult, reconstruct, train
 
 

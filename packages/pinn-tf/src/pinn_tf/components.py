@@ -5,7 +5,7 @@ of `pinn_data.run.workflow_results`, the same for every backend. Importing this 
 
 Programs like ptychodus give no ``output_dir`` but a placeholder, ``Path()``, and ask for the archive later.
 Then nothing is written, ``bundle_path`` of the results is None, and the model stays in this process
-(`pinn_tf.last_training`), where `pinn_tf.saved_models.save` finds it.
+(`pinn_tf.training.last_training`), where `pinn_tf.historical.saved_models.save` finds it.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from pinn_data.run.workflow_scans import check_window, given_scan, inference_con
 from pinn_data.scan.scan import Scan
 
 from pinn_tf import BACKEND
-from pinn_tf.course import HISTORICAL_EXECUTION
-from pinn_tf.last_training import keep, last_training
-from pinn_tf.requirements import require_tensorflow
+from pinn_tf.runtime.requirements import require_tensorflow
+from pinn_tf.training.last_training import keep, last_training
+from pinn_tf.training.training_policy import HISTORICAL_EXECUTION
 from pinn_tf.workflows import reconstruct
 
 if TYPE_CHECKING:
-    from pinn_tf.archive import TrainedModel
+    from pinn_tf.archive.model_archive import TrainedModel
 
 __all__ = ["RESULT_KEYS", "reassemble_cdi_image", "run_cdi_example", "train_cdi_model"]
 
@@ -57,7 +57,7 @@ def run_cdi_example(
     """Train on `train_data` and, if `do_stitching`, reconstruct `test_data` with what was learned.
 
     `config` is bridged to the legacy dictionary first (`execution_config` never is), and afterwards the
-    dictionary is that of the archive, see `pinn_tf.bundles.load_inference_bundle`.
+    dictionary is that of the archive, see `pinn_tf.archive.inference_bundle.load_inference_bundle`.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ def run_cdi_example(
         way round (:func:`pinn_data.scan.positions.reoriented`); patterns and images are not turned
     M : only the central M x M pixels of a patch count in the stitched image; None or 0: as `execution_config`
         says (``middle_trim``), by default all of it, weighted with the probe's intensity
-    execution_config : None: as this backend was always used, see `pinn_tf.course`
+    execution_config : None: as this backend was always used, see `pinn_tf.training.training_policy`
     seed, max_seconds : see `pinn_tf.workflows.train`
 
     Returns
@@ -174,10 +174,10 @@ def _trained(
     seed: int,
     max_seconds: float | None,
 ) -> dict[str, Any]:
-    from pinn_tf.archive import reopened
-    from pinn_tf.bundles import models_of, restore_legacy_dict
-    from pinn_tf.refinement import correct_scans
-    from pinn_tf.training import learn
+    from pinn_tf.archive.inference_bundle import models_of, restore_legacy_dict
+    from pinn_tf.archive.model_archive import reopened
+    from pinn_tf.reconstruction.refinement import correct_scans
+    from pinn_tf.training.run import learn
 
     folder = None if config.output_dir == Path() else Path(config.output_dir)
     with plain_errors():

@@ -34,14 +34,14 @@ import tensorflow as tf
 from pinn_data.grouping.grouped_images import GroupedImages
 from pinn_data.run.plain_errors import plain_errors
 
-from pinn_tf.devices import on_device
 from pinn_tf.errors import TensorFlowRunError
-from pinn_tf.group_batches import group_batches
-from pinn_tf.module import PtychoPINN
-from pinn_tf.patches import extract, patch_indices
+from pinn_tf.model.group_batches import group_batches
+from pinn_tf.model.module import PtychoPINN
+from pinn_tf.optics.patches import extract, patch_indices
+from pinn_tf.runtime.devices import on_device
 
 if TYPE_CHECKING:
-    from pinn_tf.trained_model import TrainedModel
+    from pinn_tf.model.trained_model import TrainedModel
 
 __all__ = ["GroupModel", "GroupReconstruction", "models_of"]
 
@@ -121,8 +121,9 @@ class GroupModel(keras.Model):
 
     module : the trained model; its weights are this model's
     diffraction : whether the patterns are predicted too
-    trained : the training that it comes from, which `pinn_tf.bundles` saves; None where that is not known
-    device : where it computes, `pinn_tf.devices.CPU` or `GPU`; None: where TensorFlow puts it
+    trained : the training that it comes from, which `pinn_tf.archive.inference_bundle` saves; None where that
+        is not known
+    device : where it computes, `pinn_tf.runtime.devices.CPU` or `GPU`; None: where TensorFlow puts it
     """
 
     trained: TrainedModel | None = None

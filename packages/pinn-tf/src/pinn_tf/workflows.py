@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pinn_data.run.plain_errors import plain_errors
 from pinn_data.run.results import Reconstruction, TrainingResult
 
-from pinn_tf.requirements import require_tensorflow
+from pinn_tf.runtime.requirements import require_tensorflow
 
 if TYPE_CHECKING:
     from pinn_config.configs import InferenceConfig, TrainingConfig
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pinn_data.progress.reports import Watcher
     from pinn_data.scan.scan import Scan
 
-    from pinn_tf.archive import TrainedModel
+    from pinn_tf.archive.model_archive import TrainedModel
 
 __all__ = ["Reconstruction", "TrainingResult", "reconstruct", "seen_devices", "train"]
 
@@ -38,8 +38,8 @@ def train(
     interruption goes on from there, on a CPU to the same weights to the bit; the best epochs are kept
     besides.
 
-    execution : how it is done; it is the same class for both backends. None: as `pinn_tf.course` says,
-        which is how this backend was always used
+    execution : how it is done; it is the same class for both backends. None: as
+        `pinn_tf.training.training_policy` says, which is how this backend was always used
     config : where its ``refine`` says so, the solver puts the scans right before they are learned
         (`pinn_data.run.refinement.corrected_scans`)
     max_seconds : the training ends after this time, with a finished learning-rate schedule, if
@@ -56,8 +56,8 @@ def train(
     TensorFlow or Keras
     """
     require_tensorflow()
-    from pinn_tf.refinement import correct_scans
-    from pinn_tf.training import run_training
+    from pinn_tf.reconstruction.refinement import correct_scans
+    from pinn_tf.training.run import run_training
 
     with plain_errors():
         scan, validation = correct_scans(scan, validation, config, execution, progress)
@@ -99,7 +99,7 @@ def reconstruct(
     require_tensorflow()
     from pinn_data.progress.verbosity import detailed_logs
 
-    from pinn_tf.refinement import run_refined_reconstruction
+    from pinn_tf.reconstruction.refinement import run_refined_reconstruction
 
     wanted = config is not None and config.debug is True
     with plain_errors(), detailed_logs(wanted, "pinn_tf"):
@@ -115,6 +115,6 @@ def seen_devices() -> list[dict[str, Any]]:
     Raises TensorFlowMissingError (a RuntimeError).
     """
     require_tensorflow()
-    from pinn_tf import devices
+    from pinn_tf.runtime import devices
 
     return devices.seen_devices()

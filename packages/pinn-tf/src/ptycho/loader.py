@@ -1,6 +1,7 @@
-"""Containers of grouped data under their historical names. See `pinn_tf.container` and `pinn_tf.loader`."""
+"""Containers of grouped data under their historical names. See `pinn_tf.historical.container` and
+`pinn_tf.historical.loader`."""
 
-from pinn_tf.container import PtychoDataContainer
-from pinn_tf.loader import PtychoDataset, load
+from pinn_tf.historical.container import PtychoDataContainer
+from pinn_tf.historical.loader import PtychoDataset, load
 
 __all__ = ["PtychoDataContainer", "PtychoDataset", "load"]

@@ -1,5 +1,5 @@
-"""Saving and opening models under their historical names. See `pinn_tf.saved_models`."""
+"""Saving and opening models under their historical names. See `pinn_tf.historical.saved_models`."""
 
-from pinn_tf.saved_models import ModelManager, save
+from pinn_tf.historical.saved_models import ModelManager, save
 
 __all__ = ["ModelManager", "save"]

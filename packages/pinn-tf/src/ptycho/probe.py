@@ -1,5 +1,5 @@
-"""The probe of the parameters under its historical functions. See `pinn_tf.probe`."""
+"""The probe of the parameters under its historical functions. See `pinn_tf.historical.probe`."""
 
-from pinn_tf.probe import get_default_probe, set_default_probe, set_probe_guess
+from pinn_tf.historical.probe import get_default_probe, set_default_probe, set_probe_guess
 
 __all__ = ["get_default_probe", "set_default_probe", "set_probe_guess"]

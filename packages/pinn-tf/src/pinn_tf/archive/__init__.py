@@ -1,0 +1,1 @@
+"""Trained models as archives, and archives opened for a client."""

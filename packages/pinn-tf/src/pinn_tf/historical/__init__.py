@@ -1,0 +1,1 @@
+"""What the historical names of this backend stand for."""

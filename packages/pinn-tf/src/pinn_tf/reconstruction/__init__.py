@@ -1,0 +1,1 @@
+"""One reconstruction: the network's image, and the solver before and after it."""

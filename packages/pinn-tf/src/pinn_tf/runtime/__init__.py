@@ -1,0 +1,1 @@
+"""The installed framework and the devices of this machine."""

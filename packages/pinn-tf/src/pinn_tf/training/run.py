@@ -1,0 +1,432 @@
+"""One training, from a scan to an archive."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import attrs
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+from pinn_config.configs import TrainingConfig
+from pinn_config.execution import PyTorchExecutionConfig
+from pinn_config.learning_rate import learning_rate_factor
+from pinn_config.objective import Objective
+from pinn_config.validation import validate
+from pinn_data.optics.probe import probe_modes
+from pinn_data.progress.bar import progress_bar
+from pinn_data.progress.reports import Cancel, CancelledError, Report, Watcher
+from pinn_data.run.fingerprint import fingerprint
+from pinn_data.run.results import TrainingResult, scales
+from pinn_data.run.run_record import Origin
+from pinn_data.scan.scan import Scan
+
+from pinn_tf import BACKEND, __version__
+from pinn_tf.archive.model_archive import TrainedModel, framework_versions, save_model
+from pinn_tf.errors import NotFiniteError, TensorFlowRunError
+from pinn_tf.model.module import PtychoPINN
+from pinn_tf.runtime.devices import GPU, device_of, network_precision, on_device, resolved_precision
+from pinn_tf.runtime.supported import refuse_unsupported
+from pinn_tf.training.checkpoints import FOLDER, BestEpochs, ResumePoint, Stopped
+from pinn_tf.training.datamodule import GroupBatches
+from pinn_tf.training.loggers import MetricsLogger, metrics_logger
+from pinn_tf.training.optimisation import Optimiser
+from pinn_tf.training.progress import History
+from pinn_tf.training.training_policy import HISTORICAL_EXECUTION, Course
+
+__all__ = ["Learned", "learn", "run_training"]
+
+_LOG_EVERY = 10
+"""Steps between two entries of a logger."""
+
+
+@attrs.frozen(eq=False)
+class Learned:
+    """What a training has made, before anything of it is in an archive.
+
+    history, seconds, resumed_after, scales, provenance, cancelled : as in
+        `pinn_data.run.results.TrainingResult`
+    tell_end : tells whoever watches that the archive is written
+    """
+
+    trained: TrainedModel
+    history: list[dict[str, Any]]
+    seconds: float
+    resumed_after: int | None
+    resume: ResumePoint | None
+    scales: Mapping[str, float]
+    provenance: Mapping[str, Any] = attrs.field(factory=dict, repr=False)
+    cancelled: bool = attrs.field(kw_only=True)
+    tell_end: Callable[[], None] = attrs.field(kw_only=True)
+
+    def saved(self, folder: Path) -> TrainingResult:
+        """Write the archive, after which there is nothing left to resume but of a training that was
+        cancelled."""
+        archive = save_model(folder, self.trained)
+        if self.resume is not None and not self.cancelled:
+            self.resume.finished()
+        self.tell_end()
+        return TrainingResult(
+            archive,
+            self.history,
+            self.seconds,
+            self.parameters,
+            self.resumed_after,
+            self.scales,
+            self.provenance,
+            cancelled=self.cancelled,
+        )
+
+    @property
+    def parameters(self) -> int:
+        """Trained numbers of the network."""
+        return sum(map(math.prod, self.trained.module.network.description.parameters().values()))
+
+
+def run_training(
+    scan: Scan,
+    config: TrainingConfig,
+    execution: PyTorchExecutionConfig | None,
+    *,
+    validation: Scan | None,
+    seed: int,
+    max_seconds: float | None,
+    progress: Watcher | None = None,
+) -> TrainingResult:
+    """See `pinn_tf.workflows.train`."""
+    folder = Path(config.output_dir)
+    learned = learn(
+        scan,
+        config,
+        execution,
+        validation=validation,
+        seed=seed,
+        max_seconds=max_seconds,
+        folder=folder,
+        progress=progress,
+    )
+    return learned.saved(folder)
+
+
+def learn(
+    scan: Scan,
+    config: TrainingConfig,
+    execution: PyTorchExecutionConfig | None,
+    *,
+    validation: Scan | None,
+    seed: int,
+    max_seconds: float | None,
+    folder: Path | None,
+    progress: Watcher | None = None,
+) -> Learned:
+    """The training itself.
+
+    folder : for checkpoints and logs; None: nothing is written, whatever `execution` says of both
+    """
+    given, execution = execution, execution or HISTORICAL_EXECUTION
+    if folder is None:
+        execution = dataclasses.replace(execution, enable_checkpointing=False, logger_backend="none")
+    validate(config)
+    refuse_unsupported(execution)
+    _refuse_other_sizes(scan, config, validation)
+    if max_seconds is not None and not max_seconds > 0:
+        raise TensorFlowRunError(
+            f"max_seconds={max_seconds} was given, but it must be above 0, or None for no limit"
+        )
+    if config.n_subsample is not None:
+        draw = seed if config.subsample_seed is None else config.subsample_seed
+        scan = scan.select(scan.subsample(config.n_subsample, draw))
+    # A client goes on to use what it gave; what was trained stays as it was.
+    config = dataclasses.replace(config, model=dataclasses.replace(config.model))
+    device = device_of(execution.accelerator)
+    execution = dataclasses.replace(execution, precision=resolved_precision(device, execution.precision))
+    if device == GPU and execution.deterministic is True:
+        # Lasts for this process; TensorFlow has no way back.
+        tf.config.experimental.enable_op_determinism()
+    origin = Origin(scan, validation=validation)
+    with on_device(device), progress_bar(execution.enable_progress_bar) as bar:
+        training = _Training(
+            scan, config, execution, given is None, validation, seed, max_seconds, folder, origin
+        )
+        learned = training.run(Report("training", bar, progress))
+    record = origin.record(
+        config, execution, seed=seed, backend=BACKEND, package="pinn_tf", frameworks=framework_versions()
+    )
+    return attrs.evolve(learned, provenance=record)
+
+
+def _refuse_other_sizes(scan: Scan, config: TrainingConfig, validation: Scan | None) -> None:
+    if scan.N != config.model.N:
+        raise TensorFlowRunError(
+            f"the patterns are {scan.N} x {scan.N}, but the network is for N={config.model.N}: set "
+            f"N={scan.N}, or crop the patterns"
+        )
+    if validation is not None and validation.N != scan.N:
+        raise TensorFlowRunError(
+            f"the patterns for the validation are {validation.N} x {validation.N}, "
+            f"but those for the training are {scan.N} x {scan.N}: "
+            "crop or pad one of them, or leave the validation out"
+        )
+
+
+class _Training:
+    """The state of a training from its first epoch to its last."""
+
+    def __init__(
+        self,
+        scan: Scan,
+        config: TrainingConfig,
+        execution: PyTorchExecutionConfig,
+        historical: bool,
+        validation: Scan | None,
+        seed: int,
+        max_seconds: float | None,
+        folder: Path | None,
+        origin: Origin,
+    ) -> None:
+        self.origin = origin
+        self.scan, self.config, self.execution, self.seed, self.folder = scan, config, execution, seed, folder
+        objective = Objective.of(config)
+        validates = validation is not None
+        self.course = (
+            Course.historical(objective, validates)
+            if historical
+            else Course.of(execution, objective, validates)
+        )
+        self.data = GroupBatches(scan, config, execution, validation=validation, seed=seed)
+        self.module = PtychoPINN(
+            config.model,
+            probe_modes(scan.probe),
+            self.data.stack.intensity_scale,
+            objective=objective,
+            precision=network_precision(execution.precision),
+            probe_trainable=config.probe_trainable,
+            intensity_scale_trainable=config.intensity_scale_trainable,
+            seed=seed,
+        )
+        self.optimiser = Optimiser(self.module, execution)
+        self.history = History(self.data.steps_per_epoch * config.nepochs, max_seconds)
+        self.rate = execution.learning_rate
+        self.step = self.epochs = 0
+        self.best_weights: list[NDArray[Any]] | None = None
+        self.best = self.resume = None
+        self.resumed_after: int | None = None
+        if execution.enable_checkpointing and folder is not None:
+            self.best = BestEpochs.of(execution, self.course.stopping_metric, folder / FOLDER)
+            how = f"{BACKEND} {__version__} {'historical' if historical else ''}"
+            self.resume = ResumePoint(
+                folder / FOLDER, fingerprint(scan, config, execution, seed, validation, how)
+            )
+            stopped = self.resume.found()
+            if stopped is not None:
+                self._go_on_from(stopped)
+
+    def run(self, report: Report) -> Learned:
+        logger = metrics_logger(self.execution.logger_backend, self.folder) if self.folder else nullcontext()
+        try:
+            self._tell(report, self.epochs)
+            with logger as log:
+                for epoch in range(self.epochs, self.config.nepochs):
+                    # A run that was resumed may have ended with its last finished epoch.
+                    if self.course.is_over:
+                        break
+                    metrics = self._epoch(epoch, log, report)
+                    self._follow(epoch, metrics, log)
+                    self._tell(report, epoch)
+                    if self.history.is_over:
+                        break
+            cancelled = False
+        except Cancel:
+            cancelled = True
+        if cancelled and self.step == 0:
+            raise CancelledError(
+                "the training was cancelled before its first step, so nothing was learned and no archive was "
+                "written"
+            )
+        self.history.close()
+        seconds = self.history.seconds
+        self.optimiser.clear()
+        if self.best_weights is not None:
+            _assign(self.module.variables, self.best_weights)
+        if not cancelled:  # it may have ended before its last epoch, and a bar should be full
+            report(1.0, **self._known(self.epochs - 1))
+        trained = self._trained(seconds)
+        return Learned(
+            trained,
+            self.history.rows,
+            seconds,
+            self.resumed_after,
+            self.resume,
+            scales(
+                nphotons=self.data.stack.nphotons,
+                normalisation=self.data.stack.scale,
+                intensity_scale=trained.intensity_scale,
+            ),
+            cancelled=cancelled,
+            tell_end=(lambda: None) if cancelled else partial(report.finish, **self._known(self.epochs - 1)),
+        )
+
+    def _tell(self, report: Report, epoch: int) -> None:
+        """Tell how far the training is; raises Cancel where somebody who is told wants no more."""
+        if not report(self.history.done(self.step), **self._known(epoch)):
+            raise Cancel
+
+    def _known(self, epoch: int) -> dict[str, Any]:
+        return {
+            "epoch": min(epoch, self.config.nepochs - 1),
+            "epochs": self.config.nepochs,
+            "step": self.step,
+            "loss": self.history.newest("train_loss"),
+            "val_loss": self.history.newest("val_loss"),
+            "misfit": self.history.newest("train_deviance"),
+        }
+
+    def _epoch(self, epoch: int, log: MetricsLogger | None, report: Report) -> dict[str, float]:
+        """Learn from every batch of an epoch, as far as the time allows; its mean metrics."""
+        means = _Means()
+        for share, batch in self.data.epoch(epoch):
+            rate = self._learning_rate()
+            terms = self.optimiser.take(
+                batch, self.data.canvas, rate, weight=share.weight, ends_step=share.ends_step
+            )
+            self._refuse_what_is_not_finite(terms["loss"])
+            means.add(terms, share.groups)
+            self.history.batch(terms)
+            self.epochs = epoch + 1
+            if share.ends_step:
+                self.step += 1
+                self.history.step(self.step, epoch, rate)
+            # An epoch that is stopped here is not validated, judged or kept.
+            self._tell(report, epoch)
+            if not share.ends_step:
+                continue
+            if log is not None and self.step % _LOG_EVERY == 0:
+                log(self.step, {f"train_{name}": v for name, v in terms.items()} | {"learning_rate": rate})
+            if self.history.is_over:
+                break
+        return {self.module.loss_name: means.of("loss")} | self._validated()
+
+    def _learning_rate(self) -> float:
+        return self.rate * learning_rate_factor(
+            self.execution.scheduler,
+            self.step,
+            self.history.done(self.step),
+            self.execution.warmup_steps,
+        )
+
+    def _refuse_what_is_not_finite(self, loss: float) -> None:
+        if not np.isfinite(loss):
+            raise NotFiniteError(
+                f"the loss became {loss} at step {self.step}: lower the learning rate (it is "
+                f"{self.execution.learning_rate:g}) or clip gradients with gradient_clip_val"
+            )
+
+    def _validated(self) -> dict[str, float]:
+        if not self.data.validates:
+            return {}
+        means = _Means()
+        for share, batch in self.data.validation():
+            means.add(self.optimiser.evaluate(batch, self.data.canvas), share.groups)
+        self.history.validated(means.of("loss"))
+        return {f"val_{name}": means.of(name) for name in means.names} | {
+            self.module.val_loss_name: means.of("loss")
+        }
+
+    def _follow(self, epoch: int, metrics: dict[str, float], log: MetricsLogger | None) -> None:
+        """What the end of an epoch changes, keeps and tells."""
+        self.rate = self.course.rate(self.rate, metrics)
+        if self.course.is_best(metrics) and self.course.keeps_best:
+            self.best_weights = _values(self.module.variables)
+        if log is not None:
+            log(self.step, metrics)
+        if self.best is not None:
+            so_far = self._trained(self.history.seconds)
+            self.best.take(
+                epoch, metrics[self.best.metric], lambda path: save_model(path, so_far, native=False)
+            )
+        if self.resume is not None:
+            self.resume.write(self._stopped(epoch))
+
+    def _trained(self, seconds: float) -> TrainedModel:
+        provenance = {
+            "seed": self.seed,
+            "steps": self.step,
+            "epochs": self.epochs,
+            "training_seconds": round(seconds, 3),
+            "training_processes": 1,
+            "training_frames": len(self.scan),
+            "training_photons_per_frame": self.data.stack.nphotons,
+            "training_data": str(self.scan.source.name) if self.scan.source is not None else None,
+            "training_data_sha256": self.origin.inputs["input"]["sha256"],
+        }
+        return TrainedModel(self.module, self.config, self.execution, provenance)
+
+    def _stopped(self, epoch: int) -> Stopped:
+        kinds = {
+            "module": _values(self.module.variables),
+            "optimiser": self.optimiser.state(),
+            "best": self.best_weights or [],
+        }
+        arrays = {f"{kind}.{i}": value for kind, values in kinds.items() for i, value in enumerate(values)}
+        state = {
+            "step": self.step,
+            "rate": self.rate,
+            "history": self.history.state(),
+            "course": self.course.state(),
+            "best": self.best.state() if self.best is not None else [],
+        }
+        return Stopped(epoch, arrays, state)
+
+    def _go_on_from(self, stopped: Stopped) -> None:
+        def values(kind: str) -> list[NDArray[Any]]:
+            return [stopped.arrays[f"{kind}.{i}"] for i in range(_count(stopped.arrays, kind))]
+
+        _assign(self.module.variables, values("module"))
+        self.optimiser.restore(values("optimiser"))
+        self.best_weights = values("best") or None
+        state: Mapping[str, Any] = stopped.state
+        self.step, self.rate = state["step"], state["rate"]
+        self.history.restore(state["history"])
+        self.course.restore(state["course"])
+        if self.best is not None:
+            self.best.restore(state["best"])
+        self.epochs = self.resumed_after = stopped.epoch + 1
+
+
+class _Means:
+    """Means of terms over groups."""
+
+    def __init__(self) -> None:
+        self._sums: dict[str, float] = {}
+        self._groups = 0
+
+    def add(self, terms: Mapping[str, float], groups: int) -> None:
+        for name, value in terms.items():
+            self._sums[name] = self._sums.get(name, 0.0) + groups * value
+        self._groups += groups
+
+    @property
+    def names(self) -> list[str]:
+        return list(self._sums)
+
+    def of(self, name: str) -> float:
+        return self._sums[name] / self._groups
+
+
+def _count(arrays: Mapping[str, Any], kind: str) -> int:
+    return sum(name.startswith(f"{kind}.") for name in arrays)
+
+
+def _values(variables: list[Any]) -> list[NDArray[Any]]:
+    return [np.array(variable.value.numpy()) for variable in variables]
+
+
+def _assign(variables: list[Any], values: list[NDArray[Any]]) -> None:
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
