@@ -45,7 +45,7 @@ def run(name: str, backend: str, seed: int) -> dict[str, float]:
     from pinn_config.configs import InferenceConfig, ModelConfig, TrainingConfig
     from pinn_config.execution import PyTorchExecutionConfig
     from pinn_data.metrics.scores import evaluate
-    from pinn_dispatch.comparison import scan_box
+    from pinn_dispatch.compare.comparison import scan_box
     from pinn_dispatch.demo_scans import demo_scans
     from pinn_dispatch.registry import load_backend
 

@@ -36,7 +36,7 @@ from pinn_data.metrics.scores import align
 from pinn_data.solver import SolverSettings, solve
 from pinn_data.solver.settings import AUTOMATIC, PARTS
 from pinn_data.solver.solution import Solution
-from pinn_dispatch.panels import AMPLITUDE, DIFFERENCE, FAINT, INK, PHASE
+from pinn_dispatch.figures.panels import AMPLITUDE, DIFFERENCE, FAINT, INK, PHASE
 
 from benchmarks.defect_scans import SPOILED
 from benchmarks.measured_experiment import Scores, score

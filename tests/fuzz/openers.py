@@ -18,7 +18,7 @@ from pinn_data.files.product import read_product
 from pinn_data.grouping.raw_data import RawData, load_data
 from pinn_data.run.stored_configs import read_archived_configs
 from pinn_data.simulation.simulate_file import simulate_from_npz
-from pinn_dispatch.cli.settings import training_settings
+from pinn_dispatch.cli.shared.settings import training_settings
 from pinn_dispatch.dispatch import backend_of
 from pinn_dispatch.reconstruction import read_image, read_reconstruction
 

@@ -26,7 +26,7 @@ from tempfile import mkdtemp
 from typing import Any
 
 import attrs
-from pinn_dispatch.kinds import KINDS
+from pinn_dispatch.info.kinds import KINDS
 
 from . import seeds
 from .cases import Case, case

@@ -9,9 +9,9 @@ import numpy as np
 from pinn_data.files.product import Product
 from pinn_data.json_values import as_json
 from pinn_data.scan.scan import Scan
-from pinn_dispatch.description import Description
-from pinn_dispatch.kinds import describe
-from pinn_dispatch.rasters import raster
+from pinn_dispatch.info.description import Description
+from pinn_dispatch.info.kinds import describe
+from pinn_dispatch.info.rasters import raster
 
 __all__ = ["require", "sound_description", "sound_product", "sound_scan"]
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pinn_data.simulation.simulate import picture_object
-from pinn_dispatch.comparison import compare, compare_halves, scan_box
+from pinn_dispatch.compare.comparison import compare, compare_halves, scan_box
 from pinn_dispatch.errors import DispatchError
 from pinn_dispatch.reconstruction import Image
 

@@ -7,7 +7,7 @@ from dataclasses import fields
 import pytest
 from pinn_config import InferenceConfig, ModelConfig, PyTorchExecutionConfig, TrainingConfig
 from pinn_dispatch.cli.parser import build_parser
-from pinn_dispatch.cli.settings import inference_settings, training_settings
+from pinn_dispatch.cli.shared.settings import inference_settings, training_settings
 from pinn_dispatch.config_template import KINDS
 
 

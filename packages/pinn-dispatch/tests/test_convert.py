@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from pinn_data.files.npz import read_scan, write_scan
 from pinn_data.files.product import read_product, write_product
-from pinn_dispatch.cli.quantities import energy, length, pixel, point
+from pinn_dispatch.cli.shared.quantities import energy, length, pixel, point
 from pinn_dispatch.conversion import Request
 from pinn_dispatch.errors import UsageError
 from pinn_dispatch.reconstruction import (

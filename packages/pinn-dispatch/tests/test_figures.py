@@ -11,8 +11,8 @@ from matplotlib.image import imread
 from pinn_data.errors import DataWriteError
 from pinn_data.scan.positions import Canvas
 from pinn_data.simulation.simulate import picture_object
-from pinn_dispatch import figures
-from pinn_dispatch.comparison import compare, compare_halves
+from pinn_dispatch.compare.comparison import compare, compare_halves
+from pinn_dispatch.figures.pictures import pictures as figures
 from pinn_dispatch.reconstruction import Image, Reconstruction
 
 TRUTH = picture_object("coins", "camera", 80)
@@ -103,7 +103,7 @@ def test_a_folder_that_is_missing_is_told_in_a_sentence(tmp_path, scan):
 
 
 def test_the_callers_pyplot_is_left_alone():
-    code = "import sys, pinn_dispatch.figures; print('matplotlib.pyplot' in sys.modules)"
+    code = "import sys, pinn_dispatch.figures.pictures; print('matplotlib.pyplot' in sys.modules)"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "False"
 

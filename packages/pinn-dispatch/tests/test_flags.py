@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pinn_config import ConfigError, ModelConfig, PyTorchExecutionConfig, TrainingConfig
 from pinn_config.files import ConfigFileError, save_run
 from pinn_dispatch.cli.parser import build_parser, kebab
-from pinn_dispatch.cli.settings import inference_settings, training_settings
+from pinn_dispatch.cli.shared.settings import inference_settings, training_settings
 from pinn_dispatch.errors import UsageError
 from pinn_dispatch.recipe import RECIPE
 

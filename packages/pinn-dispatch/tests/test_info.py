@@ -20,10 +20,10 @@ from pinn_data.files.npz import write_scan
 from pinn_data.files.product import read_product, write_product
 from pinn_data.scan.far_field import FarField
 from pinn_data.scan.positions import Canvas
-from pinn_dispatch.description import Picture
-from pinn_dispatch.half_blocks import show
-from pinn_dispatch.kinds import KINDS, Signs
-from pinn_dispatch.rasters import raster
+from pinn_dispatch.info.description import Picture
+from pinn_dispatch.info.half_blocks import show
+from pinn_dispatch.info.kinds import KINDS, Signs
+from pinn_dispatch.info.rasters import raster
 from pinn_dispatch.reconstruction import Reconstruction, write_reconstruction
 
 

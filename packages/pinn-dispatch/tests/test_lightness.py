@@ -55,7 +55,8 @@ def test_help_imports_nothing_heavy(arguments):
 
 def test_the_package_and_its_registry_import_nothing_heavy():
     code = (
-        "import sys, pinn_dispatch, pinn_dispatch.registry, pinn_dispatch.dispatch, pinn_dispatch.selection\n"
+        "import sys, pinn_dispatch, pinn_dispatch.registry, pinn_dispatch.dispatch\n"
+        "import pinn_dispatch.compare.selection\n"
         f"print([name for name in {HEAVY!r} if name in sys.modules])"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -64,7 +65,7 @@ def test_the_package_and_its_registry_import_nothing_heavy():
 
 def test_what_a_solution_waits_for_is_no_framework_and_draws_nothing():
     code = (
-        "import sys, pinn_dispatch.cli.run_log, pinn_dispatch.solving, pinn_data.run.pictures\n"
+        "import sys, pinn_dispatch.cli.shared.run_log, pinn_dispatch.solving, pinn_data.run.pictures\n"
         "import pinn_data.files.npz, pinn_data.progress.lines, pinn_data.run.run_record, pinn_data.solver\n"
         "print([name for name in ('torch', 'lightning', 'tensorflow', 'keras', 'jax', 'matplotlib', "
         "'scipy.signal', 'h5py', 'skimage', 'rich') if name in sys.modules])"

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pinn_dispatch.cli.output import output_folder, write_json, write_table
+from pinn_dispatch.cli.shared.output import output_folder, write_json, write_table
 from pinn_dispatch.errors import OutputError
 
 

@@ -15,9 +15,9 @@ from pinn_data.files.product import read_product
 from pinn_data.run.run_record import PROVENANCE_KEYS, TIMES
 from pinn_data.solver import SolverSettings
 from pinn_dispatch.cli.reconstruct import PREVIEW_NAME
-from pinn_dispatch.cli.run_log import LOG_NAME
+from pinn_dispatch.cli.shared.run_log import LOG_NAME
+from pinn_dispatch.figures.solution_figure import solution_figure
 from pinn_dispatch.reconstruction import read_reconstruction, reconstruction_of
-from pinn_dispatch.solution_figure import solution_figure
 from pinn_dispatch.solving import solve
 
 FILES = {
@@ -190,7 +190,7 @@ def test_settings_that_cannot_be_are_told_before_the_data_are_read(flags, pinn, 
 
 @pytest.mark.parametrize("modes", [1, 3])
 def test_the_figure_shows_every_part(modes, measured, tmp_path, monkeypatch):
-    from pinn_dispatch import solution_figure as module
+    from pinn_dispatch.figures.pictures import solution_figure as module
 
     drawn = []
     saved = module.save

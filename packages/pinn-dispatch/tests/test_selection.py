@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pinn_dispatch.compare.selection import Region, select
 from pinn_dispatch.errors import UsageError
-from pinn_dispatch.selection import Region, select
 
 bounds = st.integers(-20, 20).map(float)
 positions = st.lists(st.tuples(bounds, bounds), min_size=1, max_size=30).map(

@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.image import imread
 from pinn_data.simulation.simulate import picture_object
+from pinn_dispatch.compare.side_by_side import lay_side_by_side
 from pinn_dispatch.errors import DispatchError
+from pinn_dispatch.figures.side_by_side_figure import side_by_side_figure
 from pinn_dispatch.reconstruction import Image
-from pinn_dispatch.side_by_side import lay_side_by_side
-from pinn_dispatch.side_by_side_figure import side_by_side_figure
 
 TRUTH = picture_object("coins", "camera", 96)
 POSITIONS = np.array([[14.0, 17.0], [82.0, 78.0], [30.5, 41.2]])

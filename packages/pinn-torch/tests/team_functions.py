@@ -1,4 +1,4 @@
-"""What the tests of `pinn_torch.distributed.spawn` run in several processes: a helper imports it from here."""
+"""Functions that the tests of `pinn_torch.distributed.spawn` run in several processes."""
 
 from __future__ import annotations
 

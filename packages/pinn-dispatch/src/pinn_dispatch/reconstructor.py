@@ -26,12 +26,12 @@ from pinn_config import InferenceConfig, ModelConfig, PyTorchExecutionConfig, Tr
 from pinn_data.progress.reports import Cancel, CancelledError, Progress, Watcher
 
 from pinn_dispatch import dispatch
-from pinn_dispatch.client_data import export_scan, scan_given, training_scans
-from pinn_dispatch.client_settings import UNCHANGED, Change, Settings
+from pinn_dispatch.client.data import export_scan, scan_given, training_scans
+from pinn_dispatch.client.file_filters import MODEL_FILES, TRAINING_DATA_FILES, FileFilter
+from pinn_dispatch.client.run_control import CancelToken, RunControl
+from pinn_dispatch.client.settings import UNCHANGED, Change, Settings
 from pinn_dispatch.errors import BackendUnavailableError, DispatchError
-from pinn_dispatch.file_filters import MODEL_FILES, TRAINING_DATA_FILES, FileFilter
 from pinn_dispatch.registry import BACKENDS, installed_backends, row_of
-from pinn_dispatch.run_control import CancelToken, RunControl
 
 if TYPE_CHECKING:
     from pinn_dispatch.backend import ReconstructionResult
@@ -163,7 +163,7 @@ class Reconstructor:
 
     def export_training_data(self, path: str | os.PathLike[str], data: Any) -> Path:
         """Write a scan in the schema of the specification, section 4.5; see
-        :func:`pinn_dispatch.client_data.export_scan`."""
+        :func:`pinn_dispatch.client.data.export_scan`."""
         return export_scan(path, data)
 
     def open(self, path: str | os.PathLike[str]) -> Reconstructor:

@@ -17,7 +17,7 @@ from pinn_data.command.exit_codes import FAILED, end_now, explained
 from pinn_data.command.stop_requests import StopRequest, stop_requests_heeded
 
 from pinn_dispatch.cli.parser import build_parser, kebab
-from pinn_dispatch.cli.report import listen_to_log
+from pinn_dispatch.cli.shared.report import listen_to_log
 
 __all__ = ["main"]
 

@@ -7,16 +7,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pinn_dispatch.cli.evaluate import curve_rows
-from pinn_dispatch.cli.flag_values import box, explaining
-from pinn_dispatch.cli.output import output_folder, write_json, write_table
-from pinn_dispatch.cli.report import Report
-from pinn_dispatch.cli.text_table import text_table
+from pinn_dispatch.cli.shared.flag_values import box, explaining
+from pinn_dispatch.cli.shared.output import output_folder, write_json, write_table
+from pinn_dispatch.cli.shared.report import Report
+from pinn_dispatch.cli.shared.text_table import text_table
 from pinn_dispatch.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from pinn_dispatch.side_by_side import SideBySide
+    from pinn_dispatch.compare.side_by_side import SideBySide
 
 __all__ = ["add", "named", "run"]
 
@@ -74,7 +74,7 @@ def run(args: argparse.Namespace) -> None:
         _show(*_compared(args, paths))
         return
     with output_folder(args.output) as folder:
-        from pinn_dispatch.side_by_side_figure import side_by_side_figure
+        from pinn_dispatch.figures.side_by_side_figure import side_by_side_figure
 
         compared, rows = _compared(args, paths)
         about = {
@@ -161,9 +161,9 @@ def _compared(args: argparse.Namespace, paths: Mapping[str, Path]) -> tuple[Side
     """Everything that is known of each, one row each."""
     import attrs
 
+    from pinn_dispatch.compare.side_by_side import lay_side_by_side
     from pinn_dispatch.provenance import provenance_of
     from pinn_dispatch.reconstruction import read_image
-    from pinn_dispatch.side_by_side import lay_side_by_side
 
     images = {name: read_image(path) for name, path in paths.items()}
     told = {name: attrs.asdict(provenance_of(path)) for name, path in paths.items()}

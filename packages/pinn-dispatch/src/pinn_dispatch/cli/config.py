@@ -11,8 +11,8 @@ from pinn_config import InferenceConfig, TrainingConfig
 from pinn_config.errors import ConfigFileNotFoundError
 from pinn_config.files import EXECUTION
 
-from pinn_dispatch.cli.output import output_folder
-from pinn_dispatch.cli.report import Report
+from pinn_dispatch.cli.shared.output import output_folder
+from pinn_dispatch.cli.shared.report import Report
 from pinn_dispatch.config_template import KINDS, template
 from pinn_dispatch.errors import UsageError
 from pinn_dispatch.recipe import RECIPE

@@ -8,10 +8,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pinn_dispatch.cli.flag_values import explaining
-from pinn_dispatch.cli.output import output_folder
-from pinn_dispatch.cli.quantities import energy, length, pixel, point
-from pinn_dispatch.cli.report import Report
+from pinn_dispatch.cli.shared.flag_values import explaining
+from pinn_dispatch.cli.shared.output import output_folder
+from pinn_dispatch.cli.shared.quantities import energy, length, pixel, point
+from pinn_dispatch.cli.shared.report import Report
 from pinn_dispatch.errors import UsageError
 
 if TYPE_CHECKING:

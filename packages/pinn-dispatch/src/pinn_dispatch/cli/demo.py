@@ -15,9 +15,9 @@ from pinn_config import InferenceConfig, ModelConfig, PyTorchExecutionConfig, Tr
 
 from pinn_dispatch.cli.evaluate import summary
 from pinn_dispatch.cli.infer import measures, pattern_pair
-from pinn_dispatch.cli.output import output_folder, write_json
-from pinn_dispatch.cli.report import Report
-from pinn_dispatch.cli.settings import add_flags, training_settings
+from pinn_dispatch.cli.shared.output import output_folder, write_json
+from pinn_dispatch.cli.shared.report import Report
+from pinn_dispatch.cli.shared.settings import add_flags, training_settings
 from pinn_dispatch.cli.train import course, save_training
 from pinn_dispatch.demo_scans import SIDE
 from pinn_dispatch.errors import UsageError
@@ -85,13 +85,13 @@ def run(args: argparse.Namespace) -> None:
 
     from pinn_data.files.npz import write_scan
 
-    from pinn_dispatch.comparison import compare
+    from pinn_dispatch.compare.comparison import compare
     from pinn_dispatch.demo_scans import N, demo_scans
     from pinn_dispatch.dispatch import reconstruct, train
-    from pinn_dispatch.figures import demo_figure
+    from pinn_dispatch.figures.pictures import demo_figure
+    from pinn_dispatch.figures.solution_figure import solution_figure
     from pinn_dispatch.reconstruction import Image, Reconstruction, write_reconstruction
     from pinn_dispatch.registry import load_backend
-    from pinn_dispatch.solution_figure import solution_figure
     from pinn_dispatch.solving import solve
 
     report = Report(args.quiet)

@@ -6,9 +6,9 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pinn_dispatch.cli.flag_values import box, explaining
-from pinn_dispatch.cli.output import output_folder, write_json, write_table
-from pinn_dispatch.cli.report import Report
+from pinn_dispatch.cli.shared.flag_values import box, explaining
+from pinn_dispatch.cli.shared.output import output_folder, write_json, write_table
+from pinn_dispatch.cli.shared.report import Report
 from pinn_dispatch.errors import UsageError
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from pinn_data.metrics.scores import RingCorrelation
 
-    from pinn_dispatch.comparison import Comparison
+    from pinn_dispatch.compare.comparison import Comparison
 
 __all__ = ["add", "curve_rows", "run", "summary"]
 
@@ -95,8 +95,8 @@ def _scored(
     args: argparse.Namespace,
 ) -> tuple[dict[str, Any], Mapping[str, RingCorrelation], Callable[[Path], Path]]:
     """Scores, ring correlations, and what draws them."""
-    from pinn_dispatch.comparison import compare, compare_halves
-    from pinn_dispatch.figures import comparison_figure, halves_figure
+    from pinn_dispatch.compare.comparison import compare, compare_halves
+    from pinn_dispatch.figures.pictures import comparison_figure, halves_figure
     from pinn_dispatch.reconstruction import read_image
 
     found = read_image(args.reconstruction)

@@ -12,15 +12,15 @@ from pinn_config import InferenceConfig, PyTorchExecutionConfig, validate
 from pinn_data.command.mask_flags import add_mask_flags, masked
 from pinn_data.command.processes import is_first_process
 
-from pinn_dispatch.cli.flag_values import explaining
-from pinn_dispatch.cli.output import output_folder, write_json
-from pinn_dispatch.cli.report import Report
-from pinn_dispatch.cli.run_log import LOG_NAME, run_log
-from pinn_dispatch.cli.scan_checks import add_check_flag, check
-from pinn_dispatch.cli.settings import add_flags, inference_settings
+from pinn_dispatch.cli.shared.flag_values import explaining
+from pinn_dispatch.cli.shared.output import output_folder, write_json
+from pinn_dispatch.cli.shared.report import Report
+from pinn_dispatch.cli.shared.run_log import LOG_NAME, run_log
+from pinn_dispatch.cli.shared.scan_checks import add_check_flag, check
+from pinn_dispatch.cli.shared.settings import add_flags, inference_settings
+from pinn_dispatch.compare.selection import FRAMES, Region, select
 from pinn_dispatch.errors import UsageError
 from pinn_dispatch.registry import BACKENDS
-from pinn_dispatch.selection import FRAMES, Region, select
 
 if TYPE_CHECKING:
     import numpy as np
@@ -102,9 +102,9 @@ def run(args: argparse.Namespace) -> None:
     from pinn_data.scan.stored_patterns import LARGE
 
     from pinn_dispatch.dispatch import architecture_of, backend_of, reconstruct
-    from pinn_dispatch.figures import reconstruction_figure
+    from pinn_dispatch.figures.pictures import reconstruction_figure
+    from pinn_dispatch.figures.solution_figure import solution_figure
     from pinn_dispatch.reconstruction import Reconstruction, write_reconstruction
-    from pinn_dispatch.solution_figure import solution_figure
 
     report = Report(args.quiet or not is_first_process())
     with output_folder(args.output) as folder:

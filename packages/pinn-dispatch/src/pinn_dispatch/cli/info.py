@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 from pinn_data.command.exit_codes import BAD_INPUT, explained
 from pinn_data.json_values import as_json
 
-from pinn_dispatch.cli.report import Report
+from pinn_dispatch.cli.shared.report import Report
 from pinn_dispatch.errors import UsageError
 
 if TYPE_CHECKING:
-    from pinn_dispatch.description import Description
+    from pinn_dispatch.info.description import Description
 
 __all__ = ["add", "run"]
 
@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> None:
     """Describes each file; what cannot be described is told at the end."""
     _check(args)
 
-    from pinn_dispatch.kinds import describe
+    from pinn_dispatch.info.kinds import describe
 
     described: list[Description] = []
     failures: dict[Path, tuple[Exception, str]] = {}
@@ -65,7 +65,7 @@ def run(args: argparse.Namespace) -> None:
             failures[path] = error, sentence
     picture = None
     if args.thumbnail not in (None, _HERE) and described:
-        from pinn_dispatch.description_figure import description_figure
+        from pinn_dispatch.info.description_figure import description_figure
 
         picture = description_figure(Path(args.thumbnail), described)
     if args.json:
@@ -108,7 +108,7 @@ def _print(described: list[Description], args: argparse.Namespace) -> None:
             rows = {"file": part.path, "kind": part.kind, **part.words}
             report.result({f"  {name}": value for name, value in rows.items()})
         if shown and item.all_pictures():
-            from pinn_dispatch.half_blocks import show
+            from pinn_dispatch.info.half_blocks import show
 
             print(flush=True)
             show(item.all_pictures())
@@ -119,7 +119,7 @@ def _is_shown(args: argparse.Namespace) -> bool:
     if args.thumbnail != _HERE and (args.no_thumbnail or args.quiet or not sys.stdout.isatty()):
         return False
 
-    from pinn_dispatch.half_blocks import can_show
+    from pinn_dispatch.info.half_blocks import can_show
 
     if can_show(sys.stdout):
         return True

@@ -12,14 +12,14 @@ from pinn_data.command.mask_flags import add_mask_flags, masked
 from pinn_data.command.processes import is_first_process
 from pinn_data.command.stop_requests import stop_requests_noted
 
-from pinn_dispatch.cli.flag_values import explaining
-from pinn_dispatch.cli.output import output_folder, write_json
-from pinn_dispatch.cli.report import Report
-from pinn_dispatch.cli.run_log import LOG_NAME, run_log
-from pinn_dispatch.cli.scan_checks import add_check_flag, check
+from pinn_dispatch.cli.shared.flag_values import explaining
+from pinn_dispatch.cli.shared.output import output_folder, write_json
+from pinn_dispatch.cli.shared.report import Report
+from pinn_dispatch.cli.shared.run_log import LOG_NAME, run_log
+from pinn_dispatch.cli.shared.scan_checks import add_check_flag, check
+from pinn_dispatch.compare.selection import FRAMES, Region, select
 from pinn_dispatch.errors import UsageError
 from pinn_dispatch.registry import ENGINES
-from pinn_dispatch.selection import FRAMES, Region, select
 
 if TYPE_CHECKING:
     from pinn_data.progress.reports import Progress
@@ -122,8 +122,8 @@ def run(args: argparse.Namespace) -> int | None:
             )
         if not first:
             return None
+        from pinn_dispatch.figures.solution_figure import solution_figure
         from pinn_dispatch.reconstruction import write_reconstruction
-        from pinn_dispatch.solution_figure import solution_figure
 
         write_preview(preview, found.object)
         npz, product = write_reconstruction(folder, found, scan)

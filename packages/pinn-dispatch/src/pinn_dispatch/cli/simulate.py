@@ -9,8 +9,8 @@ from typing import Any
 
 from pinn_data.command.mask_flags import add_mask_flags, masked
 
-from pinn_dispatch.cli.output import output_folder
-from pinn_dispatch.cli.report import Report
+from pinn_dispatch.cli.shared.output import output_folder
+from pinn_dispatch.cli.shared.report import Report
 from pinn_dispatch.errors import UsageError
 
 __all__ = ["add", "run"]

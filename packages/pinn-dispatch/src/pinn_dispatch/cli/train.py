@@ -10,13 +10,13 @@ from pinn_config import ModelConfig, PyTorchExecutionConfig, TrainingConfig
 from pinn_data.command.mask_flags import add_mask_flags, masked
 from pinn_data.command.processes import is_first_process
 
-from pinn_dispatch.cli.flag_values import explaining
-from pinn_dispatch.cli.output import output_folder, write_table
-from pinn_dispatch.cli.report import Report
-from pinn_dispatch.cli.scan_checks import add_check_flag, check
-from pinn_dispatch.cli.settings import add_flags, training_settings
+from pinn_dispatch.cli.shared.flag_values import explaining
+from pinn_dispatch.cli.shared.output import output_folder, write_table
+from pinn_dispatch.cli.shared.report import Report
+from pinn_dispatch.cli.shared.scan_checks import add_check_flag, check
+from pinn_dispatch.cli.shared.settings import add_flags, training_settings
+from pinn_dispatch.compare.selection import Region, select
 from pinn_dispatch.errors import UsageError
-from pinn_dispatch.selection import Region, select
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -160,7 +160,7 @@ def save_training(
     from pinn_config.files import save_run
     from pinn_data.run.run_record import write_provenance
 
-    from pinn_dispatch.figures import training_figure
+    from pinn_dispatch.figures.pictures import training_figure
 
     losses = write_table(folder / "losses.csv", result.history, _columns(result.history))
     configuration = save_run(folder / "config.yaml", config, execution)

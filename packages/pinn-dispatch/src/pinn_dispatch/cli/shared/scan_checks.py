@@ -12,7 +12,7 @@ from pinn_dispatch.errors import UsageError
 if TYPE_CHECKING:
     from pinn_data.scan.scan import Scan
 
-    from pinn_dispatch.cli.report import Report
+    from pinn_dispatch.cli.shared.report import Report
 
 __all__ = ["add_check_flag", "check"]
 

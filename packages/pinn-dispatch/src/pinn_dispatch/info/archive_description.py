@@ -9,8 +9,8 @@ from typing import Any
 from pinn_archive import Archive, read_archive, read_manifest
 from pinn_config.configs import ModelConfig, TrainingConfig
 
-from pinn_dispatch.description import Description, words_of
-from pinn_dispatch.scan_description import probe_picture, probe_words
+from pinn_dispatch.info.description import Description, words_of
+from pinn_dispatch.info.scan_description import probe_picture, probe_words
 
 __all__ = ["describe_archive"]
 

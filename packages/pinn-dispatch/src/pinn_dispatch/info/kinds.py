@@ -13,8 +13,8 @@ from pathlib import Path
 
 import attrs
 
-from pinn_dispatch.description import Description
 from pinn_dispatch.errors import UsageError
+from pinn_dispatch.info.description import Description
 
 __all__ = ["KINDS", "Kind", "Signs", "describe"]
 
@@ -111,29 +111,35 @@ def _is_measured(signs: Signs) -> bool:
 
 
 KINDS: tuple[Kind, ...] = (
-    Kind("folder of a run", _is_run, "pinn_dispatch.run_description:describe_run"),
+    Kind("folder of a run", _is_run, "pinn_dispatch.info.run_description:describe_run"),
     Kind(
         "model archive, unpacked",
         lambda signs: signs.holds(*_ARCHIVE_FILES),
-        "pinn_dispatch.archive_description:describe_archive",
+        "pinn_dispatch.info.archive_description:describe_archive",
     ),
-    Kind("model archive", _is_archive, "pinn_dispatch.archive_description:describe_archive"),
+    Kind("model archive", _is_archive, "pinn_dispatch.info.archive_description:describe_archive"),
     Kind(
         "CXI file, training data or patterns",
         _is_measured,
-        "pinn_dispatch.measured_description:describe_measured",
+        "pinn_dispatch.info.measured_description:describe_measured",
     ),
     Kind(
-        "ptychodus product", lambda signs: signs.is_hdf5, "pinn_dispatch.image_description:describe_product"
+        "ptychodus product",
+        lambda signs: signs.is_hdf5,
+        "pinn_dispatch.info.image_description:describe_product",
     ),
     Kind(
         "ptychodus product in NPZ",
         _has("probe_position_x_m"),
-        "pinn_dispatch.image_description:describe_product",
+        "pinn_dispatch.info.image_description:describe_product",
     ),
-    Kind("reconstruction", _has("canvas_origin"), "pinn_dispatch.image_description:describe_reconstruction"),
-    Kind("object", _is_bare_object, "pinn_dispatch.image_description:describe_object"),
-    Kind("scan", lambda signs: signs.is_zip, "pinn_dispatch.scan_description:describe_scan"),
+    Kind(
+        "reconstruction",
+        _has("canvas_origin"),
+        "pinn_dispatch.info.image_description:describe_reconstruction",
+    ),
+    Kind("object", _is_bare_object, "pinn_dispatch.info.image_description:describe_object"),
+    Kind("scan", lambda signs: signs.is_zip, "pinn_dispatch.info.scan_description:describe_scan"),
 )
 
 

@@ -17,8 +17,7 @@ from pinn_data.optics.probe import probe_modes
 from pinn_data.scan.refined import Refined
 
 from pinn_dispatch.errors import ReconstructionFileError
-from pinn_dispatch.figures import object_panels, unit_of
-from pinn_dispatch.panels import (
+from pinn_dispatch.figures.panels import (
     ACCENT,
     COUNTS,
     FAINT,
@@ -31,6 +30,7 @@ from pinn_dispatch.panels import (
     save,
     sheet,
 )
+from pinn_dispatch.figures.pictures import object_panels, unit_of
 from pinn_dispatch.reconstruction import Reconstruction
 
 __all__ = ["solution_figure"]

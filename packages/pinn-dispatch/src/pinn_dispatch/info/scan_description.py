@@ -11,7 +11,7 @@ from pinn_data.optics.probe import probe_modes
 from pinn_data.run.pictures import flat_phase
 from pinn_data.scan.positions import canvas_for
 
-from pinn_dispatch.description import Description, Picture, words_of
+from pinn_dispatch.info.description import Description, Picture, words_of
 
 __all__ = ["describe_scan", "probe_picture", "probe_words", "span_words"]
 

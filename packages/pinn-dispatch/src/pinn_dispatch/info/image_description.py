@@ -16,10 +16,10 @@ from pinn_data.run.pictures import flat_phase
 from pinn_data.scan.refined import Refined
 from pinn_data.scan.scan import checked_object
 
-from pinn_dispatch.description import Description, Picture, words_of
+from pinn_dispatch.info.description import Description, Picture, words_of
+from pinn_dispatch.info.scan_description import probe_picture, probe_words, span_words
 from pinn_dispatch.provenance import Provenance, provenance_of
 from pinn_dispatch.reconstruction import read_reconstruction
-from pinn_dispatch.scan_description import probe_picture, probe_words, span_words
 
 __all__ = ["describe_object", "describe_product", "describe_reconstruction"]
 

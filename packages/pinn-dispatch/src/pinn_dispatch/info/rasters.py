@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from pinn_dispatch.description import Picture
+from pinn_dispatch.info.description import Picture
 
 __all__ = ["log_of", "raster", "size_within"]
 

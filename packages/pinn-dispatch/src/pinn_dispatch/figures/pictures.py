@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from pinn_data.metrics.scores import RingCorrelation
 from pinn_data.run.pictures import flat_phase
 
-from pinn_dispatch.comparison import Comparison
-from pinn_dispatch.panels import (
+from pinn_dispatch.compare.comparison import Comparison
+from pinn_dispatch.figures.panels import (
     ACCENT,
     AMPLITUDE,
     COUNTS,

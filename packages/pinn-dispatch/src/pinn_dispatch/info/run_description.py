@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from pinn_dispatch.archive_description import describe_archive
-from pinn_dispatch.description import Description, Picture
-from pinn_dispatch.image_description import describe_product, describe_reconstruction
+from pinn_dispatch.info.archive_description import describe_archive
+from pinn_dispatch.info.description import Description, Picture
+from pinn_dispatch.info.image_description import describe_product, describe_reconstruction
 from pinn_dispatch.reconstruction import FILE_NAME, PRODUCT_NAME
 
 __all__ = ["describe_run"]

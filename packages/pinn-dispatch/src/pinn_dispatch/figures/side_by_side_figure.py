@@ -11,7 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from pinn_dispatch.panels import (
+from pinn_dispatch.compare.side_by_side import Panel, SideBySide
+from pinn_dispatch.figures.panels import (
     AMPLITUDE,
     FAINT,
     INK,
@@ -23,7 +24,6 @@ from pinn_dispatch.panels import (
     save,
     sheet,
 )
-from pinn_dispatch.side_by_side import Panel, SideBySide
 
 __all__ = ["side_by_side_figure"]
 

@@ -14,8 +14,8 @@ from rich.console import Console
 from rich.style import Style
 from rich.text import Text
 
-from pinn_dispatch.description import Picture
-from pinn_dispatch.rasters import raster
+from pinn_dispatch.info.description import Picture
+from pinn_dispatch.info.rasters import raster
 
 __all__ = ["can_show", "show"]
 

@@ -16,7 +16,7 @@ from pinn_data.metrics.alignment import align, phase_ramp
 from pinn_data.metrics.scores import RingCorrelation
 from pinn_data.run.pictures import flat_phase
 
-from pinn_dispatch.comparison import Box, checked_box, common_box, compare, compare_halves, scan_box
+from pinn_dispatch.compare.comparison import Box, checked_box, common_box, compare, compare_halves, scan_box
 from pinn_dispatch.errors import DispatchError
 from pinn_dispatch.reconstruction import Image
 
@@ -75,8 +75,9 @@ def lay_side_by_side(
 ) -> SideBySide:
     """`images`, and the `reference` if there is one, registered and cut to a common field.
 
-    With a reference each is scored against it as by `pinn_dispatch.comparison.compare` with its ramp removed;
-    otherwise against the first, as two halves of one scan are by `pinn_data.metrics.scores.half_scan_frc`.
+    With a reference each is scored against it as by `pinn_dispatch.compare.comparison.compare` with its ramp
+    removed; otherwise against the first, as two halves of one scan are by
+    `pinn_data.metrics.scores.half_scan_frc`.
 
     box : (row0, row1, column0, column1), object pixels, to compare; default what all scans cover
     search : find where the images lie by correlation, whatever their files say

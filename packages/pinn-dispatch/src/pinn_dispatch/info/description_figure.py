@@ -8,8 +8,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.axes import Axes
 
-from pinn_dispatch.description import Description, Picture
-from pinn_dispatch.panels import (
+from pinn_dispatch.figures.panels import (
     ACCENT,
     AMPLITUDE,
     COUNTS,
@@ -25,7 +24,8 @@ from pinn_dispatch.panels import (
     save,
     sheet,
 )
-from pinn_dispatch.rasters import log_of
+from pinn_dispatch.info.description import Description, Picture
+from pinn_dispatch.info.rasters import log_of
 
 __all__ = ["description_figure"]
 

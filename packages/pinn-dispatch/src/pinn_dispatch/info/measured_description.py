@@ -15,8 +15,8 @@ from pinn_data.files.training_data import read_training_data
 from pinn_data.scan.far_field import near_field_signs, photon_energy_eV
 from pinn_data.scan.unmeasured import measured_part
 
-from pinn_dispatch.description import Description, Picture
-from pinn_dispatch.scan_description import probe_picture, probe_words
+from pinn_dispatch.info.description import Description, Picture
+from pinn_dispatch.info.scan_description import probe_picture, probe_words
 from pinn_dispatch.source_kinds import source_kind
 
 __all__ = ["describe_measured"]

@@ -1,0 +1,1 @@
+"""What a program sets, gives and cancels: the parts of `Reconstructor`."""

@@ -1,0 +1,1 @@
+"""Reconstructions compared: with the truth, with another half of the scan, with each other."""
