@@ -8,8 +8,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from pinn_data.errors import PinnDataError, PositionError, ShapeError
+from pinn_data.grouping import groups as grouping
 from pinn_data.grouping.groups import Groups, group, grouped_dict, offsets
-from pinn_data.grouping.groups import groups as grouping
 from pinn_data.scan.scan import Scan
 from pinn_data.testing import scan_positions, scans
 

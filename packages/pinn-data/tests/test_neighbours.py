@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pinn_data.errors import PinnDataError, PositionError
-from pinn_data.grouping.groups import group, neighbours
+from pinn_data.grouping import neighbours
+from pinn_data.grouping.groups import group
 from pinn_data.grouping.neighbours import scan_steps
 from pinn_data.testing import scan_positions
 
@@ -273,7 +274,7 @@ def test_rules_that_make_no_sense_are_refused(options, message):
 
 @pytest.mark.parametrize("function", ["Min_dist", "4_quadrant"])
 def test_parts_give_the_groups_of_the_whole(monkeypatch, function):
-    from pinn_data.grouping.groups import groups as grouping
+    from pinn_data.grouping import groups as grouping
 
     p = np.random.default_rng(0).uniform(0, 100, (200, 2))
     options = {

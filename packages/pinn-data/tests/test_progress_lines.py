@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from pinn_data.progress import lines as module
 from pinn_data.progress.reports import Progress
-from pinn_data.progress.reports import lines as module
 
 
 def test_the_first_the_last_and_one_every_few_seconds(monkeypatch):

@@ -12,7 +12,7 @@ from pinn_data.errors import DataWriteError
 from pinn_data.scan.positions import Canvas
 from pinn_data.simulation.simulate import picture_object
 from pinn_dispatch.compare.comparison import compare, compare_halves
-from pinn_dispatch.figures.pictures import pictures as figures
+from pinn_dispatch.figures import pictures as figures
 from pinn_dispatch.reconstruction import Image, Reconstruction
 
 TRUTH = picture_object("coins", "camera", 80)

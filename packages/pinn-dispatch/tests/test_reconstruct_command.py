@@ -190,7 +190,7 @@ def test_settings_that_cannot_be_are_told_before_the_data_are_read(flags, pinn, 
 
 @pytest.mark.parametrize("modes", [1, 3])
 def test_the_figure_shows_every_part(modes, measured, tmp_path, monkeypatch):
-    from pinn_dispatch.figures.pictures import solution_figure as module
+    from pinn_dispatch.figures import solution_figure as module
 
     drawn = []
     saved = module.save

@@ -16,8 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pinn_data.testing import small_scan
 from pinn_tf.archive.model_archive import load_model
+from pinn_tf.training import run as training
 from pinn_tf.training.checkpoints import BestEpochs, ResumePoint, Stopped
-from pinn_tf.training.run import run as training
 from tf_trainings import network_image, same, small_training, state_of
 
 _KEEP = {"enable_checkpointing": True}

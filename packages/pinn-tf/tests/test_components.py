@@ -31,8 +31,8 @@ from pinn_tf.components import RESULT_KEYS, reassemble_cdi_image, run_cdi_exampl
 from pinn_tf.errors import TensorFlowRunError
 from pinn_tf.historical.saved_models import ModelManager, save
 from pinn_tf.model.module import PtychoPINN
-from pinn_tf.training.run import last_training
-from pinn_tf.training.run import run as training
+from pinn_tf.training import last_training
+from pinn_tf.training import run as training
 from pinn_tf.workflows import reconstruct
 from tf_trainings import network_image, quiet, same, state_of
 

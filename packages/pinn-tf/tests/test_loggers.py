@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 from pinn_data.testing import small_scan
+from pinn_tf.training import loggers
 from pinn_tf.training.loggers import metrics_logger
-from pinn_tf.training.run import loggers
 from tf_trainings import small_training
 
 _needs_tensorboard = pytest.mark.skipif(

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 
 import pytest
+from pinn_tf.training import progress
 from pinn_tf.training.progress import History
-from pinn_tf.training.run import progress
 
 
 @pytest.fixture

@@ -21,8 +21,9 @@ from pinn_data.testing import small_scan
 from pinn_tf.archive.model_archive import load_model
 from pinn_tf.errors import NotFiniteError, TensorFlowRunError
 from pinn_tf.model.module import PtychoPINN, normalised_probe
+from pinn_tf.training import optimisation
 from pinn_tf.training.optimisation import Adam, LossScale, Optimiser
-from pinn_tf.training.run import learn, optimisation
+from pinn_tf.training.run import learn
 from tf_networks import ARCHITECTURES
 from tf_trainings import quiet, same, small_training, state_of
 

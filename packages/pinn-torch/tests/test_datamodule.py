@@ -8,7 +8,7 @@ import pytest
 import torch
 from pinn_config.configs import ModelConfig, TrainingConfig
 from pinn_data.errors import PositionError
-from pinn_data.grouping.groups import pattern_stack
+from pinn_data.grouping import pattern_stack
 from pinn_torch.training.datamodule import PatternStack, ScanDataModule
 from torch_scans import quiet, small_scan
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from pinn_torch.model.module import PtychoPINN_Lightning
-from pinn_torch.reconstruction.run import run as reconstruction
+from pinn_torch.reconstruction import run as reconstruction
 from pinn_torch.training.datamodule import PatternStack
 from torch_scans import network_image, quiet, small_scan, small_training
 

@@ -13,9 +13,9 @@ from pinn_data.optics.probe import probe_modes
 from pinn_torch.archive.model_archive import load_model
 from pinn_torch.errors import NotFiniteError
 from pinn_torch.model.module import normalised_probe
+from pinn_torch.training import progress
 from pinn_torch.training.datamodule import PatternStack
 from pinn_torch.training.progress import History
-from pinn_torch.training.run import progress
 from torch_scans import ARCHITECTURES, network_image, small_scan, small_training
 
 

@@ -18,8 +18,8 @@ from pinn_data.files.npz_archive import NpzReader
 from pinn_data.files.npz_header import is_present, read_metadata, read_text
 from pinn_data.files.npz_patterns import pattern_blocks, pattern_shape
 from pinn_data.optics.probe import probe_modes
+from pinn_data.scan import diffraction as units
 from pinn_data.scan.measured_pixels import as_background, as_bad_pixels, check_fit, check_mask_shape
-from pinn_data.scan.positions import diffraction as units
 from pinn_data.scan.scan import checked_object, checked_probe
 from pinn_data.scan.unmeasured import Findings, MarkerTally, is_marker
 

@@ -44,11 +44,11 @@ from pinn_data.files.atomic_write import atomic_write
 from pinn_data.files.npz_archive import NpzReader, NpzWriter
 from pinn_data.files.npz_header import is_present, read_metadata, read_text
 from pinn_data.files.npz_patterns import read_patterns
+from pinn_data.scan import diffraction as units
 from pinn_data.scan.measured_pixels import (
     as_bad_pixels,
     check_mask_shape,
 )
-from pinn_data.scan.positions import diffraction as units
 from pinn_data.scan.positions import validate_positions
 from pinn_data.scan.probe_guess import probe_of_stack
 from pinn_data.scan.scan import Scan

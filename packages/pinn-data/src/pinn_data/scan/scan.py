@@ -17,6 +17,7 @@ from pinn_data.errors import (
     PositionError,
     ShapeError,
 )
+from pinn_data.scan import diffraction as units
 from pinn_data.scan.geometry import Geometry
 from pinn_data.scan.measured_pixels import (
     as_background,
@@ -25,7 +26,6 @@ from pinn_data.scan.measured_pixels import (
     emptied,
     of_frames,
 )
-from pinn_data.scan.positions import diffraction as units
 from pinn_data.scan.positions import validate_positions
 from pinn_data.scan.stored_patterns import StoredPatterns
 

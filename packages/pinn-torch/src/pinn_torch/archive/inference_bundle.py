@@ -134,7 +134,7 @@ def save_inference_bundle(results: Mapping[str, Any] | Any, bundle_dir: str | os
 
 def models_of(trained: TrainedModel) -> dict[str, Any]:
     """The models of an archive by name (`MODEL_NAMES`); see `pinn_torch.archive.models`."""
-    from pinn_torch.archive.model_archive import models
+    from pinn_torch.archive import models
 
     found = models.models_of(trained.module)
     for model in found.values():

@@ -10,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 from pinn_config.configs import TrainingConfig
 from pinn_config.execution import PyTorchExecutionConfig
+from pinn_data.grouping import pattern_stack
 from pinn_data.grouping.group_rows import canvas_size, training_rows
-from pinn_data.grouping.groups import pattern_stack
 from pinn_data.grouping.pattern_stack import labels_for, report_overruled
 from pinn_data.scan.scan import Scan
 from torch.utils.data import DataLoader, Dataset
