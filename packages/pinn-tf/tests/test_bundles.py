@@ -27,7 +27,7 @@ from pinn_data.grouping.raw_data import RawData
 from pinn_data.testing import small_scan
 from pinn_tf.archive.inference_bundle import load_inference_bundle, save_inference_bundle
 from pinn_tf.archive.model_archive import TrainedModel, load_model, save_model
-from pinn_tf.errors import ModelArchiveError, TensorFlowRunError
+from pinn_tf.errors import ModelArchiveError, RunError
 from pinn_tf.model.module import PtychoPINN
 from pinn_tf.models import GroupModel
 from tf_networks import shaken
@@ -261,7 +261,7 @@ def test_what_was_opened_is_saved_as_it_was(tmp_path, bundle, name):
 
 def test_results_without_a_model_are_not_saved(tmp_path):
     for given in ({}, {"model_instance": None}, object(), None):
-        with pytest.raises(TensorFlowRunError, match="there is no trained model of the backend 'tensorflow'"):
+        with pytest.raises(RunError, match="there is no trained model of the backend 'tensorflow'"):
             save_inference_bundle(given, tmp_path / "nothing")
     assert not (tmp_path / "nothing").exists()
 
@@ -278,6 +278,6 @@ def test_execution_settings_say_on_which_device_the_model_computes(bundle):
     )
     before = dict(legacy.cfg)
     absent = "cuda" if platform.system() == "Darwin" else "mps"
-    with pytest.raises(TensorFlowRunError, match=f"accelerator='{absent}' was asked for"):
+    with pytest.raises(RunError, match=f"accelerator='{absent}' was asked for"):
         load_inference_bundle(bundle(), execution_config=quiet(accelerator=absent))
     assert legacy.cfg == before

@@ -28,7 +28,7 @@ from pinn_data.testing import small_scan
 from pinn_tf import components
 from pinn_tf.archive.model_archive import TrainedModel, load_model, reopened, save_model
 from pinn_tf.components import RESULT_KEYS, reassemble_cdi_image, run_cdi_example, train_cdi_model
-from pinn_tf.errors import TensorFlowRunError
+from pinn_tf.errors import RunError
 from pinn_tf.historical.saved_models import ModelManager, save
 from pinn_tf.model.module import PtychoPINN
 from pinn_tf.training import last_training
@@ -253,7 +253,7 @@ def test_both_models_are_saved_and_opened_together(as_ptychodus, tmp_path, monke
         ({"intensity_scale": 2 * scale}, "^intensity_scale=.* was given, but the models have learned"),
     ]
     for options, sentence in wrong:
-        with pytest.raises(TensorFlowRunError, match=sentence):
+        with pytest.raises(RunError, match=sentence):
             ModelManager.save_multiple_models(
                 **{"models_dict": results["models"], "base_path": tmp_path / "c"} | options
             )

@@ -15,7 +15,7 @@ from pinn_data.grouping.grouped_images import GroupedImages
 from pinn_data.grouping.raw_data import RawData
 from pinn_data.stitching.reassembly import reassemble_position
 from pinn_data.testing import small_scan
-from pinn_tf.errors import TensorFlowRunError
+from pinn_tf.errors import RunError
 from pinn_tf.historical.container import PtychoDataContainer
 from pinn_tf.historical.loader import PtychoDataset, load
 
@@ -333,14 +333,14 @@ def test_arrays_that_do_not_fit_are_refused_in_one_sentence():
 def test_what_is_no_grouped_data_is_refused_in_one_sentence(made, options, why):
     raw = _raw()
     grouped = raw.generate_grouped_data(64, K=6, nsamples=10, gridsize=2)
-    with pytest.raises(TensorFlowRunError, match=why) as caught:
+    with pytest.raises(RunError, match=why) as caught:
         load(lambda: made(grouped), raw.probeGuess, **options)
     assert "\n" not in str(caught.value)
 
 
 def test_a_batch_of_nothing_is_refused():
     _, container = _container(_raw())
-    with pytest.raises(TensorFlowRunError, match="batch_size=0 was given"):
+    with pytest.raises(RunError, match="batch_size=0 was given"):
         container.as_tf_dataset(0)
 
 

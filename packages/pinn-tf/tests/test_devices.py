@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 import tensorflow as tf
-from pinn_tf.errors import TensorFlowRunError
+from pinn_tf.errors import RunError
 from pinn_tf.runtime import devices
 from pinn_tf.runtime.devices import device_of, network_precision, on_device, resolved_precision
 
@@ -52,7 +52,7 @@ def test_the_device_of_an_accelerator(machine, asked, gpus, system, expected):
 )
 def test_an_accelerator_that_is_not_there(machine, asked, gpus, system):
     machine(gpus, system)
-    with pytest.raises(TensorFlowRunError, match=f"accelerator='{asked}' .* choose 'cpu' or 'auto'"):
+    with pytest.raises(RunError, match=f"accelerator='{asked}' .* choose 'cpu' or 'auto'"):
         device_of(asked)
 
 

@@ -15,7 +15,7 @@ from pinn_data.grouping.group_rows import canvas_side
 from pinn_data.grouping.grouped_images import GroupedImages
 from pinn_data.optics.forward_model import diffraction_amplitude
 from pinn_data.testing import two_modes
-from pinn_tf.errors import TensorFlowRunError
+from pinn_tf.errors import RunError
 from pinn_tf.model.module import BACKGROUND, PtychoPINN
 from pinn_tf.models import GroupModel, models_of
 from tf_networks import shaken
@@ -136,7 +136,7 @@ def test_other_inputs_are_refused_in_one_sentence(change, says):
     for call in (lambda: _predict(model, wrong), lambda: model(wrong)):
         with pytest.raises(ValueError, match=says) as caught:
             call()
-        assert caught.type is TensorFlowRunError and "\n" not in str(caught.value)
+        assert caught.type is RunError and "\n" not in str(caught.value)
 
 
 # What they compute
@@ -252,9 +252,9 @@ def test_images_of_groups_are_made_batch_by_batch_and_say_the_same(name):
     assert sorted(made) == [8, 16, 16, 16, 16, 16]
     for a, b in zip(keras.tree.flatten(found), keras.tree.flatten(expected), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4 * np.abs(b).max())
-    with pytest.raises(TensorFlowRunError, match=r"of N=64 and gridsize=2: group the patterns"):
+    with pytest.raises(RunError, match=r"of N=64 and gridsize=2: group the patterns"):
         model.predict([_grouped(3, 1)[0], positions[:3]], verbose=0)
-    with pytest.raises(TensorFlowRunError, match="input has 22 groups, but input_positions 3"):
+    with pytest.raises(RunError, match="input has 22 groups, but input_positions 3"):
         model.predict([images, positions[:3]], verbose=0)
 
 
@@ -398,9 +398,9 @@ def test_an_export_takes_what_keras_takes(tmp_path, capsys):
         opened.serve(*(tf.constant(x, tf.float32) for x in _inputs(2, 1)))
     inputs = [tf.constant(x, tf.float32) for x in _inputs(1, 1)]
     np.testing.assert_allclose(opened.serve(*inputs)["trimmed_obj"], model(inputs), atol=1e-4)
-    with pytest.raises(TensorFlowRunError, match="an input_signature of 1 inputs was given, but two"):
+    with pytest.raises(RunError, match="an input_signature of 1 inputs was given, but two"):
         model.export(folder, input_signature=one[:1])
-    with pytest.raises(TensorFlowRunError, match=r"the options \['is_static'\] were given"):
+    with pytest.raises(RunError, match=r"the options \['is_static'\] were given"):
         model.export(folder, is_static=True)
     with pytest.raises(ValueError, match="format=paper"):
         model.export(folder, format="paper", verbose=False)

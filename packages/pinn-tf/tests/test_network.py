@@ -12,7 +12,7 @@ import tensorflow as tf
 from pinn_config.architecture import BACKGROUND, network
 from pinn_config.configs import ModelConfig
 from pinn_config.layers import TORCH_ONLY_KINDS
-from pinn_tf.errors import ModelArchiveError, TensorFlowRunError
+from pinn_tf.errors import ModelArchiveError, RunError
 from pinn_tf.model.network import PtychoNetwork, read_weights, write_weights
 from pinn_tf.optics.physics import GroupOptics
 from tf_networks import ARCHITECTURES, canvases, expected, patterns_of, small_network
@@ -197,7 +197,7 @@ def test_keras_policy_is_not_the_networks():
 
 
 def test_an_unknown_precision_is_refused():
-    with pytest.raises(TensorFlowRunError, match=r"^precision='bf16' is unknown: choose one of float32, "):
+    with pytest.raises(RunError, match=r"^precision='bf16' is unknown: choose one of float32, "):
         PtychoNetwork(ModelConfig(), precision="bf16")
 
 

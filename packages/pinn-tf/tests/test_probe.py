@@ -11,7 +11,7 @@ from pinn_config import InferenceConfig, ModelConfig, legacy, update_legacy_dict
 from pinn_data.errors import DataRangeError, ShapeError
 from pinn_data.optics.probe import defocused_probe
 from pinn_data.testing import complex_probes
-from pinn_tf.errors import TensorFlowRunError
+from pinn_tf.errors import RunError
 from pinn_tf.historical.probe import get_default_probe, probe_disk, set_default_probe, set_probe_guess
 from scipy.ndimage import gaussian_filter
 
@@ -114,7 +114,7 @@ def test_a_guess_from_patterns_is_the_probe_of_an_empty_object():
 @pytest.mark.parametrize(
     ("call", "kind", "why"),
     [
-        (lambda: set_probe_guess(), TensorFlowRunError, "neither a probe nor patterns"),
+        (lambda: set_probe_guess(), RunError, "neither a probe nor patterns"),
         (lambda: set_probe_guess(None, np.ones((2, 2, 64, 64))), ShapeError, r"shape \(2, 2, 64, 64\)"),
         (lambda: set_probe_guess(None, np.ones((64, 32))), ShapeError, r"\(64, 32\) was given"),
         (lambda: set_probe_guess(None, np.ones((1, 32, 32))), ShapeError, r"32 x 32, but .* N=64: bridge"),
@@ -122,7 +122,7 @@ def test_a_guess_from_patterns_is_the_probe_of_an_empty_object():
         (lambda: set_probe_guess(None, np.full((64, 64), np.nan)), DataRangeError, "NaN"),
         (lambda: set_probe_guess(np.ones((3, 64, 64))), ShapeError, r"X_train has shape"),
         (lambda: set_probe_guess(np.zeros((3, 64, 64, 1))), DataRangeError, "no light"),
-        (lambda: get_default_probe(64, "torch"), TensorFlowRunError, "fmt='torch' was given"),
+        (lambda: get_default_probe(64, "torch"), RunError, "fmt='torch' was given"),
         (lambda: get_default_probe(63, "np"), ShapeError, "must be even"),
     ],
 )

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pinn_data.solver.operations import NumpyOperations
 from pinn_data.solver.testing import everything_computed, scan_with_everything, worst_difference
-from pinn_tf.errors import TensorFlowRunError
+from pinn_tf.errors import RunError
 from pinn_tf.solver import operations
 
 
@@ -36,5 +36,5 @@ def test_place_is_the_adjoint_of_extract(seed, count):
 
 
 def test_a_device_that_is_not_there_is_refused():
-    with pytest.raises(TensorFlowRunError, match="choose 'cpu' or 'auto'"):
+    with pytest.raises(RunError, match="choose 'cpu' or 'auto'"):
         operations("a device of another kind")

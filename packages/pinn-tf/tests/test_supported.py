@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import pytest
-from pinn_tf.errors import TensorFlowRunError
+from pinn_tf.errors import RunError
 from pinn_tf.runtime import devices, supported
 from pinn_tf.runtime.supported import refuse_unsupported
 from tf_trainings import quiet
@@ -23,7 +23,7 @@ from tf_trainings import quiet
 )
 def test_what_one_process_cannot_honour_is_refused(settings):
     name = list(settings)[-1]
-    with pytest.raises(TensorFlowRunError, match=f"^{name}=") as caught:
+    with pytest.raises(RunError, match=f"^{name}=") as caught:
         refuse_unsupported(quiet(**settings))
     assert "\n" not in str(caught.value)
 
@@ -31,7 +31,7 @@ def test_what_one_process_cannot_honour_is_refused(settings):
 def test_one_of_several_processes_is_told_so(monkeypatch):
     for name, value in (("RANK", "0"), ("WORLD_SIZE", "2"), ("LOCAL_RANK", "0"), ("LOCAL_WORLD_SIZE", "2")):
         monkeypatch.setenv(name, value)
-    with pytest.raises(TensorFlowRunError, match=r"torchrun started 2 processes, but .* runs in one"):
+    with pytest.raises(RunError, match=r"torchrun started 2 processes, but .* runs in one"):
         refuse_unsupported(quiet())
 
 
@@ -41,7 +41,7 @@ def test_on_gpus_all_of_them_and_warnings_cannot_be_had(monkeypatch):
         monkeypatch.setattr(module.tf.config, "list_physical_devices", lambda kind: gpus)
     refuse_unsupported(quiet(accelerator="gpu"))
     for setting in ({"devices": "auto"}, {"deterministic": "warn"}):
-        with pytest.raises(TensorFlowRunError, match=f"^{next(iter(setting))}="):
+        with pytest.raises(RunError, match=f"^{next(iter(setting))}="):
             refuse_unsupported(quiet(accelerator="gpu", **setting))
 
 

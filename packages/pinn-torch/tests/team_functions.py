@@ -13,7 +13,7 @@ import torch
 from pinn_data.scan.scan import Scan
 from pinn_data.solver.testing import everything_computed
 from pinn_torch.distributed.ranks import Team
-from pinn_torch.errors import TorchRunError
+from pinn_torch.errors import RunError
 
 
 def exchange(team: Team, numbers: np.ndarray, told: list[str] | None = None) -> dict[str, Any]:
@@ -40,7 +40,7 @@ def fail(team: Team, where: int, how: str) -> None:
         if how == "raise":
             raise MemoryError("no room\nfor this")
         if how == "refuse":
-            raise TorchRunError("this does not fit: give less")
+            raise RunError("this does not fit: give less")
         os.kill(os.getpid(), signal.SIGKILL)
     team.barrier()
 

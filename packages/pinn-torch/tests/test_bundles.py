@@ -15,7 +15,7 @@ from pinn_config.configs import InferenceConfig, ModelConfig, TrainingConfig
 from pinn_torch.archive.inference_bundle import load_inference_bundle, save_inference_bundle
 from pinn_torch.archive.model_archive import load_model
 from pinn_torch.archive.models import Autoencoder, DiffractionToObject
-from pinn_torch.errors import ModelArchiveError, TorchRunError
+from pinn_torch.errors import ModelArchiveError, RunError
 from torch_scans import network_image, quiet, small_scan
 
 
@@ -169,7 +169,7 @@ def test_weights_are_saved_as_they_are_now(tmp_path, trained):
 
 def test_results_without_a_model_are_not_saved(tmp_path):
     for given in ({}, {"model_instance": None}, torch.nn.Linear(2, 2), None):
-        with pytest.raises(TorchRunError, match="there is no trained model of the backend 'pytorch'"):
+        with pytest.raises(RunError, match="there is no trained model of the backend 'pytorch'"):
             save_inference_bundle(given, tmp_path / "nothing")
     assert not (tmp_path / "nothing").exists()
 
@@ -179,6 +179,6 @@ def test_execution_settings_say_on_which_device_the_model_lies(trained):
     assert {p.device.type for p in model.parameters()} == {"cpu"}
     absent = "cuda" if torch.backends.mps.is_available() else "mps"  # no machine has both
     before = dict(legacy.cfg)
-    with pytest.raises(TorchRunError, match=f"accelerator='{absent}' was asked for"):
+    with pytest.raises(RunError, match=f"accelerator='{absent}' was asked for"):
         load_inference_bundle(trained("cnn", 2), execution_config=quiet(accelerator=absent))
     assert legacy.cfg == before

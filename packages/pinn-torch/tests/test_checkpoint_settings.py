@@ -18,7 +18,7 @@ from pinn_config.objective import Objective
 from pinn_torch.api.configs import ConfigManager
 from pinn_torch.api.model import PtychoModel
 from pinn_torch.archive.model_archive import load_model
-from pinn_torch.errors import ModelArchiveError, TorchRunError
+from pinn_torch.errors import ModelArchiveError, RunError
 from pinn_torch.model import module as ours
 from pinn_torch.model.module import PtychoPINN_Lightning
 from pinn_torch.settings.checkpoint_settings import settings_in
@@ -154,7 +154,7 @@ def test_a_module_of_no_configured_training_says_what_it_is_made_of(objective, t
 
 def test_what_is_no_checkpoint_of_ours_is_refused_in_one_sentence(tmp_path, left):
     for kind in _CLASSES:
-        with pytest.raises(TorchRunError, match="weights_only=False was given"):
+        with pytest.raises(RunError, match="weights_only=False was given"):
             kind.load_from_checkpoint(left[0][0], weights_only=False)
         with pytest.raises(FileNotFoundError, match="there is no checkpoint at"):
             kind.load_from_checkpoint(tmp_path / "absent.ckpt")

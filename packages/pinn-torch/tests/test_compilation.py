@@ -14,7 +14,7 @@ import torch
 from pinn_config.architecture import network
 from pinn_config.configs import ModelConfig
 from pinn_torch.archive.model_archive import load_model
-from pinn_torch.errors import TorchRunError
+from pinn_torch.errors import RunError
 from pinn_torch.model.network import PtychoNetwork, write_weights
 from pinn_torch.reconstruction.run import run_reconstruction
 from pinn_torch.runtime.compilation import compiled
@@ -86,7 +86,7 @@ def test_a_network_keeps_the_names_of_its_parameters() -> None:
 
 def test_without_a_compiler_one_sentence_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("CXX", "no-such-compiler")
-    with pytest.raises(TorchRunError, match=r"no C\+\+ compiler \(no-such-compiler\)"):
+    with pytest.raises(RunError, match=r"no C\+\+ compiler \(no-such-compiler\)"):
         small_training(tmp_path / "out", small_scan(), execution={"compile": True})
     assert not (tmp_path / "out").exists()
 
@@ -97,7 +97,7 @@ def test_a_python_that_is_too_new_for_pytorch_is_told_in_one_sentence(monkeypatc
 
     monkeypatch.setenv("CXX", sys.executable)  # whatever can be found
     monkeypatch.setattr(torch.nn.Module, "compile", refuse)
-    with pytest.raises(TorchRunError, match=r"makes no code here \(Dynamo is not .*\): take a newer PyTorch"):
+    with pytest.raises(RunError, match=r"makes no code here \(Dynamo is not .*\): take a newer PyTorch"):
         small_training(tmp_path / "out", small_scan(), execution={"compile": True})
 
 
@@ -127,7 +127,5 @@ def test_a_compiler_that_fails_is_told_in_one_sentence(tmp_path: Path) -> None:
         timeout=300,
     )
     (said,) = done.stdout.splitlines()
-    assert said.startswith(
-        "TorchRunError compile=True was given, but no code can be made for the network here ("
-    )
+    assert said.startswith("RunError compile=True was given, but no code can be made for the network here (")
     assert said.endswith("or leave compile at False")

@@ -18,7 +18,7 @@ import pytest
 import torch
 from pinn_config.configs import InferenceConfig, ModelConfig, TrainingConfig
 from pinn_torch.archive.model_archive import load_model
-from pinn_torch.errors import NotFiniteError, TorchRunError
+from pinn_torch.errors import NotFiniteError, RunError
 from pinn_torch.runtime.devices import same_arithmetic_afterwards
 from pinn_torch.training.run import run_training
 from torch_scans import network_image, quiet, small_scan, small_training
@@ -181,7 +181,7 @@ def test_with_one_device_every_strategy_is_a_plain_training(tmp_path, strategy):
 
 
 def test_a_strategy_that_is_none_of_these_is_refused(tmp_path):
-    with pytest.raises(TorchRunError, match=r"strategy='fsdp' .*: choose auto or ddp"):
+    with pytest.raises(RunError, match=r"strategy='fsdp' .*: choose auto or ddp"):
         small_training(tmp_path / "out", small_scan(), execution={"strategy": "fsdp"})
     assert not (tmp_path / "out").exists()
 
@@ -190,7 +190,7 @@ def test_more_gpus_than_there_are_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     with pytest.raises(
-        TorchRunError, match=r"devices=3 .* this machine has 2 CUDA device\(s\) .*: give at most 2, or auto$"
+        RunError, match=r"devices=3 .* this machine has 2 CUDA device\(s\) .*: give at most 2, or auto$"
     ):
         small_training(tmp_path / "out", small_scan(), execution={"devices": 3, "accelerator": "cuda"})
     assert not (tmp_path / "out").exists()
@@ -290,7 +290,7 @@ def test_processes_that_a_launcher_started_do_one_run_together(tmp_path, launche
 def test_another_number_of_devices_than_a_launcher_started_is_refused(tmp_path, monkeypatch):
     for name, value in _environments("torchrun")[0].items():
         monkeypatch.setenv(name, value)
-    with pytest.raises(TorchRunError, match=r"torchrun started 2 .*, but devices=3: give devices=2 or auto"):
+    with pytest.raises(RunError, match=r"torchrun started 2 .*, but devices=3: give devices=2 or auto"):
         small_training(tmp_path / "out", small_scan(), execution={"devices": 3})
     assert not (tmp_path / "out").exists()
 

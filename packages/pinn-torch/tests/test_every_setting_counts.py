@@ -16,7 +16,7 @@ from pinn_config.configs import InferenceConfig, ModelConfig, TrainingConfig
 from pinn_config.execution import PyTorchExecutionConfig
 from pinn_data.scan.scan import Scan
 from pinn_torch.archive.model_archive import load_model
-from pinn_torch.errors import TorchRunError
+from pinn_torch.errors import RunError
 from torch_scans import network_image, quiet, small_scan, small_training
 
 Settings = dict[str, Any]
@@ -278,5 +278,5 @@ def test_a_reconstruction_with_another_value_is_another_image(trained, base, cha
     ("change", "words"), [pytest.param(*v, id=k) for fields in _REFUSED.values() for k, v in fields.items()]
 )
 def test_what_cannot_be_is_refused(tmp_path, change, words):
-    with pytest.raises(TorchRunError, match=words):
+    with pytest.raises(RunError, match=words):
         small_training(tmp_path, small_scan(), **change)

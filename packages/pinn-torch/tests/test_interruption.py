@@ -50,7 +50,7 @@ def test_a_training_is_interrupted(tmp_path, handler, monkeypatch):
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("pinn_torch.training.progress.History.on_train_batch_end", interrupted)
+    monkeypatch.setattr("pinn_torch.training.progress.HistoryCallback.on_train_batch_end", interrupted)
     with pytest.raises(KeyboardInterrupt):
         small_training(tmp_path, small_scan())
     assert signal.getsignal(signal.SIGINT) is handler

@@ -16,8 +16,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from pinn_torch.distributed.ranks import Team
-from pinn_torch.distributed.spawn import together
-from pinn_torch.errors import TorchRunError, WorkerError
+from pinn_torch.distributed.spawn import run_on_all_ranks
+from pinn_torch.errors import RunError, WorkerError
 
 pytestmark = pytest.mark.processes
 
@@ -41,7 +41,7 @@ def test_parts_are_consecutive_even_and_all_there_is(size, count):
 def test_processes_share_what_they_have(processes, count):
     numbers, told = _numbers(count), []
     threads = torch.get_num_threads()
-    found = together(
+    found = run_on_all_ranks(
         team_functions.exchange, {"numbers": numbers}, {"told": told}, processes=processes, device=_CPU
     )
     assert found["pid"] == found["pids"][0] == os.getpid() and len(set(found["pids"])) == processes
@@ -56,7 +56,7 @@ def test_processes_share_what_they_have(processes, count):
 def test_a_large_array_is_mapped_by_the_helpers_and_gone_afterwards(tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     numbers = _numbers(200, 2000)
-    found = together(team_functions.exchange, {"numbers": numbers}, processes=2, device=_CPU)
+    found = run_on_all_ranks(team_functions.exchange, {"numbers": numbers}, processes=2, device=_CPU)
     assert found["mapped"] == [False, True]
     np.testing.assert_array_equal(found["whole"], numbers)
     assert list(tmp_path.iterdir()) == []
@@ -73,19 +73,19 @@ def test_a_large_array_is_mapped_by_the_helpers_and_gone_afterwards(tmp_path, mo
             "process 2 of 2 was ended by signal SIGKILL: it may have run out of",
         ),
         ("raise", 0, MemoryError, "no room"),
-        ("refuse", 0, TorchRunError, "this does not fit: give less"),
+        ("refuse", 0, RunError, "this does not fit: give less"),
     ],
 )
 def test_whoever_fails_all_end_and_one_sentence_says_why(how, where, error, message):
     with pytest.raises(error, match=message):
-        together(team_functions.fail, {"where": where, "how": how}, processes=2, device=_CPU)
+        run_on_all_ranks(team_functions.fail, {"where": where, "how": how}, processes=2, device=_CPU)
     assert not torch.distributed.is_initialized()
 
 
 def test_a_helper_that_cannot_start_is_told(monkeypatch):
     monkeypatch.setattr("pinn_torch.distributed.spawn._CODE", "raise SystemExit(7)")
     with pytest.raises(WorkerError, match="process 2 of 2 ended with code 7"):
-        together(team_functions.exchange, {"numbers": _numbers()}, processes=2, device=_CPU)
+        run_on_all_ranks(team_functions.exchange, {"numbers": _numbers()}, processes=2, device=_CPU)
 
 
 # Tests that were started in the background ignore SIGINT, and so would what they start.
@@ -94,8 +94,8 @@ import signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)
 sys.path[:] = {path!r}
 import team_functions, torch
-from pinn_torch.distributed.spawn import together
-together(team_functions.wait_for_ever, {{"folder": sys.argv[1]}}, processes=3, device=torch.device("cpu"))
+from pinn_torch.distributed.spawn import run_on_all_ranks
+run_on_all_ranks(team_functions.wait_for_ever, {{"folder": sys.argv[1]}}, processes=3, device=torch.device("cpu"))
 """
 
 
@@ -135,9 +135,9 @@ _UNGUARDED = """
 import sys
 sys.path[:] = {path!r}
 import numpy as np, team_functions, torch
-from pinn_torch.distributed.spawn import together
+from pinn_torch.distributed.spawn import run_on_all_ranks
 def call():
-    found = together(team_functions.exchange, {{"numbers": np.ones((4, 2), np.complex64)}}, processes=2,
+    found = run_on_all_ranks(team_functions.exchange, {{"numbers": np.ones((4, 2), np.complex64)}}, processes=2,
                      device=torch.device("cpu"))
     print("sum", found["sum"].real.tolist(), flush=True)
 """

@@ -9,7 +9,7 @@ from pinn_config.configs import ModelConfig
 from pinn_config.objective import Objective
 from pinn_data.optics.forward_model import diffraction_intensity, poisson_nll
 from pinn_data.optics.probe import probe_modes
-from pinn_torch.errors import TorchRunError
+from pinn_torch.errors import RunError
 from pinn_torch.model.module import BACKGROUND, PtychoPINN_Lightning, normalised_probe
 from pinn_torch.training.datamodule import PatternStack
 from torch_scans import small_scan
@@ -94,10 +94,10 @@ def test_corners_are_counted_from_the_canvas_that_holds_all_patterns(gridsize):
 
 def test_a_probe_of_another_shape_is_refused():
     for shape in [(64, 64), (1, 64, 32), (2, 128, 128)]:
-        with pytest.raises(TorchRunError, match=r"the probe has shape .* but \(modes, 64, 64\) is needed: "):
+        with pytest.raises(RunError, match=r"the probe has shape .* but \(modes, 64, 64\) is needed: "):
             PtychoPINN_Lightning(ModelConfig(N=64), torch.ones(shape, dtype=torch.complex64), 1.0)
 
 
 def test_a_loss_without_weights_is_refused():
-    with pytest.raises(TorchRunError, match="nothing would be learned"):
+    with pytest.raises(RunError, match="nothing would be learned"):
         _module(small_scan(), objective=Objective(nll_weight=0.0))

@@ -12,7 +12,7 @@ from pinn_data.errors import LabelError
 from pinn_data.grouping.labels import ObjectLabels
 from pinn_data.optics.probe import probe_modes
 from pinn_torch.archive.model_archive import load_model
-from pinn_torch.errors import TorchRunError
+from pinn_torch.errors import RunError
 from pinn_torch.model import losses
 from pinn_torch.model.module import BACKGROUND, PtychoPINN_Lightning
 from pinn_torch.training.datamodule import PatternStack
@@ -216,6 +216,6 @@ def test_a_scan_without_an_object_is_refused_before_anything_is_written(tmp_path
     [{"model": {"model_type": "supervised"}}, {"nll_weight": 0.0, "realspace_weight": 1.0}],
 )
 def test_a_probe_is_not_learned_without_the_diffraction(tmp_path, settings):
-    with pytest.raises(TorchRunError, match=r"probe_trainable=True .* learned from the diffraction"):
+    with pytest.raises(RunError, match=r"probe_trainable=True .* learned from the diffraction"):
         small_training(tmp_path / "out", small_scan(), probe_trainable=True, **settings)
     assert not (tmp_path / "out").exists()

@@ -8,7 +8,7 @@ import pytest
 import torch
 from pinn_data.grouping.group_rows import canvas_size
 from pinn_torch.archive.model_archive import load_model
-from pinn_torch.errors import NotFiniteError, TorchRunError
+from pinn_torch.errors import NotFiniteError, RunError
 from pinn_torch.runtime import devices
 from pinn_torch.runtime.devices import autocast
 from pinn_torch.training.datamodule import PatternStack
@@ -101,9 +101,9 @@ def test_float16_on_a_cpu_without_it_is_refused_in_one_sentence(tmp_path, monkey
     archive = trained("cnn", 1)
     monkeypatch.setattr(devices, "_has_half_on_cpu", lambda: False)
     expected = r"precision='16-mixed' .* no float16 on a CPU: choose 'bf16-mixed'"
-    with pytest.raises(TorchRunError, match=expected):
+    with pytest.raises(RunError, match=expected):
         small_training(tmp_path / "out", small_scan(), execution={"precision": "16-mixed"})
-    with pytest.raises(TorchRunError, match=expected):
+    with pytest.raises(RunError, match=expected):
         network_image(archive, small_scan(), execution=quiet(precision="16-mixed"))
     assert not (tmp_path / "out").exists()
 

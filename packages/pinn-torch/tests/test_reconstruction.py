@@ -15,7 +15,7 @@ from pinn_data.optics.probe import probe_modes
 from pinn_data.progress.reports import Cancel, CancelledError, Progress
 from pinn_data.scan.positions import canvas_for
 from pinn_torch.archive.model_archive import load_model, save_model
-from pinn_torch.errors import TorchRunError
+from pinn_torch.errors import RunError
 from pinn_torch.model.module import PtychoPINN_Lightning
 from pinn_torch.model.network import PtychoNetwork, read_weights, write_weights
 from pinn_torch.optics.canvas_sum import Mosaic, agreeing_phases
@@ -269,9 +269,7 @@ def test_a_mosaic_is_the_weighted_mean_of_its_windows():
 
 
 def test_patterns_of_another_size_are_refused(trained):
-    with pytest.raises(
-        TorchRunError, match=r"the patterns are 32 x 32, but the model was trained for N=64: crop"
-    ):
+    with pytest.raises(RunError, match=r"the patterns are 32 x 32, but the model was trained for N=64: crop"):
         network_image(trained(), small_scan(32))
 
 
@@ -285,7 +283,7 @@ def test_a_config_that_asks_for_another_network_is_refused(trained, setting):
     first, second = (network_image(archive, scan, c).object for c in (plain, repeated))
     np.testing.assert_array_equal(first, second)
     other = InferenceConfig(dataclasses.replace(own, **setting))
-    with pytest.raises(TorchRunError, match=f"{next(iter(setting))}=.* \\(the archive's is"):
+    with pytest.raises(RunError, match=f"{next(iter(setting))}=.* \\(the archive's is"):
         network_image(archive, scan, other)
 
 

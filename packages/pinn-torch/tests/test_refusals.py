@@ -9,7 +9,7 @@ import torch
 from pinn_config.configs import ModelConfig, TrainingConfig
 from pinn_config.errors import ConfigError
 from pinn_data.errors import EmptyScanError
-from pinn_torch.errors import TorchRunError
+from pinn_torch.errors import RunError
 from pinn_torch.runtime import devices
 from pinn_torch.runtime.devices import autocast, device_of, resolved_precision
 from pinn_torch.workflows import train
@@ -25,15 +25,13 @@ def _refused(caught, folder):
 
 def test_patterns_of_another_size_than_the_network(tmp_path):
     config = TrainingConfig(model=ModelConfig(N=128), output_dir=tmp_path / "out")
-    with pytest.raises(
-        TorchRunError, match="the patterns are 64 x 64, but the network is for N=128: set"
-    ) as e:
+    with pytest.raises(RunError, match="the patterns are 64 x 64, but the network is for N=128: set") as e:
         train(small_scan(), config, quiet())
     _refused(e, tmp_path / "out")
 
 
 def test_a_validation_of_another_size(tmp_path):
-    with pytest.raises(TorchRunError, match=r"the validation are 32 x 32, .* 64 x 64: crop or pad") as e:
+    with pytest.raises(RunError, match=r"the validation are 32 x 32, .* 64 x 64: crop or pad") as e:
         small_training(tmp_path / "out", small_scan(), validation=small_scan(32))
     _refused(e, tmp_path / "out")
 
@@ -70,7 +68,7 @@ def test_an_accelerator_that_is_not_there(tmp_path, monkeypatch, accelerator):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     expected = f"accelerator='{accelerator}' was asked for, but this machine has none: choose 'cpu' or 'auto'"
-    with pytest.raises(TorchRunError, match=expected) as e:
+    with pytest.raises(RunError, match=expected) as e:
         small_training(tmp_path / "out", small_scan(), execution={"accelerator": accelerator})
     _refused(e, tmp_path / "out")
 
@@ -100,7 +98,7 @@ def test_precision_is_what_was_asked_for_and_auto_is_one_that_works():
     if devices._has_half_on_cpu():
         assert resolved_precision(cpu, "16-mixed") == "16-mixed"
     else:  # PyTorch 2.2
-        with pytest.raises(TorchRunError, match="has no float16 on a CPU"):
+        with pytest.raises(RunError, match="has no float16 on a CPU"):
             resolved_precision(cpu, "16-mixed")
     assert resolved_precision(cpu, "auto") in ("32-true", "bf16-mixed")
     a = torch.ones((2, 2))

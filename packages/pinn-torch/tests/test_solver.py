@@ -18,8 +18,8 @@ from pinn_data.solver import solve as solve_by_numpy
 from pinn_data.solver.operations import NumpyOperations
 from pinn_data.solver.testing import everything_computed, scan_with_everything, worst_difference
 from pinn_data.testing import small_scan
-from pinn_torch.distributed.spawn import together
-from pinn_torch.errors import TorchRunError
+from pinn_torch.distributed.spawn import run_on_all_ranks
+from pinn_torch.errors import RunError
 from pinn_torch.solver import operations, solve
 from pinn_torch.solver.operations import TorchOperations
 
@@ -75,7 +75,7 @@ def test_place_is_the_adjoint_of_extract(on_gpu, seed, count):
 def test_processes_that_share_a_scan_have_the_sums_of_one(processes, frames):
     """Of 10 frames in 4 subsets, one of three processes has none of two subsets."""
     scan = scan_with_everything().select(np.arange(frames))
-    shared = together(
+    shared = run_on_all_ranks(
         team_functions.solver_sums, {"scan": scan}, processes=processes, device=torch.device("cpu")
     )
     off, part = worst_difference(shared, everything_computed(NumpyOperations(double=True), scan))
@@ -101,10 +101,10 @@ def test_processes_that_share_a_scan_solve_it_and_stop_together():
 
 def test_a_device_that_is_not_there_is_refused():
     if not torch.cuda.is_available():
-        with pytest.raises(TorchRunError, match="this machine has none: choose 'cpu' or 'auto'"):
+        with pytest.raises(RunError, match="this machine has none: choose 'cpu' or 'auto'"):
             operations("cuda")
     if not torch.backends.mps.is_available():
-        with pytest.raises(TorchRunError, match=r"'mps'.*: choose 'cpu'"):
+        with pytest.raises(RunError, match=r"'mps'.*: choose 'cpu'"):
             TorchOperations("mps", double=True)
 
 

@@ -13,9 +13,7 @@ from pinn_data.optics.probe import probe_modes
 from pinn_torch.archive.model_archive import load_model
 from pinn_torch.errors import NotFiniteError
 from pinn_torch.model.module import normalised_probe
-from pinn_torch.training import progress
 from pinn_torch.training.datamodule import PatternStack
-from pinn_torch.training.progress import History
 from torch_scans import ARCHITECTURES, network_image, small_scan, small_training
 
 
@@ -137,33 +135,10 @@ def test_max_seconds_ends_the_training_and_leaves_an_archive(tmp_path):
     assert 1 <= result.history[-1]["step"] < 200_000
 
 
-def test_rows_are_due_by_steps_or_by_seconds_whichever_is_first(monkeypatch):
-    """However large the number of epochs beside a limit of time, there is a curve to look at."""
-    clock = [0.0]
-    monkeypatch.setattr(progress.time, "perf_counter", lambda: clock[0])
-    history = History(40.0)
-    history._steps = 1_000_000
-    due = []
-    for step in range(1, 5):
-        clock[0] += 0.06
-        due.append(history._is_due(step))
-    assert due == [False, True, True, True]
-    assert history._is_due(2500)
-
-
 @pytest.mark.parametrize("seconds", [0.0, -1.0, float("nan")])
 def test_max_seconds_that_is_no_time_is_refused(tmp_path, seconds):
     with pytest.raises(ValueError, match="max_seconds"):
         small_training(tmp_path, small_scan(), max_seconds=seconds)
-
-
-def test_the_share_that_is_done_is_the_larger_of_steps_and_seconds(monkeypatch):
-    clock = [100.0]
-    monkeypatch.setattr(progress.time, "perf_counter", lambda: clock[0])
-    steps, timed = History(None), History(10.0)
-    steps._steps = timed._steps = 40
-    clock[0] = 105.0
-    assert (steps.done(10), timed.done(10), timed.done(30)) == (0.25, 0.5, 0.75)
 
 
 def test_a_loss_that_is_not_finite_stops_the_training(tmp_path):

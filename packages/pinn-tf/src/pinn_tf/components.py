@@ -82,7 +82,7 @@ def run_cdi_example(
     PinnDataError (a ValueError)
         A scan cannot be used, or lacks what the settings need; there is none to train on or to stitch; M is
         out of range; `train_data` or `test_data` is no scan (then a TypeError, too).
-    TensorFlowRunError (a ValueError)
+    RunError (a ValueError)
         What `workflows.train` and `workflows.reconstruct` refuse.
     ConfigError, TensorFlowMissingError (a RuntimeError), NotFiniteError (a RuntimeError), MemoryError; never
     a class of TensorFlow or Keras

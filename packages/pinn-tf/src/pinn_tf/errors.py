@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pinn_data.run.errors import ModelArchiveError, ModelNameError, ModelPathError, NotFiniteError
+from pinn_data.run.errors import ModelArchiveError, ModelNameError, ModelPathError, NotFiniteError, RunError
 
 __all__ = [
     "DispatchMissingError",
@@ -10,8 +10,8 @@ __all__ = [
     "ModelNameError",
     "ModelPathError",
     "NotFiniteError",
+    "RunError",
     "TensorFlowMissingError",
-    "TensorFlowRunError",
 ]
 
 
@@ -21,7 +21,3 @@ class DispatchMissingError(RuntimeError):
 
 class TensorFlowMissingError(RuntimeError):
     """TensorFlow cannot be imported, or is too old."""
-
-
-class TensorFlowRunError(ValueError):
-    """A scan, a model and a configuration that do not fit together."""

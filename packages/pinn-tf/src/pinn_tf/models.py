@@ -34,7 +34,7 @@ import tensorflow as tf
 from pinn_data.grouping.grouped_images import GroupedImages
 from pinn_data.run.plain_errors import plain_errors
 
-from pinn_tf.errors import TensorFlowRunError
+from pinn_tf.errors import RunError
 from pinn_tf.model.group_batches import group_batches
 from pinn_tf.model.module import PtychoPINN
 from pinn_tf.optics.patches import extract, patch_indices
@@ -173,7 +173,7 @@ class GroupModel(keras.Model):
         return self.module.intensity_scale
 
     def __call__(self, inputs: Any, *args: Any, **options: Any) -> Any:
-        """The outputs as tensors. Raises TensorFlowRunError (a ValueError) for inputs that do not fit."""
+        """The outputs as tensors. Raises RunError (a ValueError) for inputs that do not fit."""
         with on_device(self.device):
             return super().__call__(self._fitting(inputs), *args, **options)
 
@@ -183,7 +183,7 @@ class GroupModel(keras.Model):
         Of `pinn_data.grouping.grouped_images.GroupedImages`, which a container's ``X`` is, no more than a few
         batches are made at a time.
 
-        Raises TensorFlowRunError (a ValueError) for inputs that do not fit; never a class of TensorFlow or
+        Raises RunError (a ValueError) for inputs that do not fit; never a class of TensorFlow or
         Keras.
         """
         inputs = self._fitting(x, lazily=True)
@@ -208,7 +208,7 @@ class GroupModel(keras.Model):
         verbose : whether to print where it was written; default not
         input_signature : specifications of both inputs, for other shapes than any number of groups
 
-        Raises TensorFlowRunError (a ValueError) for a signature that does not fit, or options that a
+        Raises RunError (a ValueError) for a signature that does not fit, or options that a
         SavedModel does not have.
         """
         if format != "tf_saved_model":
@@ -216,7 +216,7 @@ class GroupModel(keras.Model):
             options |= {name: value for name, value in given.items() if value is not None}
             return super().export(filepath, format, **options)
         if options:
-            raise TensorFlowRunError(
+            raise RunError(
                 f"the options {sorted(options)} were given, but a SavedModel of this model has none: leave "
                 "them out"
             )
@@ -247,7 +247,7 @@ class GroupModel(keras.Model):
         if input_signature is not None:
             shapes = [spec.shape for spec in keras.tree.flatten(input_signature)]
             if len(shapes) != 2:
-                raise TensorFlowRunError(
+                raise RunError(
                     f"an input_signature of {len(shapes)} inputs was given, but two are needed: "
                     "[input, input_positions]"
                 )
@@ -274,13 +274,13 @@ class GroupModel(keras.Model):
 
         lazily : leave images that were not made yet as they are
 
-        Raises TensorFlowRunError, with one sentence, where they do not fit.
+        Raises RunError, with one sentence, where they do not fit.
         """
         if isinstance(inputs, Mapping) and set(inputs) == set(_INPUTS):
             inputs = [inputs[name] for name in _INPUTS]
         if isinstance(inputs, Mapping) or (isinstance(inputs, list | tuple) and len(inputs) != 2):
             given = f"the inputs {sorted(inputs)}" if isinstance(inputs, Mapping) else f"{len(inputs)} inputs"
-            raise TensorFlowRunError(
+            raise RunError(
                 f"{given} were given, but two are needed: [input, input_positions], or a dictionary with "
                 "these names"
             )
@@ -294,13 +294,13 @@ class GroupModel(keras.Model):
         shapes = [tf.TensorShape(array.shape) for array in arrays]
         for name, shape, want in zip(_INPUTS, shapes, [(N, N, C), (1, 2, C)], strict=True):
             if not shape.is_compatible_with((None, *want)) or shape[0] == 0:
-                raise TensorFlowRunError(
+                raise RunError(
                     f"{name} has the shape {shape}, but [B, {', '.join(map(str, want))}] is needed for this "
                     f"model of N={N} and gridsize={self.module.model.gridsize}: group the patterns as for "
                     f"its training, or open a model {_other(shape)}"
                 )
         if not shapes[0][:1].is_compatible_with(shapes[1][:1]):
-            raise TensorFlowRunError(
+            raise RunError(
                 f"input has {shapes[0][0]} groups, but input_positions {shapes[1][0]}: give one row of "
                 "positions for each group"
             )
@@ -328,12 +328,10 @@ def _other(shape: tf.TensorShape) -> str:
 
 def _check_positions(positions: np.ndarray, N: int) -> None:
     if not np.isfinite(positions).all():
-        raise TensorFlowRunError(
-            "some input_positions are not finite: leave out the groups that they belong to"
-        )
+        raise RunError("some input_positions are not finite: leave out the groups that they belong to")
     furthest = float(np.abs(positions).max())
     if 2 * furthest + N > _LARGEST_CANVAS:
-        raise TensorFlowRunError(
+        raise RunError(
             f"input_positions reach {furthest:g} pixels from the mean of a group, but a canvas has at most "
             f"{_LARGEST_CANVAS} x {_LARGEST_CANVAS}: give positions in object pixels, relative to the "
             "group's mean"

@@ -50,7 +50,7 @@ def train(
 
     Raises
     ------
-    TensorFlowMissingError (RuntimeError), ConfigError, TensorFlowRunError (ValueError), NotFiniteError
+    TensorFlowMissingError (RuntimeError), ConfigError, RunError (ValueError), NotFiniteError
     (RuntimeError), PinnDataError (a ValueError: the scan cannot be used, or lacks what the settings need),
     CancelledError (a RuntimeError: stopped before the first step), MemoryError; never a class of
     TensorFlow or Keras
@@ -92,7 +92,7 @@ def reconstruct(
     Raises
     ------
     TensorFlowMissingError (RuntimeError), ArchiveError (ValueError), ArchiveNotFoundError
-    (FileNotFoundError), TensorFlowRunError (ValueError), PinnDataError (a ValueError: the scan cannot be
+    (FileNotFoundError), RunError (ValueError), PinnDataError (a ValueError: the scan cannot be
     used), CancelledError (a RuntimeError: stopped by `progress`), MemoryError; never a class of TensorFlow
     or Keras
     """

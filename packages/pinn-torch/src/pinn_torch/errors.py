@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pinn_data.run.errors import ModelArchiveError, ModelNameError, ModelPathError, NotFiniteError
+from pinn_data.run.errors import ModelArchiveError, ModelNameError, ModelPathError, NotFiniteError, RunError
 
 __all__ = [
     "ModelArchiveError",
@@ -10,8 +10,8 @@ __all__ = [
     "ModelPathError",
     "NotFiniteError",
     "PathNotFoundError",
+    "RunError",
     "TorchMissingError",
-    "TorchRunError",
     "UsageError",
     "WorkerError",
 ]
@@ -19,10 +19,6 @@ __all__ = [
 
 class TorchMissingError(RuntimeError):
     """PyTorch cannot be imported, or is too old."""
-
-
-class TorchRunError(ValueError):
-    """A scan, a model and a configuration that do not fit together."""
 
 
 class PathNotFoundError(FileNotFoundError):

@@ -44,7 +44,7 @@ def train(
 
     Raises
     ------
-    TorchMissingError (RuntimeError), ConfigError, TorchRunError (ValueError), NotFiniteError (RuntimeError),
+    TorchMissingError (RuntimeError), ConfigError, RunError (ValueError), NotFiniteError (RuntimeError),
     PinnDataError (a ValueError: the scan cannot be used, or lacks what the settings need), CancelledError (a
     RuntimeError: stopped before the first step)
     """
@@ -85,7 +85,7 @@ def reconstruct(
     Raises
     ------
     TorchMissingError (RuntimeError), ArchiveError (ValueError), ArchiveNotFoundError (FileNotFoundError),
-    TorchRunError (ValueError), PinnDataError (a ValueError: the scan cannot be used), CancelledError (a
+    RunError (ValueError), PinnDataError (a ValueError: the scan cannot be used), CancelledError (a
     RuntimeError: stopped by `progress`)
     """
     require_torch()

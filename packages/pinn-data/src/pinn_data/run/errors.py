@@ -1,9 +1,13 @@
-"""What can go wrong with a trained model, whichever backend holds it. Each class is also the builtin that a
-caller already catches."""
+"""What can go wrong in a training or a reconstruction, whichever backend computes. Each class is also the
+builtin that a caller already catches."""
 
 from __future__ import annotations
 
-__all__ = ["ModelArchiveError", "ModelNameError", "ModelPathError", "NotFiniteError"]
+__all__ = ["ModelArchiveError", "ModelNameError", "ModelPathError", "NotFiniteError", "RunError"]
+
+
+class RunError(ValueError):
+    """A scan, a model and a configuration that do not fit together."""
 
 
 class ModelArchiveError(ValueError):

@@ -16,7 +16,7 @@ from pinn_config import legacy
 from pinn_config.bridge import dataclass_to_legacy_dict
 from pinn_data.run.plain_errors import plain_errors
 
-from pinn_tf.errors import ModelNameError, ModelPathError, TensorFlowRunError
+from pinn_tf.errors import ModelNameError, ModelPathError, RunError
 from pinn_tf.runtime.requirements import require_tensorflow
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def load_inference_bundle(
         The archive is damaged, or of another backend and cannot be opened here; then the message names both.
     ModelNameError (a KeyError)
         There is no model of that name.
-    TensorFlowRunError (a ValueError)
+    RunError (a ValueError)
         TensorFlow sees no such device on this machine.
     TensorFlowMissingError (a RuntimeError); never a class of TensorFlow or Keras
     """
@@ -110,7 +110,7 @@ def save_inference_bundle(results: Mapping[str, Any] | Any, bundle_dir: str | os
 
     Raises
     ------
-    TensorFlowRunError (a ValueError)
+    RunError (a ValueError)
         There is no model of this backend in `results`.
     OSError
         The folder cannot be written.
@@ -122,7 +122,7 @@ def save_inference_bundle(results: Mapping[str, Any] | Any, bundle_dir: str | os
     model = results.get("model_instance") if isinstance(results, Mapping) else results
     trained = getattr(model, "trained", None)
     if not isinstance(trained, TrainedModel):
-        raise TensorFlowRunError(
+        raise RunError(
             f"there is no trained model of the backend 'tensorflow' in this {type(results).__name__}: give "
             "the results of run_cdi_example or train_cdi_model, or a model that load_inference_bundle opened"
         )

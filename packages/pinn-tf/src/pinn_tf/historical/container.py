@@ -27,7 +27,7 @@ from pinn_data.optics.probe import probe_modes
 from pinn_data.scan.diffraction import intensity_scale
 from pinn_data.stitching.reassembly import PositionsOnObject
 
-from pinn_tf.errors import TensorFlowRunError
+from pinn_tf.errors import RunError
 from pinn_tf.model.group_batches import group_batches
 from pinn_tf.runtime.requirements import require_tensorflow
 
@@ -133,11 +133,11 @@ class PtychoDataContainer:
     def from_grouped(cls, grouped: dict[str, Any], probeGuess: ArrayLike) -> PtychoDataContainer:
         """The container of a dictionary as `RawData.generate_grouped_data` makes it.
 
-        Raises TensorFlowRunError (a ValueError) for a dictionary without what is needed, and ShapeError.
+        Raises RunError (a ValueError) for a dictionary without what is needed, and ShapeError.
         """
         for name in ("X_full", "coords_offsets", "coords_relative", "nn_indices"):
             if name not in grouped:
-                raise TensorFlowRunError(
+                raise RunError(
                     f"the grouped data have no {name!r}: give what RawData.generate_grouped_data returned"
                 )
         X, truth, whole = _images(grouped["X_full"]), grouped.get("Y"), grouped.get("objectGuess")
@@ -248,10 +248,10 @@ class PtychoDataContainer:
         batch_size : groups of a batch; the last one may have fewer
         shuffle : another order in every pass, the same passes for the same seed
 
-        Raises TensorFlowRunError for a batch of no groups.
+        Raises RunError for a batch of no groups.
         """
         if batch_size < 1:
-            raise TensorFlowRunError(f"batch_size={batch_size} was given, but it must be at least 1")
+            raise RunError(f"batch_size={batch_size} was given, but it must be at least 1")
         generator = np.random.default_rng(seed)
         return group_batches(
             self.X * np.float32(scale),

@@ -9,7 +9,7 @@ import attrs
 import numpy as np
 from numpy.typing import ArrayLike
 
-from pinn_tf.errors import TensorFlowRunError
+from pinn_tf.errors import RunError
 from pinn_tf.historical.container import PtychoDataContainer
 
 __all__ = ["PtychoDataset", "load"]
@@ -29,11 +29,11 @@ class PtychoDataset:
         Groups of gridsize 2 and more may have frames in common across the border. Who wants none divides the
         scan itself before it is grouped (`pinn_data.scan.scan.Scan.select`).
 
-        Raises TensorFlowRunError (a ValueError) for a share that leaves one side empty.
+        Raises RunError (a ValueError) for a share that leaves one side empty.
         """
         first = round(train_frac * len(container)) if np.isfinite(train_frac) else 0
         if not 0 < first < len(container):
-            raise TensorFlowRunError(
+            raise RunError(
                 f"train_frac={train_frac:g} of {len(container)} groups leaves one part without any: give a "
                 "share between 0 and 1, or more groups"
             )
@@ -55,20 +55,20 @@ def load(
 
     Raises
     ------
-    TensorFlowRunError (a ValueError)
+    RunError (a ValueError)
         Another `which`; `cb` did not return this; the share leaves one part empty.
     ShapeError (a ValueError)
         Its arrays do not fit together, or not to the probe.
     """
     parts = ("train", "test") if create_split else ("train", "test", None)
     if which not in parts:
-        raise TensorFlowRunError(
+        raise RunError(
             f"which={which!r} was given, but {' or '.join(map(repr, parts))} is needed: name the part"
         )
     made = cb()
     if create_split:
         if not (isinstance(made, tuple) and len(made) == 2 and isinstance(made[0], dict)):
-            raise TensorFlowRunError(
+            raise RunError(
                 "with create_split the callable must return (grouped data, share), not a "
                 f"{type(made).__name__}"
             )
@@ -77,7 +77,7 @@ def load(
         assert chosen is not None
         return chosen
     if not isinstance(made, dict):
-        raise TensorFlowRunError(
+        raise RunError(
             f"the callable must return the dictionary of RawData.generate_grouped_data, not a "
             f"{type(made).__name__}"
         )

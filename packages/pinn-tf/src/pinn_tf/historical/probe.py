@@ -22,7 +22,7 @@ from numpy.typing import ArrayLike, NDArray
 from pinn_config import legacy
 from pinn_data.errors import DataRangeError, ShapeError
 
-from pinn_tf.errors import TensorFlowRunError
+from pinn_tf.errors import RunError
 from pinn_tf.runtime.requirements import require_tensorflow
 
 if TYPE_CHECKING:
@@ -38,10 +38,10 @@ def get_default_probe(N: int, fmt: Literal["tf", "np"] = "tf") -> NDArray[np.flo
     The set where a Gaussian of standard deviation ``N / (default_probe_scale * pi**2)`` is above half its
     maximum, smoothed by a pixel; ``default_probe_scale`` is that of the legacy dictionary.
 
-    Raises TensorFlowRunError (a ValueError) for another `fmt`, ShapeError for an N that is odd or below 4.
+    Raises RunError (a ValueError) for another `fmt`, ShapeError for an N that is odd or below 4.
     """
     if fmt not in ("tf", "np"):
-        raise TensorFlowRunError(f"fmt={fmt!r} was given, but 'tf' or 'np' is needed")
+        raise RunError(f"fmt={fmt!r} was given, but 'tf' or 'np' is needed")
     if N < 4 or N % 2:
         raise ShapeError(f"a probe of {N} pixels was asked for, but N must be even and at least 4")
     along = np.arange(N) - (N - 1) / 2
@@ -85,12 +85,12 @@ def set_probe_guess(
         last, or of the model that was opened since).
     DataRangeError
         It is dark within the disk, or not finite.
-    TensorFlowRunError (a ValueError)
+    RunError (a ValueError)
         Neither was given.
     """
     if probe_guess is None:
         if X_train is None:
-            raise TensorFlowRunError(
+            raise RunError(
                 "neither a probe nor patterns were given: call set_probe_guess(None, probe) with the probe "
                 "of the scan"
             )

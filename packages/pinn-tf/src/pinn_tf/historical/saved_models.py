@@ -17,7 +17,7 @@ from pinn_archive.layout import FILE_NAME
 from pinn_data.run.plain_errors import plain_errors
 
 from pinn_tf.archive.inference_bundle import MODEL_NAMES, models_of, restore_legacy_dict
-from pinn_tf.errors import ModelNameError, ModelPathError, TensorFlowRunError
+from pinn_tf.errors import ModelNameError, ModelPathError, RunError
 from pinn_tf.runtime.requirements import require_tensorflow
 from pinn_tf.training.last_training import last_training
 
@@ -29,7 +29,7 @@ def save(out_prefix: str | os.PathLike[str]) -> Path:
 
     The folder is made where it is missing.
 
-    Raises TensorFlowRunError (a ValueError) where nothing has been trained yet, and what writing raises.
+    Raises RunError (a ValueError) where nothing has been trained yet, and what writing raises.
     """
     return _write(Path(out_prefix) / FILE_NAME)
 
@@ -60,27 +60,27 @@ class ModelManager:
         custom_objects : None or none: the layers of these models are known by name to whoever opens them
         intensity_scale : None, or that of the models, which have their own
 
-        Raises TensorFlowRunError (a ValueError) for anything else.
+        Raises RunError (a ValueError) for anything else.
         """
         if custom_objects:
-            raise TensorFlowRunError(
+            raise RunError(
                 f"custom_objects {sorted(custom_objects)} were given, but an archive holds no code, and the "
                 "layers of its models are part of this package: leave custom_objects out"
             )
         if set(models_dict) != set(MODEL_NAMES):
-            raise TensorFlowRunError(
+            raise RunError(
                 f"the models {sorted(models_dict)} were given, but an archive holds {sorted(MODEL_NAMES)}: "
                 "give both of one training, as results['models'] has them"
             )
         trained = last_training()
         if any(getattr(model, "module", None) is not trained.module for model in models_dict.values()):
-            raise TensorFlowRunError(
+            raise RunError(
                 "the models are not those that were trained last in this process: save them after their "
                 "training, or copy the archive that they were opened from"
             )
         scale = trained.intensity_scale
         if intensity_scale is not None and not np.isclose(intensity_scale, scale, rtol=1e-5):
-            raise TensorFlowRunError(
+            raise RunError(
                 f"intensity_scale={intensity_scale:g} was given, but the models have learned {scale:g}: "
                 "leave it out"
             )

@@ -16,7 +16,7 @@ from pinn_config.architecture import BACKGROUND
 from pinn_config.configs import ModelConfig
 from pinn_config.objective import Objective
 
-from pinn_tf.errors import TensorFlowRunError
+from pinn_tf.errors import RunError
 from pinn_tf.model.losses import (
     amplitude_deviation,
     amplitude_error,
@@ -85,7 +85,7 @@ class PtychoPINN(keras.layers.Layer):
 
     Raises
     ------
-    ConfigError, ModelArchiveError, TensorFlowRunError
+    ConfigError, ModelArchiveError, RunError
         As `PtychoNetwork` does; a probe of another size; nothing to learn from.
     """
 
@@ -107,12 +107,12 @@ class PtychoPINN(keras.layers.Layer):
         modes = _checked_probe(probe, model.N)
         self.objective = objective or Objective()
         if not self.objective.learns:
-            raise TensorFlowRunError(
+            raise RunError(
                 "every weight of the loss is 0, so nothing would be learned: set nll_weight, mae_weight or "
                 "realspace_weight above 0"
             )
         if probe_trainable and not self.objective.looks_at_diffraction:
-            raise TensorFlowRunError(
+            raise RunError(
                 "probe_trainable=True was given, but a probe is learned from the diffraction, which does not "
                 "enter this loss: set model_type: pinn and a weight for it, or probe_trainable: false"
             )
@@ -150,7 +150,7 @@ class PtychoPINN(keras.layers.Layer):
         A probe of another number of modes is a new variable: functions and optimisers that were made for the
         old one must be made anew.
 
-        Raises TensorFlowRunError for a probe that is not of the network's size.
+        Raises RunError for a probe that is not of the network's size.
         """
         modes = _checked_probe(probe, self.model.N)
         self._set_probe(normalised_probe(modes, self.model.N, self.model.probe_scale))
@@ -389,7 +389,7 @@ def _for_reading(terms: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
 def _checked_probe(probe: ArrayLike, N: int) -> NDArray[np.complexfloating]:
     modes = np.asarray(probe)
     if modes.ndim != 3 or modes.shape[1:] != (N, N):
-        raise TensorFlowRunError(
+        raise RunError(
             f"the probe has shape {modes.shape}, but (modes, {N}, {N}) is needed: "
             f"crop the patterns and the probe to N={N}, or set N"
         )

@@ -19,7 +19,7 @@ from pinn_config.architecture import Layer, Network, network
 from pinn_config.configs import ModelConfig
 from pinn_config.superseded import PARAMETERS, current_parameters
 
-from pinn_tf.errors import ModelArchiveError, TensorFlowRunError
+from pinn_tf.errors import ModelArchiveError, RunError
 from pinn_tf.model.activations import ACTIVATIONS
 from pinn_tf.optics.complex_numbers import as_complex
 from pinn_tf.optics.patches import patch_indices, place
@@ -164,7 +164,7 @@ class PtychoNetwork(keras.layers.Layer):
         A model without a network.
     ModelArchiveError
         A network with layers that exist in PyTorch alone.
-    TensorFlowRunError
+    RunError
         An unknown precision.
     """
 
@@ -173,9 +173,7 @@ class PtychoNetwork(keras.layers.Layer):
     ) -> None:
         super().__init__(name=name or "network", dtype="float32")
         if precision not in PRECISIONS:
-            raise TensorFlowRunError(
-                f"precision={precision!r} is unknown: choose one of {', '.join(PRECISIONS)}"
-            )
+            raise RunError(f"precision={precision!r} is unknown: choose one of {', '.join(PRECISIONS)}")
         self.model, self.precision, self.seed = dataclasses.replace(model), precision, seed
         self.description = network(model)
         _refuse_what_is_torchs(self.description)

@@ -32,7 +32,7 @@ from pinn_data.stitching.cropping import cut_to, emptied_outside, on_canvas, wit
 
 from pinn_tf import BACKEND
 from pinn_tf.archive.model_archive import TrainedModel, framework_versions, load_model
-from pinn_tf.errors import NotFiniteError, TensorFlowRunError
+from pinn_tf.errors import NotFiniteError, RunError
 from pinn_tf.model.module import PtychoPINN, probe_disk
 from pinn_tf.model.network import read_weights, write_weights
 from pinn_tf.model.tracing import BatchFunction
@@ -72,7 +72,7 @@ def run_reconstruction(
     validate(config)
     refuse_unsupported(execution)
     if scan.N != trained.config.model.N:
-        raise TensorFlowRunError(
+        raise RunError(
             f"the patterns are {scan.N} x {scan.N}, but the model was trained for "
             f"N={trained.config.model.N}: "
             "crop or pad the patterns, or train a model for their size"
@@ -157,7 +157,7 @@ def _refuse_other_network(asked: ModelConfig, trained: ModelConfig) -> None:
         if getattr(asked, item.name) not in (item.default, getattr(trained, item.name))
     ]
     if wrong:
-        raise TensorFlowRunError(
+        raise RunError(
             f"the configuration asks for another network than the archive holds: {', '.join(wrong)}: "
             "leave these out, or open an archive of such a network"
         )

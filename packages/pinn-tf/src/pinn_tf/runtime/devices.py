@@ -10,7 +10,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from pinn_tf.errors import TensorFlowRunError
+from pinn_tf.errors import RunError
 
 __all__ = ["CPU", "GPU", "device_of", "network_precision", "on_device", "resolved_precision", "seen_devices"]
 
@@ -25,7 +25,7 @@ def device_of(accelerator: str) -> str:
     """The device of an accelerator's name, `CPU` or `GPU`: the first one that TensorFlow sees. 'auto' takes a
     GPU where there is one.
 
-    Raises TensorFlowRunError for one that TensorFlow does not see on this machine.
+    Raises RunError for one that TensorFlow does not see on this machine.
     """
     seen = bool(tf.config.list_physical_devices("GPU"))
     if accelerator == "cpu" or (accelerator == "auto" and not seen):
@@ -34,7 +34,7 @@ def device_of(accelerator: str) -> str:
     kind = "mps" if platform.system() == "Darwin" else "cuda"
     if seen and accelerator in ("auto", "gpu", kind):
         return GPU
-    raise TensorFlowRunError(
+    raise RunError(
         f"accelerator={accelerator!r} was asked for, but TensorFlow sees none on this machine: choose 'cpu' "
         "or 'auto'"
     )

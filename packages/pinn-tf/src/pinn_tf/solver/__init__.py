@@ -18,7 +18,7 @@ def operations(device: str | None = None, *, double: bool = False) -> TensorFlow
 
     double : float64 in place of float32
 
-    Raises TensorFlowMissingError, and TensorFlowRunError for a device that TensorFlow does not see.
+    Raises TensorFlowMissingError, and RunError for a device that TensorFlow does not see.
     """
     require_tensorflow()
     from pinn_tf.runtime.devices import device_of

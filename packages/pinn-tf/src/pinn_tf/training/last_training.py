@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pinn_tf.errors import TensorFlowRunError
+from pinn_tf.errors import RunError
 
 if TYPE_CHECKING:
     from pinn_tf.archive.model_archive import TrainedModel
@@ -26,9 +26,9 @@ def keep(trained: TrainedModel) -> None:
 
 
 def last_training() -> TrainedModel:
-    """The last training of this process; raises TensorFlowRunError (a ValueError) where there is none."""
+    """The last training of this process; raises RunError (a ValueError) where there is none."""
     if _kept is None:
-        raise TensorFlowRunError(
+        raise RunError(
             "nothing has been trained in this process: call run_cdi_example or train_cdi_model first, or "
             "name the archive of a training"
         )

@@ -18,18 +18,18 @@ from pinn_config.configs import TrainingConfig
 from pinn_config.execution import PyTorchExecutionConfig
 from pinn_config.learning_rate import learning_rate_factor
 from pinn_config.objective import Objective
-from pinn_config.validation import validate
 from pinn_data.optics.probe import probe_modes
 from pinn_data.progress.bar import progress_bar
 from pinn_data.progress.reports import Cancel, CancelledError, Report, Watcher
-from pinn_data.run.fingerprint import fingerprint
+from pinn_data.run.history import History
 from pinn_data.run.results import TrainingResult, scales
 from pinn_data.run.run_record import Origin
+from pinn_data.run.training_job import TrainingJob
 from pinn_data.scan.scan import Scan
 
 from pinn_tf import BACKEND, __version__
 from pinn_tf.archive.model_archive import TrainedModel, framework_versions, save_model
-from pinn_tf.errors import NotFiniteError, TensorFlowRunError
+from pinn_tf.errors import NotFiniteError
 from pinn_tf.model.module import PtychoPINN
 from pinn_tf.runtime.devices import GPU, device_of, network_precision, on_device, resolved_precision
 from pinn_tf.runtime.supported import refuse_unsupported
@@ -37,7 +37,6 @@ from pinn_tf.training.checkpoints import FOLDER, BestEpochs, ResumePoint, Stoppe
 from pinn_tf.training.datamodule import GroupBatches
 from pinn_tf.training.loggers import MetricsLogger, metrics_logger
 from pinn_tf.training.optimisation import Optimiser
-from pinn_tf.training.progress import History
 from pinn_tf.training.training_policy import HISTORICAL_EXECUTION, Course
 
 __all__ = ["Learned", "learn", "run_training"]
@@ -132,28 +131,16 @@ def learn(
     given, execution = execution, execution or HISTORICAL_EXECUTION
     if folder is None:
         execution = dataclasses.replace(execution, enable_checkpointing=False, logger_backend="none")
-    validate(config)
     refuse_unsupported(execution)
-    _refuse_other_sizes(scan, config, validation)
-    if max_seconds is not None and not max_seconds > 0:
-        raise TensorFlowRunError(
-            f"max_seconds={max_seconds} was given, but it must be above 0, or None for no limit"
-        )
-    if config.n_subsample is not None:
-        draw = seed if config.subsample_seed is None else config.subsample_seed
-        scan = scan.select(scan.subsample(config.n_subsample, draw))
-    # A client goes on to use what it gave; what was trained stays as it was.
-    config = dataclasses.replace(config, model=dataclasses.replace(config.model))
     device = device_of(execution.accelerator)
     execution = dataclasses.replace(execution, precision=resolved_precision(device, execution.precision))
     if device == GPU and execution.deterministic is True:
         # Lasts for this process; TensorFlow has no way back.
         tf.config.experimental.enable_op_determinism()
-    origin = Origin(scan, validation=validation)
+    job = TrainingJob.of(scan, config, execution, validation=validation, seed=seed, max_seconds=max_seconds)
+    origin = Origin(job.scan, validation=validation)
     with on_device(device), progress_bar(execution.enable_progress_bar) as bar:
-        training = _Training(
-            scan, config, execution, given is None, validation, seed, max_seconds, folder, origin
-        )
+        training = _Training(job, given is None, folder, origin)
         learned = training.run(Report("training", bar, progress))
     record = origin.record(
         config, execution, seed=seed, backend=BACKEND, package="pinn_tf", frameworks=framework_versions()
@@ -161,45 +148,20 @@ def learn(
     return attrs.evolve(learned, provenance=record)
 
 
-def _refuse_other_sizes(scan: Scan, config: TrainingConfig, validation: Scan | None) -> None:
-    if scan.N != config.model.N:
-        raise TensorFlowRunError(
-            f"the patterns are {scan.N} x {scan.N}, but the network is for N={config.model.N}: set "
-            f"N={scan.N}, or crop the patterns"
-        )
-    if validation is not None and validation.N != scan.N:
-        raise TensorFlowRunError(
-            f"the patterns for the validation are {validation.N} x {validation.N}, "
-            f"but those for the training are {scan.N} x {scan.N}: "
-            "crop or pad one of them, or leave the validation out"
-        )
-
-
 class _Training:
     """The state of a training from its first epoch to its last."""
 
-    def __init__(
-        self,
-        scan: Scan,
-        config: TrainingConfig,
-        execution: PyTorchExecutionConfig,
-        historical: bool,
-        validation: Scan | None,
-        seed: int,
-        max_seconds: float | None,
-        folder: Path | None,
-        origin: Origin,
-    ) -> None:
-        self.origin = origin
-        self.scan, self.config, self.execution, self.seed, self.folder = scan, config, execution, seed, folder
+    def __init__(self, job: TrainingJob, historical: bool, folder: Path | None, origin: Origin) -> None:
+        self.job, self.origin, self.folder = job, origin, folder
+        scan, config, execution = job.scan, job.config, job.execution
         objective = Objective.of(config)
-        validates = validation is not None
+        validates = job.validation is not None
         self.course = (
             Course.historical(objective, validates)
             if historical
             else Course.of(execution, objective, validates)
         )
-        self.data = GroupBatches(scan, config, execution, validation=validation, seed=seed)
+        self.data = GroupBatches(scan, config, execution, validation=job.validation, seed=job.seed)
         self.module = PtychoPINN(
             config.model,
             probe_modes(scan.probe),
@@ -208,10 +170,10 @@ class _Training:
             precision=network_precision(execution.precision),
             probe_trainable=config.probe_trainable,
             intensity_scale_trainable=config.intensity_scale_trainable,
-            seed=seed,
+            seed=job.seed,
         )
         self.optimiser = Optimiser(self.module, execution)
-        self.history = History(self.data.steps_per_epoch * config.nepochs, max_seconds)
+        self.history = History(job.max_seconds, self.data.steps_per_epoch * config.nepochs)
         self.rate = execution.learning_rate
         self.step = self.epochs = 0
         self.best_weights: list[NDArray[Any]] | None = None
@@ -220,19 +182,19 @@ class _Training:
         if execution.enable_checkpointing and folder is not None:
             self.best = BestEpochs.of(execution, self.course.stopping_metric, folder / FOLDER)
             how = f"{BACKEND} {__version__} {'historical' if historical else ''}"
-            self.resume = ResumePoint(
-                folder / FOLDER, fingerprint(scan, config, execution, seed, validation, how)
-            )
+            self.resume = ResumePoint(folder / FOLDER, job.fingerprint(how))
             stopped = self.resume.found()
             if stopped is not None:
                 self._go_on_from(stopped)
 
     def run(self, report: Report) -> Learned:
-        logger = metrics_logger(self.execution.logger_backend, self.folder) if self.folder else nullcontext()
+        logger = (
+            metrics_logger(self.job.execution.logger_backend, self.folder) if self.folder else nullcontext()
+        )
         try:
             self._tell(report, self.epochs)
             with logger as log:
-                for epoch in range(self.epochs, self.config.nepochs):
+                for epoch in range(self.epochs, self.job.config.nepochs):
                     # A run that was resumed may have ended with its last finished epoch.
                     if self.course.is_over:
                         break
@@ -255,7 +217,7 @@ class _Training:
         if self.best_weights is not None:
             _assign(self.module.variables, self.best_weights)
         if not cancelled:  # it may have ended before its last epoch, and a bar should be full
-            report(1.0, **self._known(self.epochs - 1))
+            report(1.0, **self._facts(self.epochs - 1))
         trained = self._trained(seconds)
         return Learned(
             trained,
@@ -269,23 +231,16 @@ class _Training:
                 intensity_scale=trained.intensity_scale,
             ),
             cancelled=cancelled,
-            tell_end=(lambda: None) if cancelled else partial(report.finish, **self._known(self.epochs - 1)),
+            tell_end=(lambda: None) if cancelled else partial(report.finish, **self._facts(self.epochs - 1)),
         )
 
     def _tell(self, report: Report, epoch: int) -> None:
         """Tell how far the training is; raises Cancel where somebody who is told wants no more."""
-        if not report(self.history.done(self.step), **self._known(epoch)):
+        if not report(self.history.done(self.step), **self._facts(epoch)):
             raise Cancel
 
-    def _known(self, epoch: int) -> dict[str, Any]:
-        return {
-            "epoch": min(epoch, self.config.nepochs - 1),
-            "epochs": self.config.nepochs,
-            "step": self.step,
-            "loss": self.history.newest("train_loss"),
-            "val_loss": self.history.newest("val_loss"),
-            "misfit": self.history.newest("train_deviance"),
-        }
+    def _facts(self, epoch: int) -> dict[str, Any]:
+        return self.history.facts(self.step, epoch, self.job.config.nepochs)
 
     def _epoch(self, epoch: int, log: MetricsLogger | None, report: Report) -> dict[str, float]:
         """Learn from every batch of an epoch, as far as the time allows; its mean metrics."""
@@ -314,17 +269,17 @@ class _Training:
 
     def _learning_rate(self) -> float:
         return self.rate * learning_rate_factor(
-            self.execution.scheduler,
+            self.job.execution.scheduler,
             self.step,
             self.history.done(self.step),
-            self.execution.warmup_steps,
+            self.job.execution.warmup_steps,
         )
 
     def _refuse_what_is_not_finite(self, loss: float) -> None:
         if not np.isfinite(loss):
             raise NotFiniteError(
                 f"the loss became {loss} at step {self.step}: lower the learning rate (it is "
-                f"{self.execution.learning_rate:g}) or clip gradients with gradient_clip_val"
+                f"{self.job.execution.learning_rate:g}) or clip gradients with gradient_clip_val"
             )
 
     def _validated(self) -> dict[str, float]:
@@ -355,17 +310,13 @@ class _Training:
 
     def _trained(self, seconds: float) -> TrainedModel:
         provenance = {
-            "seed": self.seed,
             "steps": self.step,
             "epochs": self.epochs,
             "training_seconds": round(seconds, 3),
             "training_processes": 1,
-            "training_frames": len(self.scan),
-            "training_photons_per_frame": self.data.stack.nphotons,
-            "training_data": str(self.scan.source.name) if self.scan.source is not None else None,
-            "training_data_sha256": self.origin.inputs["input"]["sha256"],
+            **self.job.origin_facts(self.origin, self.data.stack.nphotons),
         }
-        return TrainedModel(self.module, self.config, self.execution, provenance)
+        return TrainedModel(self.module, self.job.config, self.job.execution, provenance)
 
     def _stopped(self, epoch: int) -> Stopped:
         kinds = {

@@ -20,7 +20,7 @@ from pinn_data.scan.scan import Scan
 from pinn_data.scan.unmeasured import measured_part
 
 from pinn_torch.api.configs import ConfigManager
-from pinn_torch.errors import TorchRunError
+from pinn_torch.errors import RunError
 from pinn_torch.model.module import BACKGROUND
 from pinn_torch.training.checkpoints import FOLDER
 
@@ -134,7 +134,7 @@ def _within(scan: Scan, configs: ConfigManager) -> Scan:
     """The frames within the share of the scan's extent that the settings name."""
     bounds = np.array([configs.data_config.y_bounds, configs.data_config.x_bounds], float)
     if not (bounds[:, 0] < bounds[:, 1]).all():
-        raise TorchRunError(
+        raise RunError(
             f"y_bounds={tuple(bounds[0])} and x_bounds={tuple(bounds[1])} were given, but the lower one must "
             "be below the upper one: (0, 1) takes the whole scan"
         )
@@ -142,7 +142,7 @@ def _within(scan: Scan, configs: ConfigManager) -> Scan:
     share = (scan.positions - low) / np.where(high > low, high - low, 1)
     inside = ((share >= bounds[:, 0]) & (share <= bounds[:, 1]) | (high <= low)).all(1)
     if not inside.any():
-        raise TorchRunError(
+        raise RunError(
             f"no scan point lies within x_bounds={tuple(bounds[1])} and y_bounds={tuple(bounds[0])}: widen "
             "them"
         )

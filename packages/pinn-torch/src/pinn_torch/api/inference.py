@@ -13,7 +13,7 @@ from pinn_torch.api.configs import ConfigManager
 from pinn_torch.api.data import PtychoDataLoader
 from pinn_torch.api.model import PtychoModel
 from pinn_torch.archive.model_archive import TrainedModel
-from pinn_torch.errors import TorchRunError
+from pinn_torch.errors import RunError
 from pinn_torch.reconstruction.refinement import run_refined_reconstruction
 from pinn_torch.runtime.devices import same_arithmetic_afterwards
 from pinn_torch.workflows import Reconstruction
@@ -40,7 +40,7 @@ class InferenceEngine:
         """
         module = self.ptycho_model.model
         if module is None:
-            raise TorchRunError("this PtychoModel has no network yet: load a checkpoint first")
+            raise RunError("this PtychoModel has no network yet: load a checkpoint first")
         scan = data_loader.scan
         # ptychodus counts from the patch's middle, half a pixel before ours.
         middle = (scan.positions.min(0) + scan.positions.max(0)) / 2 - 0.5

@@ -10,7 +10,7 @@ from pinn_data.run.plain_errors import plain_errors
 from pinn_torch.api.configs import ConfigManager
 from pinn_torch.api.data import PtychoDataLoader, unnormalised_probe_scale
 from pinn_torch.api.model import PtychoModel
-from pinn_torch.errors import TorchRunError
+from pinn_torch.errors import RunError
 from pinn_torch.runtime.devices import same_arithmetic_afterwards
 from pinn_torch.training.run import run_training
 from pinn_torch.workflows import TrainingResult
@@ -32,7 +32,7 @@ class Trainer:
         self, model: PtychoModel, dataloader: PtychoDataLoader, config_manager: ConfigManager
     ) -> None:
         if model.model is None:
-            raise TorchRunError("this PtychoModel has no network yet: make it with PtychoModel._new_model")
+            raise RunError("this PtychoModel has no network yet: make it with PtychoModel._new_model")
         self.model, self.dataloader, self.config_manager = model, dataloader, config_manager
         self._trainer = PendingTrainer()
 
@@ -86,4 +86,4 @@ class Trainer:
 
 def _check(orchestration: str) -> None:
     if orchestration != "lightning":
-        raise TorchRunError(f"orchestration={orchestration!r} was given, but only 'lightning' is known")
+        raise RunError(f"orchestration={orchestration!r} was given, but only 'lightning' is known")

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from pinn_config import legacy
 from pinn_config.bridge import dataclass_to_legacy_dict
 
-from pinn_torch.errors import ModelNameError, ModelPathError, TorchRunError
+from pinn_torch.errors import ModelNameError, ModelPathError, RunError
 from pinn_torch.runtime.requirements import require_torch
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def load_inference_bundle(
         The archive is damaged, or of another backend; then the message names both.
     ModelNameError (a KeyError)
         There is no model of that name.
-    TorchRunError (a ValueError)
+    RunError (a ValueError)
         This machine has no such device.
     TorchMissingError (a RuntimeError)
     """
@@ -111,7 +111,7 @@ def save_inference_bundle(results: Mapping[str, Any] | Any, bundle_dir: str | os
 
     Raises
     ------
-    TorchRunError (a ValueError)
+    RunError (a ValueError)
         There is no model of this backend in `results`.
     OSError
         The folder cannot be written.
@@ -123,7 +123,7 @@ def save_inference_bundle(results: Mapping[str, Any] | Any, bundle_dir: str | os
     model = results.get("model_instance") if isinstance(results, Mapping) else results
     trained = getattr(model, "trained", None)
     if not isinstance(trained, TrainedModel):
-        raise TorchRunError(
+        raise RunError(
             f"there is no trained model of the backend 'pytorch' in this {type(results).__name__}: give the "
             "results of run_cdi_example or train_cdi_model, or a model that load_inference_bundle opened"
         )

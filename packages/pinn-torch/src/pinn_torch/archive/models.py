@@ -32,7 +32,7 @@ from pinn_data.grouping.group_rows import canvas_side
 from torch import Tensor, nn
 
 from pinn_torch.archive.model_archive import TrainedModel, load_model
-from pinn_torch.errors import ModelArchiveError, TorchRunError
+from pinn_torch.errors import ModelArchiveError, RunError
 from pinn_torch.model.module import BACKGROUND, PtychoPINN_Lightning, probe_disk
 from pinn_torch.optics.physics import GroupOptics, fourier_shift
 
@@ -105,7 +105,7 @@ class _GroupModel(nn.Module):
         modes = probe.reshape(1, 1, -1, self.N, self.N) if probe.ndim < 5 else probe
         energy = (modes.real**2 + modes.imag**2).sum((-3, -2, -1)).mean(1)
         if not (energy > 0).all() or not energy.isfinite().all():
-            raise TorchRunError("the probe is dark or not finite: give the probe that lit the patterns")
+            raise RunError("the probe is dark or not finite: give the probe that lit the patterns")
         own = self.module.probe_parts.square().sum()
         unit = torch.sqrt(own / energy)[:, None, None, None]
         modes = modes * unit[..., None]
@@ -117,7 +117,7 @@ class _GroupModel(nn.Module):
         """Pixels along one side of each group's canvas."""
         sides = [canvas_side(span, self.N) for span in corners.amax((1, 2)).tolist()]
         if max(sides) > _LARGEST_CANVAS:
-            raise TorchRunError(
+            raise RunError(
                 f"the positions of a group lie up to {max(sides) - self.N} pixels apart, but a canvas has at "
                 f"most {_LARGEST_CANVAS}: give positions in object pixels, relative to the group's mean"
             )
@@ -146,20 +146,20 @@ class _GroupModel(nn.Module):
         device = self.module.probe_parts.device
         for name, (value, dtype, shapes, said) in allowed.items():
             if not isinstance(value, Tensor):
-                raise TorchRunError(
+                raise RunError(
                     f"{name} is a {type(value).__name__}, but must be a torch.Tensor {said}: convert it"
                 )
             if value.dtype != dtype or tuple(value.shape) not in shapes or not value.numel():
-                raise TorchRunError(
+                raise RunError(
                     f"{name} is {value.dtype} {list(value.shape)}, but must be {dtype} {said}, with "
                     f"B = {groups} groups: convert or reshape it"
                 )
             if value.device != device:
-                raise TorchRunError(
+                raise RunError(
                     f"{name} is on {value.device}, but the model is on {device}: move one to the other"
                 )
         if not positions.isfinite().all():
-            raise TorchRunError("some positions are not finite: leave out the groups that they belong to")
+            raise RunError("some positions are not finite: leave out the groups that they belong to")
 
 
 class DiffractionToObject(_GroupModel):
@@ -168,7 +168,7 @@ class DiffractionToObject(_GroupModel):
     def forward(self, x: Tensor, positions: Tensor, probe: Tensor, input_scale_factor: Tensor) -> Tensor:
         """``object_patches``; inputs and output as the module's docstring says.
 
-        Raises TorchRunError (a ValueError) for another shape, dtype or device, and for a dark probe.
+        Raises RunError (a ValueError) for another shape, dtype or device, and for a dark probe.
         """
         return self._predicted(x, positions, probe, input_scale_factor, diffraction=False)[0]
 
@@ -179,7 +179,7 @@ class Autoencoder(_GroupModel):
     def forward(self, x: Tensor, positions: Tensor, probe: Tensor, input_scale_factor: Tensor) -> Prediction:
         """``object_patches``, ``pred_amp`` and ``pred_intensity``; as the module's docstring says.
 
-        Raises TorchRunError (a ValueError) for another shape, dtype or device, and for a dark probe.
+        Raises RunError (a ValueError) for another shape, dtype or device, and for a dark probe.
         """
         objects, intensity = self._predicted(x, positions, probe, input_scale_factor, diffraction=True)
         return Prediction(objects, torch.sqrt(intensity), intensity)

@@ -32,9 +32,9 @@ from pinn_data.progress.reports import CancelledError
 
 import pinn_torch.errors as errors
 from pinn_torch.distributed.ranks import ALONE, PATIENCE, Team, backend_for, joined, with_threads
-from pinn_torch.errors import TorchRunError, WorkerError
+from pinn_torch.errors import RunError, WorkerError
 
-__all__ = ["together"]
+__all__ = ["run_on_all_ranks"]
 
 T = TypeVar("T")
 
@@ -48,7 +48,7 @@ _CODE = (
 _OURS = (*(getattr(errors, name) for name in errors.__all__), CancelledError)
 
 
-def together(
+def run_on_all_ranks(
     function: Callable[..., T],
     shared: Mapping[str, Any],
     own: Mapping[str, Any] | None = None,
@@ -87,7 +87,7 @@ def _helpers(
 ) -> Iterator[Team]:
     """Helpers that run the function, until the block ends; they are gone then, however it ends."""
     if dist.is_initialized():
-        raise TorchRunError(
+        raise RunError(
             f"{processes} processes were asked for, but this one belongs to a torch.distributed group "
             "already: start all processes with torchrun or srun, or leave the group before"
         )

@@ -13,7 +13,7 @@ from pinn_config.execution import PyTorchExecutionConfig
 from pinn_data.command.processes import launched_process
 
 from pinn_torch.distributed.ranks import Team, backend_for
-from pinn_torch.errors import TorchRunError
+from pinn_torch.errors import RunError
 
 __all__ = ["STRATEGIES", "Meeting", "precision_options", "processes_for", "strategy_for"]
 
@@ -36,18 +36,18 @@ def processes_for(execution: PyTorchExecutionConfig, device: torch.device) -> in
 
     Raises
     ------
-    TorchRunError
+    RunError
         An unknown strategy, more processes than GPUs, or another number than torchrun or srun started.
     """
     if execution.strategy not in STRATEGIES:
-        raise TorchRunError(
+        raise RunError(
             f"strategy={execution.strategy!r} was given, but a run is spread over devices by 'ddp' only: "
             "choose auto or ddp"
         )
     wanted, launched = execution.devices, launched_process()
     if launched is not None:
         if wanted not in ("auto", launched.local_size):
-            raise TorchRunError(
+            raise RunError(
                 f"{launched.launcher} started {launched.local_size} processes on this machine, but "
                 f"devices={wanted}: give devices={launched.local_size} or auto"
             )
@@ -56,7 +56,7 @@ def processes_for(execution: PyTorchExecutionConfig, device: torch.device) -> in
     if wanted == "auto":
         return there() if there is not None else 1
     if there is not None and wanted > there():
-        raise TorchRunError(
+        raise RunError(
             f"devices={wanted} was asked for, but this machine has {there()} {device.type.upper()} "
             f"device(s) that this process sees: give at most {there()}, or auto"
             + ("; srun must hide none of them (no --gpus-per-task, no --gpu-bind)" if launched else "")

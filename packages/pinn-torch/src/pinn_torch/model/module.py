@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from pinn_torch.distributed.batch_shares import Share
 from pinn_torch.distributed.ranks import Team
-from pinn_torch.errors import ModelArchiveError, NotFiniteError, TorchRunError
+from pinn_torch.errors import ModelArchiveError, NotFiniteError, RunError
 from pinn_torch.model.batch_statistics import SharedStatistics, share_statistics
 from pinn_torch.model.losses import (
     amplitude_deviation,
@@ -90,12 +90,12 @@ class PtychoPINN_Lightning(lightning.LightningModule):
         self._check_probe(probe, model.N)
         self.objective = objective or Objective()
         if not self.objective.learns:
-            raise TorchRunError(
+            raise RunError(
                 "every weight of the loss is 0, so nothing would be learned: set nll_weight, mae_weight or "
                 "realspace_weight above 0"
             )
         if probe_trainable and not self.objective.looks_at_diffraction:
-            raise TorchRunError(
+            raise RunError(
                 "probe_trainable=True was given, but a probe is learned from the diffraction, which does not "
                 "enter this loss: set model_type: pinn and a weight for it, or probe_trainable: false"
             )
@@ -191,7 +191,7 @@ class PtychoPINN_Lightning(lightning.LightningModule):
     def adopt(self, probe: Tensor, intensity_scale: float) -> None:
         """Take the probe (mode, N, N) and the intensity scale of the scan that is about to be learned.
 
-        Raises TorchRunError for a probe that is not of the network's size.
+        Raises RunError for a probe that is not of the network's size.
         """
         self._check_probe(probe, self.model.N)
         normalised = normalised_probe(probe.to(torch.complex64), self.model.N, self.model.probe_scale)
@@ -206,7 +206,7 @@ class PtychoPINN_Lightning(lightning.LightningModule):
     @staticmethod
     def _check_probe(probe: Tensor, N: int) -> None:
         if probe.ndim != 3 or probe.shape[-1] != N or probe.shape[-2] != N:
-            raise TorchRunError(
+            raise RunError(
                 f"the probe has shape {tuple(probe.shape)}, but (modes, {N}, {N}) is needed: "
                 f"crop the patterns and the probe to N={N}, or set N"
             )

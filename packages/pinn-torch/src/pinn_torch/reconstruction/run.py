@@ -33,9 +33,9 @@ from torch import Tensor
 from pinn_torch import BACKEND
 from pinn_torch.archive.model_archive import TrainedModel, framework_versions, load_model
 from pinn_torch.distributed.ranks import Team
-from pinn_torch.distributed.spawn import together
+from pinn_torch.distributed.spawn import run_on_all_ranks
 from pinn_torch.distributed.strategies import processes_for
-from pinn_torch.errors import NotFiniteError, TorchRunError
+from pinn_torch.errors import NotFiniteError, RunError
 from pinn_torch.model.module import Batch, PtychoPINN_Lightning, normalised_probe, probe_disk
 from pinn_torch.optics.canvas_sum import Mosaic, agreeing_phases, counted
 from pinn_torch.optics.physics import fourier_shift
@@ -70,7 +70,7 @@ def run_reconstruction(
     config = config or InferenceConfig(model=trained.config.model)
     validate(config)
     if scan.N != trained.config.model.N:
-        raise TorchRunError(
+        raise RunError(
             f"the patterns are {scan.N} x {scan.N}, but the model was trained for "
             f"N={trained.config.model.N}: "
             "crop or pad the patterns, or train a model for their size"
@@ -90,7 +90,9 @@ def run_reconstruction(
     }
     processes = processes_for(execution, device)
     origin = Origin(scan, model=None if isinstance(model, TrainedModel) else find_archive(model))
-    result = together(_reconstruct, shared, {"progress": progress}, processes=processes, device=device)
+    result = run_on_all_ranks(
+        _reconstruct, shared, {"progress": progress}, processes=processes, device=device
+    )
     effective = replace(config, model=trained.config.model)
     precision = resolved_precision(device, execution.precision)
     batch_size = execution.inference_batch_size or trained.config.batch_size
@@ -214,7 +216,7 @@ def _refuse_other_network(asked: ModelConfig, trained: ModelConfig) -> None:
         if getattr(asked, item.name) not in (item.default, getattr(trained, item.name))
     ]
     if wrong:
-        raise TorchRunError(
+        raise RunError(
             f"the configuration asks for another network than the archive holds: {', '.join(wrong)}: "
             "leave these out, or open an archive of such a network"
         )

@@ -12,7 +12,7 @@ from importlib.util import find_spec
 import torch
 from torch import nn
 
-from pinn_torch.errors import TorchRunError
+from pinn_torch.errors import RunError
 
 __all__ = ["compile_network", "compiled"]
 
@@ -26,7 +26,7 @@ def compiled(network: nn.Module, device: torch.device, wanted: bool) -> Iterator
 
     Raises
     ------
-    TorchRunError
+    RunError
         This machine lacks what makes the code, or the code could not be made.
     """
     if not wanted:
@@ -42,7 +42,7 @@ def compiled(network: nn.Module, device: torch.device, wanted: bool) -> Iterator
                 raise
             # The first paragraph: what failed, and in older versions of PyTorch why on the line after.
             reason = " ".join(str(error).strip().split("\n\n")[0].split()) or "no reason given"
-            raise TorchRunError(
+            raise RunError(
                 f"compile=True was given, but no code can be made for the network here ({reason[:200]}): "
                 "mend the compiler (it needs the headers of Python too), or leave compile at False"
             ) from error
@@ -59,25 +59,25 @@ def compile_network(network: nn.Module, device: torch.device) -> None:
 
     Raises
     ------
-    TorchRunError
+    RunError
         This machine lacks what makes the code: a C++ compiler, Triton for a GPU, or a PyTorch that makes any
         with this Python.
     """
     if device.type == "cuda" and find_spec("triton") is None:
-        raise TorchRunError(
+        raise RunError(
             "compile=True was given, but Triton, which makes code for the GPU, is not installed: "
             "`pip install triton`, or leave compile at False"
         )
     named = os.environ.get("CXX")
     if device.type != "cuda" and not any(map(shutil.which, [named] if named else ["g++", "clang++", "cl"])):
-        raise TorchRunError(
+        raise RunError(
             f"compile=True was given, but there is no C++ compiler ({named or 'g++, clang++'}) here: "
             "install one, or leave compile at False"
         )
     try:
         network.compile()
     except RuntimeError as error:  # "Dynamo is not supported on Python 3.12+"
-        raise TorchRunError(
+        raise RunError(
             f"compile=True was given, but PyTorch {torch.__version__} makes no code here ({error}): take a "
             "newer PyTorch, or leave compile at False"
         ) from error

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from pinn_torch.errors import TorchRunError
+from pinn_torch.errors import RunError
 
 __all__ = [
     "autocast",
@@ -31,7 +31,7 @@ _LARGEST_KEPT_BLOCK, _KEPT_BYTES = 32 << 20, 1 << 30
 def device_of(accelerator: str) -> torch.device:
     """The device of an accelerator's name; 'auto' takes a GPU where there is one.
 
-    Raises TorchRunError for one that this machine does not have.
+    Raises RunError for one that this machine does not have.
     """
     cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
     if accelerator == "auto":
@@ -42,7 +42,7 @@ def device_of(accelerator: str) -> torch.device:
         or (accelerator in ("gpu", "mps") and mps)
     ):
         return torch.device({"gpu": "cuda" if cuda else "mps"}.get(accelerator, accelerator))
-    raise TorchRunError(
+    raise RunError(
         f"accelerator={accelerator!r} was asked for, but this machine has none: choose 'cpu' or 'auto'"
     )
 
@@ -65,10 +65,10 @@ def resolved_precision(device: torch.device, precision: str) -> str:
     """The precision itself; for 'auto' bf16-mixed where the device multiplies bfloat16 in hardware, else
     32-true.
 
-    Raises TorchRunError for 16-mixed on a CPU with a PyTorch that would compute in float32 in its place.
+    Raises RunError for 16-mixed on a CPU with a PyTorch that would compute in float32 in its place.
     """
     if precision == "16-mixed" and device.type == "cpu" and not _has_half_on_cpu():
-        raise TorchRunError(
+        raise RunError(
             f"precision='16-mixed' was given, but PyTorch {torch.__version__} has no float16 on "
             "a CPU: choose 'bf16-mixed' or '32-true', or a newer PyTorch"
         )

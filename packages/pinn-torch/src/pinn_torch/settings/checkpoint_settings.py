@@ -12,7 +12,7 @@ from pinn_config.execution import PyTorchExecutionConfig
 from pinn_data.run.stored_configs import plain_configs, stored_configs
 
 from pinn_torch import __version__
-from pinn_torch.errors import ModelArchiveError, PathNotFoundError, TorchRunError
+from pinn_torch.errors import ModelArchiveError, PathNotFoundError, RunError
 
 __all__ = ["SETTINGS", "read_checkpoint", "settings_in", "settings_of"]
 
@@ -42,11 +42,11 @@ def read_checkpoint(path: Path, weights_only: bool = True) -> dict[str, Any]:
         There is no such file.
     ModelArchiveError (a ValueError)
         It is no checkpoint.
-    TorchRunError (a ValueError)
+    RunError (a ValueError)
         weights_only=False.
     """
     if not weights_only:
-        raise TorchRunError(
+        raise RunError(
             "weights_only=False was given, but a checkpoint is read as data, without running code from it: "
             "leave it out"
         )

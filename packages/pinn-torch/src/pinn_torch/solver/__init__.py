@@ -32,7 +32,7 @@ def operations(device: str | None = None, *, double: bool = False) -> TorchOpera
 
     double : float64 in place of float32
 
-    Raises TorchMissingError, and TorchRunError for a device that this machine does not have.
+    Raises TorchMissingError, and RunError for a device that this machine does not have.
     """
     torch = require_torch()
     from pinn_torch.runtime.devices import device_of
@@ -69,7 +69,7 @@ def solve(
     Raises what `operations` and `pinn_data.solver.solve` raise; WorkerError where another process failed.
     """
     require_torch()
-    from pinn_torch.distributed.spawn import together
+    from pinn_torch.distributed.spawn import run_on_all_ranks
     from pinn_torch.runtime.devices import device_of
 
     shared: dict[str, Any] = {
@@ -81,7 +81,7 @@ def solve(
     }
     own = {"watch": watch, "preview": preview}
     kind = device_of("auto" if device is None else device)
-    return together(_solve, shared, own, processes=processes, device=kind)
+    return run_on_all_ranks(_solve, shared, own, processes=processes, device=kind)
 
 
 def _solve(

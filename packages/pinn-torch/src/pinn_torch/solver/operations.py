@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pinn_torch.distributed.ranks import Team
-from pinn_torch.errors import TorchRunError
+from pinn_torch.errors import RunError
 
 __all__ = ["TorchOperations", "has_complex_numbers"]
 
@@ -33,7 +33,7 @@ class TorchOperations:
 
     Where a process group of ``torch.distributed`` is there, its processes share the frames of a scan.
 
-    Raises TorchRunError where the device lacks the complex numbers that the solver needs.
+    Raises RunError where the device lacks the complex numbers that the solver needs.
     """
 
     name = "pytorch"
@@ -51,7 +51,7 @@ class TorchOperations:
         self._team = Team(dist.get_rank(), dist.get_world_size()) if together else Team()
         self.share = (self._team.rank, self._team.size)
         if self.device.type == "mps" and (double or not has_complex_numbers(self.device)):
-            raise TorchRunError(
+            raise RunError(
                 "the solver was to run on 'mps', but there PyTorch has no float64 and, in older versions, no "
                 "complex numbers: choose 'cpu'"
             )

@@ -8,6 +8,7 @@ import tempfile
 import warnings
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,22 +19,22 @@ from lightning.pytorch.callbacks import EarlyStopping
 from pinn_config.configs import TrainingConfig
 from pinn_config.execution import PyTorchExecutionConfig
 from pinn_config.objective import Objective
-from pinn_config.validation import validate
 from pinn_data.command.processes import is_first_process
 from pinn_data.optics.probe import probe_modes
 from pinn_data.progress.bar import progress_bar
 from pinn_data.progress.reports import CancelledError, Report, Watcher
-from pinn_data.run.fingerprint import fingerprint
+from pinn_data.run.history import History
 from pinn_data.run.results import TrainingResult, scales
 from pinn_data.run.run_record import Origin
+from pinn_data.run.training_job import TrainingJob
 from pinn_data.scan.scan import Scan
 
 from pinn_torch import BACKEND
 from pinn_torch.archive.model_archive import framework_versions, save_model
 from pinn_torch.distributed.ranks import Team
-from pinn_torch.distributed.spawn import together
+from pinn_torch.distributed.spawn import run_on_all_ranks
 from pinn_torch.distributed.strategies import Meeting, precision_options, processes_for, strategy_for
-from pinn_torch.errors import TorchRunError
+from pinn_torch.errors import RunError
 from pinn_torch.model.batch_statistics import share_statistics
 from pinn_torch.model.module import PtychoPINN_Lightning
 from pinn_torch.runtime.compilation import compiled
@@ -48,7 +49,7 @@ from pinn_torch.training.checkpoints import (
 from pinn_torch.training.datamodule import ScanDataModule
 from pinn_torch.training.interruption import interrupts_reach_the_caller
 from pinn_torch.training.loggers import experiment_logger
-from pinn_torch.training.progress import History, Telling
+from pinn_torch.training.progress import HistoryCallback, ProgressCallback
 
 __all__ = ["run_training"]
 
@@ -75,43 +76,27 @@ def run_training(
     provenance : added to what the archive says of its origin
     """
     execution = execution or PyTorchExecutionConfig()
-    validate(config)
-    if scan.N != config.model.N:
-        raise TorchRunError(
-            f"the patterns are {scan.N} x {scan.N}, but the network is for N={config.model.N}: set "
-            f"N={scan.N}, or crop the patterns"
-        )
-    if validation is not None and validation.N != scan.N:
-        raise TorchRunError(
-            f"the patterns for the validation are {validation.N} x {validation.N}, "
-            f"but those for the training are {scan.N} x {scan.N}: "
-            "crop or pad one of them, or leave the validation out"
-        )
-    if max_seconds is not None and not max_seconds > 0:
-        raise TorchRunError(
-            f"max_seconds={max_seconds} was given, but it must be above 0, or None for no limit"
-        )
-    if config.n_subsample is not None:
-        draw = seed if config.subsample_seed is None else config.subsample_seed
-        scan = scan.select(scan.subsample(config.n_subsample, draw))
     _tell_what_workers_leave_reproducible(execution)
     device = device_of(execution.accelerator)
-    processes = processes_for(execution, device)
     execution = dataclasses.replace(execution, precision=resolved_precision(device, execution.precision))
-    shared = {
-        "scan": scan,
-        "config": config,
-        "execution": execution,
-        "validation": validation,
-        "seed": seed,
-        "max_seconds": max_seconds,
-        "module": module,
-        "provenance": dict(provenance or {}),
-        "watched": progress is not None,
-    }
-    origin = Origin(scan, validation=validation)
-    own = {"callbacks": callbacks, "origin": origin, "progress": progress}
-    result = together(_train, shared, own, processes=processes, device=device)
+    job = TrainingJob.of(
+        scan,
+        config,
+        execution,
+        validation=validation,
+        seed=seed,
+        max_seconds=max_seconds,
+        provenance=provenance,
+        is_watched=progress is not None,
+    )
+    origin = Origin(job.scan, validation=validation)
+    result = run_on_all_ranks(
+        _train,
+        {"job": job, "module": module},
+        {"callbacks": callbacks, "origin": origin, "progress": progress},
+        processes=processes_for(execution, device),
+        device=device,
+    )
     record = origin.record(
         config, execution, seed=seed, backend=BACKEND, package="pinn_torch", frameworks=framework_versions()
     )
@@ -131,50 +116,44 @@ def _tell_what_workers_leave_reproducible(execution: PyTorchExecutionConfig) -> 
 
 def _train(
     team: Team,
-    execution: PyTorchExecutionConfig,
-    watched: bool,
+    job: TrainingJob,
+    module: PtychoPINN_Lightning | None,
+    callbacks: Sequence[lightning.Callback] = (),
+    origin: Origin | None = None,
     progress: Watcher | None = None,
-    **training: Any,
 ) -> TrainingResult:
-    """The share of one process, of which the first one tells how far it is."""
-    with progress_bar(execution.enable_progress_bar and team.is_first) as bar:
+    """The share of one process; the first one reports, writes the files and has the result that counts."""
+    with progress_bar(job.execution.enable_progress_bar and team.is_first) as bar:
         report = Report("training", bar, progress) if team.is_first else None
-        return _learn(team, execution=execution, report=report, may_stop=watched, **training)
+        return _learn(team, job, module, callbacks, origin, report)
 
 
 def _learn(
     team: Team,
-    scan: Scan,
-    config: TrainingConfig,
-    execution: PyTorchExecutionConfig,
-    validation: Scan | None,
-    seed: int,
-    max_seconds: float | None,
+    job: TrainingJob,
     module: PtychoPINN_Lightning | None,
-    provenance: Mapping[str, Any],
+    callbacks: Sequence[lightning.Callback],
+    origin: Origin | None,
     report: Report | None,
-    may_stop: bool,
-    callbacks: Sequence[lightning.Callback] = (),
-    origin: Origin | None = None,
 ) -> TrainingResult:
-    """The training of one process; the first one writes the files and has the result that counts."""
+    config, execution = job.config, job.execution
     device = team.device(device_of(execution.accelerator))
     if device.type == "cpu":
         prepare_cpu()
-    lightning.seed_everything(seed, workers=True, verbose=False)
-    data = ScanDataModule(scan, config, execution, validation=validation, seed=seed, team=team)
-    probe = torch.from_numpy(probe_modes(scan.probe))
+    lightning.seed_everything(job.seed, workers=True, verbose=False)
+    data = ScanDataModule(job.scan, config, execution, validation=job.validation, seed=job.seed, team=team)
+    probe = torch.from_numpy(probe_modes(job.scan.probe))
     if module is None:
         module = PtychoPINN_Lightning.of(config, execution, probe, data.stack.intensity_scale)
     else:
         module.execution, module.objective, module.config = execution, Objective.of(config), config
         module.adopt(probe, data.stack.intensity_scale)
-    history = History(max_seconds, team)
-    module.progress = history.agreed
-    telling = Telling(history, report, team, may_stop=may_stop)
-    own: list[Any] = [history, telling]
+    history = History(job.max_seconds)
+    module.progress = partial(_agreed_share, history, team)
+    reporting = ProgressCallback(history, report, team, may_stop=job.is_watched)
+    own: list[Any] = [HistoryCallback(history), reporting]
     folder = Path(config.output_dir) / FOLDER
-    metric = module.monitored(validation is not None)
+    metric = module.monitored(job.validation is not None)
     own.append(
         EarlyStopping(
             metric,
@@ -188,13 +167,11 @@ def _learn(
         own.append(best)
     resume, unfinished = None, None
     if execution.enable_checkpointing:
-        resume = ResumePoint(
-            folder, fingerprint(scan, config, execution, seed, validation, repr(module.schedule))
-        )
+        resume = ResumePoint(folder, job.fingerprint(repr(module.schedule)))
         unfinished = _agreed(team, resume)
         data.first_epoch = unfinished["epoch"] + 1 if unfinished else 0
         own.append(resume)
-    trainer = _trainer(config, execution, device, [*own, *callbacks], max_seconds, team)
+    trainer = _trainer(job, device, [*own, *callbacks], team)
     with warnings.catch_warnings():
         # Lightning advises on workers and on missing validation; both are choices here.
         warnings.filterwarnings("ignore", category=UserWarning, module=r"lightning\.")
@@ -211,7 +188,7 @@ def _learn(
         finally:
             module.progress = None  # the module may outlast this training and its history
             share_statistics(module.network, None)
-    if telling.stopped and trainer.global_step == 0:
+    if reporting.stopped and trainer.global_step == 0:
         raise CancelledError(
             "the training was cancelled before its first step, so nothing was learned and no archive was "
             "written"
@@ -226,21 +203,16 @@ def _learn(
             config,
             checkpoint,
             {
-                "seed": seed,
                 "steps": trainer.global_step,
                 "epochs": trainer.current_epoch,
                 "training_seconds": round(seconds, 3),
                 "training_processes": team.size,
-                "training_frames": len(scan),
-                "training_photons_per_frame": data.stack.nphotons,
-                "training_data": str(scan.source.name) if scan.source is not None else None,
-                "training_data_sha256": None if origin is None else origin.inputs["input"]["sha256"],
-                **provenance,
+                **job.origin_facts(origin, data.stack.nphotons),
             },
         )
-        if resume is not None and not telling.stopped:
+        if resume is not None and not reporting.stopped:
             resume.finished()
-    telling.finish(trainer)
+    reporting.finish(trainer)
     return TrainingResult(
         team.first(archive),
         history.rows,
@@ -252,18 +224,18 @@ def _learn(
             normalisation=data.stack.scale,
             intensity_scale=module.log_intensity_scale.detach().cpu().exp(),
         ),
-        cancelled=telling.stopped,
+        cancelled=reporting.stopped,
     )
 
 
-def _trainer(
-    config: TrainingConfig,
-    execution: PyTorchExecutionConfig,
-    device: torch.device,
-    callbacks: list[Any],
-    max_seconds: float | None,
-    team: Team,
-) -> lightning.Trainer:
+def _agreed_share(history: History, team: Team, step: int) -> float:
+    """How far the training is, by the clock of the first process: a schedule must be the same in all."""
+    share = history.done(step)
+    return team.first(share) if history.max_seconds else share
+
+
+def _trainer(job: TrainingJob, device: torch.device, callbacks: list[Any], team: Team) -> lightning.Trainer:
+    config, execution = job.config, job.execution
     folder = Path(config.output_dir)
     precision = precision_options(execution.precision, device)
     # Lightning tells of devices and tips on every run; the command line shows what matters.
@@ -276,7 +248,7 @@ def _trainer(
         **precision | {"plugins": [Meeting(team), WholeFiles(), *precision.get("plugins", [])]},
         deterministic=execution.deterministic,
         max_epochs=config.nepochs,
-        max_time=timedelta(seconds=max_seconds) if max_seconds else None,
+        max_time=timedelta(seconds=job.max_seconds) if job.max_seconds else None,
         accumulate_grad_batches=execution.accum_steps,
         gradient_clip_val=execution.gradient_clip_val,
         gradient_clip_algorithm=execution.gradient_clip_algorithm if execution.gradient_clip_val else None,
@@ -297,17 +269,17 @@ def _trainer(
 def _agreed(team: Team, resume: ResumePoint) -> Mapping[str, Any] | None:
     """What is found to resume, by all processes alike.
 
-    Raises TorchRunError where they see other files or have other data.
+    Raises RunError where they see other files or have other data.
     """
     unfinished = resume.found()
     seen = team.all((resume.fingerprint, unfinished["epoch"] if unfinished else None))
     if any(fingerprint != seen[0][0] for fingerprint, _ in seen):
-        raise TorchRunError(
+        raise RunError(
             "the processes of this training were given different data or settings: start all of them with "
             "the same arguments"
         )
     if any(epoch != seen[0][1] for _, epoch in seen):
-        raise TorchRunError(
+        raise RunError(
             f"not every process sees the same checkpoints in {resume.path.parent}: choose an output "
             "folder that all machines share"
         )
