@@ -13,11 +13,11 @@ from pinn_data.solver import SolverSettings, solve
 from pinn_data.solver.journal import Journal
 from pinn_data.solver.operations import NumpyOperations
 from pinn_data.solver.problem import Knowledge, Problem
+from pinn_data.solver.stages.affine import affine_map
+from pinn_data.solver.stages.first_probe import defocused_spectrum, scan_defocus
+from pinn_data.solver.stages.stage import Stage, run_stage
 from pinn_data.solver.steps.gauge import relative_slope, slope_factor
-from pinn_data.solver.steps.stages import Stage, run_stage
 from pinn_data.solver.steps.sweep import sweep
-from pinn_data.solver.unknowns.affine import affine_map
-from pinn_data.solver.unknowns.first_probe import defocused_spectrum, scan_defocus
 from pinn_data.solver.unknowns.moves import Moves
 from pinn_data.testing import transposed
 from scipy import fft

@@ -18,14 +18,14 @@ from pinn_data.solver.frames import Frames, even_order
 from pinn_data.solver.held_out import explains_enough, is_worse
 from pinn_data.solver.operations import NumpyOperations
 from pinn_data.solver.problem import subsets_of
+from pinn_data.solver.stages.affine import affine_map
+from pinn_data.solver.stages.first_probe import defocused_spectrum
 from pinn_data.solver.steps import penalty as penalty_module
 from pinn_data.solver.steps.descent import Descent, descend
 from pinn_data.solver.steps.penalty import Penalty
 from pinn_data.solver.steps.polish import Polish, Polished, polish
 from pinn_data.solver.steps.sweep import PixelSums, sweep
-from pinn_data.solver.unknowns.affine import affine_map
 from pinn_data.solver.unknowns.bad_pixels import PixelStatistics, find_bad_pixels, suspect_pixels
-from pinn_data.solver.unknowns.first_probe import defocused_spectrum
 from pinn_data.solver.unknowns.intensity import corrected_intensity, intensity_is_doubtful
 from pinn_data.solver.unknowns.modes import add_modes, orthogonal_modes
 from pinn_data.solver.unknowns.moves import Moves

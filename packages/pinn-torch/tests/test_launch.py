@@ -95,7 +95,8 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 sys.path[:] = {path!r}
 import team_functions, torch
 from pinn_torch.distributed.spawn import run_on_all_ranks
-run_on_all_ranks(team_functions.wait_for_ever, {{"folder": sys.argv[1]}}, processes=3, device=torch.device("cpu"))
+cpu = torch.device("cpu")
+run_on_all_ranks(team_functions.wait_for_ever, {{"folder": sys.argv[1]}}, processes=3, device=cpu)
 """
 
 
@@ -137,8 +138,8 @@ sys.path[:] = {path!r}
 import numpy as np, team_functions, torch
 from pinn_torch.distributed.spawn import run_on_all_ranks
 def call():
-    found = run_on_all_ranks(team_functions.exchange, {{"numbers": np.ones((4, 2), np.complex64)}}, processes=2,
-                     device=torch.device("cpu"))
+    numbers = {{"numbers": np.ones((4, 2), np.complex64)}}
+    found = run_on_all_ranks(team_functions.exchange, numbers, processes=2, device=torch.device("cpu"))
     print("sum", found["sum"].real.tolist(), flush=True)
 """
 _CHILD = """

@@ -29,13 +29,13 @@ from pinn_data.solver.operations import ArrayOperations, NumpyOperations
 from pinn_data.solver.problem import Knowledge, Placed, Problem
 from pinn_data.solver.settings import SolverSettings
 from pinn_data.solver.solution import Solution
-from pinn_data.solver.steps.finish import finish
+from pinn_data.solver.stages.affine import describe_map, find_affine_map
+from pinn_data.solver.stages.finish import finish
+from pinn_data.solver.stages.first_probe import scan_defocus
+from pinn_data.solver.stages.stage import Stage, positions_are_doubtful, run_stage, without_bad_pixels
 from pinn_data.solver.steps.gauge import relative_slope, slope_factor
-from pinn_data.solver.steps.stages import Stage, positions_are_doubtful, run_stage, without_bad_pixels
 from pinn_data.solver.steps.sweep import sweep
-from pinn_data.solver.unknowns.affine import describe_map, find_affine_map
 from pinn_data.solver.unknowns.bad_pixels import suspect_pixels
-from pinn_data.solver.unknowns.first_probe import scan_defocus
 from pinn_data.solver.unknowns.intensity import intensity_is_doubtful
 from pinn_data.solver.unknowns.modes import add_modes, orthogonal_modes
 from pinn_data.solver.unknowns.moves import Moves

@@ -1,1 +1,1 @@
-"""What the solver finds besides the object: each unknown of a scan has a module."""
+"""What each pass corrects besides the object and the probe: one module for each unknown."""

@@ -18,10 +18,10 @@ from pinn_config import (
     ModelConfig,
     PyTorchExecutionConfig,
     TrainingConfig,
-    flags,
 )
 from pinn_config.files import EXECUTION, from_mapping, load_mapping
 from pinn_config.validation import field_types, validate
+from pinn_data.command import flags
 
 from pinn_dispatch.errors import UsageError
 from pinn_dispatch.recipe import RECIPE

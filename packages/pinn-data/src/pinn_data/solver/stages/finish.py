@@ -17,8 +17,8 @@ from pinn_data.solver.held_out import (
 )
 from pinn_data.solver.journal import Journal
 from pinn_data.solver.problem import Knowledge, Problem
+from pinn_data.solver.stages.stage import move_positions, without_bad_pixels
 from pinn_data.solver.steps.polish import Polish, Polished, polish
-from pinn_data.solver.steps.stages import move_positions, without_bad_pixels
 
 __all__ = ["finish"]
 
