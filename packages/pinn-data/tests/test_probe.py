@@ -4,9 +4,16 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pinn_config.architecture import BACKGROUND
 from pinn_data.errors import ShapeError
-from pinn_data.optics.probe import defocused_probe, fourier_shift, probe_modes, shifted_probes
-from pinn_data.testing import complex_objects, complex_probes
+from pinn_data.optics.probe import (
+    defocused_probe,
+    fourier_shift,
+    normalised_probe,
+    probe_modes,
+    shifted_probes,
+)
+from pinn_data.testing import complex_objects, complex_probes, small_scan
 
 moves = st.tuples(st.floats(-5, 5), st.floats(-5, 5)).map(np.array)
 images = complex_objects((12, 16))
@@ -106,3 +113,13 @@ def test_the_far_field_of_a_defocused_probe_is_curved_to_the_side_of_its_focus(r
 def test_defocused_probe_refuses_what_makes_no_probe(wrong):
     with pytest.raises(ValueError, match=r"needed|must be"):
         defocused_probe(**{"N": 16, **wrong})
+
+
+@pytest.mark.parametrize("probe_scale", [4.0, 1.0])
+def test_the_normalised_probe_explains_the_mean_energy_with_an_empty_object(probe_scale):
+    probe = normalised_probe(7 * probe_modes(small_scan(modes=2).probe), 64, probe_scale)
+    assert probe.dtype == np.complex64
+    energy = (np.abs(probe) ** 2).sum()
+    assert energy * BACKGROUND**2 == pytest.approx(32**2 * (4 / probe_scale) ** 2, rel=1e-5)
+    with pytest.raises(ShapeError, match=r"but \(modes, 32, 32\) is needed"):
+        normalised_probe(probe, 32, probe_scale)

@@ -9,7 +9,7 @@ from pinn_data.optics.patches import extract, place
 from pinn_data.optics.probe import defocused_probe
 from pinn_data.scan.positions import Canvas, canvas_for
 from pinn_data.simulation.simulate import jittered_raster, picture_object
-from pinn_data.stitching.canvas_sum import phase_factors, stitch
+from pinn_data.stitching.canvas_sum import CanvasSum, phase_factors, stitch
 from pinn_data.stitching.phase_synchronisation import overlap_matrix
 from pinn_data.testing import complex_objects, scan_positions
 
@@ -194,3 +194,34 @@ def test_separate_parts_are_each_brought_to_a_real_positive_mean():
 def test_empty_patches_are_left_alone():
     patches = np.zeros((3, 8, 8), complex)
     np.testing.assert_array_equal(phase_factors(patches, [[10, 10], [11, 12], [13, 11]]), 1)
+
+
+def test_phases_that_agree_are_found_where_the_windows_lie():
+    """Windows of one object, much more spread along y than along x, each with a phase of its own."""
+    rng = np.random.default_rng(4)
+    whole = rng.normal(size=(70, 40)) + 1j * rng.normal(size=(70, 40))
+    corners = np.stack([rng.integers(0, 54, 24), rng.integers(0, 24, 24)], axis=1)
+    phases = np.exp(2j * np.pi * rng.random(24))
+    windows = np.stack([whole[y : y + 16, x : x + 16] for y, x in corners]) * phases[:, None, None]
+    weights = rng.uniform(0.5, 1, windows.shape).astype(np.float32)
+    factors = phase_factors(windows.astype(np.complex64), np.add(corners, (108, -22)), weights)
+    assert abs(np.mean(factors * phases)) > 0.999
+
+
+def test_a_canvas_sum_is_the_weighted_mean_of_its_windows():
+    rng = np.random.default_rng(0)
+    windows = (rng.normal(size=(3, 4, 4)) + 1j * rng.normal(size=(3, 4, 4))).astype(np.complex64)
+    weights = rng.uniform(0.1, 1, size=(3, 4, 4)).astype(np.float32)
+    corners = np.array([[10, -3], [12, -2], [11, 0]])
+    canvas = CanvasSum([10, -3], (7, 9))
+    for part in (slice(0, 2), slice(2, 3)):
+        canvas.add(windows[part], weights[part], corners[part])
+    total, weight = np.zeros((7, 9), complex), np.zeros((7, 9))
+    for w, v, (r, c) in zip(windows, weights, corners - corners[0], strict=True):
+        total[r : r + 4, c : c + 4] += w * v
+        weight[r : r + 4, c : c + 4] += v
+    expected = np.divide(total, weight, out=np.zeros((7, 9), complex), where=weight > 0)
+    np.testing.assert_allclose(canvas.image(), expected, atol=1e-5)
+    np.testing.assert_allclose(canvas.coverage, weight, atol=1e-6)
+    image = canvas.image()
+    np.testing.assert_array_equal(canvas.cut(image, corners[:1] + 1, 4)[0], image[1:5, 1:5])

@@ -14,10 +14,10 @@ from pinn_config.objective import Objective
 from pinn_data.grouping.labels import ObjectLabels
 from pinn_data.grouping.pattern_stack import PatternStack
 from pinn_data.optics.forward_model import diffraction_intensity, poisson_nll
-from pinn_data.optics.probe import probe_modes
+from pinn_data.optics.probe import normalised_probe, probe_disk, probe_modes
 from pinn_data.testing import small_scan
 from pinn_tf.errors import ModelArchiveError, RunError
-from pinn_tf.model.module import BACKGROUND, PtychoPINN, normalised_probe, probe_disk
+from pinn_tf.model.module import BACKGROUND, PtychoPINN
 from pinn_tf.model.network import write_weights
 from tf_networks import shaken
 
@@ -170,14 +170,6 @@ def test_the_loss_has_the_name_of_its_kind(settings, name):
 
 
 # Probe and positions
-
-
-@pytest.mark.parametrize("probe_scale", [4.0, 1.0])
-def test_the_normalised_probe_explains_the_mean_energy_with_an_empty_object(probe_scale):
-    probe = normalised_probe(7 * probe_modes(small_scan(modes=2).probe), 64, probe_scale)
-    assert probe.dtype == np.complex64
-    energy = (np.abs(probe) ** 2).sum()
-    assert energy * BACKGROUND**2 == pytest.approx(32**2 * (4 / probe_scale) ** 2, rel=1e-5)
 
 
 @pytest.mark.parametrize(("N", "pixels"), [(64, 812), (128, 3228)])

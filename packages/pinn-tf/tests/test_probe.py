@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pinn_config import InferenceConfig, ModelConfig, legacy, update_legacy_dict
 from pinn_data.errors import DataRangeError, ShapeError
-from pinn_data.optics.probe import defocused_probe
+from pinn_data.optics.probe import defocused_probe, probe_disk
 from pinn_data.testing import complex_probes
 from pinn_tf.errors import RunError
-from pinn_tf.historical.probe import get_default_probe, probe_disk, set_default_probe, set_probe_guess
+from pinn_tf.historical.probe import get_default_probe, set_default_probe, set_probe_guess
 from scipy.ndimage import gaussian_filter
 
 

@@ -14,7 +14,7 @@ from pinn_data.stitching.counting import Counting
 from pinn_data.testing import small_scan
 from pinn_tf.archive.model_archive import load_model
 from pinn_tf.model.network import PtychoNetwork
-from pinn_tf.optics.canvas_sum import Mosaic, agreeing_phases, counted
+from pinn_tf.optics.counted import counted
 from tf_scenes import scene
 from tf_trainings import network_image, quiet
 
@@ -147,34 +147,3 @@ def test_weights_are_the_sums_of_those_of_the_patches(size, weighting):
     np.testing.assert_allclose(weights, expected, rtol=1e-5)
     if Counting(16, size, weighting).is_plain:
         np.testing.assert_array_equal(weights, optics.coverage.numpy())
-
-
-def test_phases_that_agree_are_found_where_the_windows_lie():
-    """Windows of one object, much more spread along y than along x, each with a phase of its own."""
-    rng = np.random.default_rng(4)
-    whole = rng.normal(size=(70, 40)) + 1j * rng.normal(size=(70, 40))
-    corners = np.stack([rng.integers(0, 54, 24), rng.integers(0, 24, 24)], axis=1)
-    phases = np.exp(2j * np.pi * rng.random(24))
-    windows = np.stack([whole[y : y + 16, x : x + 16] for y, x in corners]) * phases[:, None, None]
-    weights = rng.uniform(0.5, 1, windows.shape).astype(np.float32)
-    factors = agreeing_phases(windows.astype(np.complex64), weights, np.add(corners, (100, -30)))
-    assert abs(np.mean(factors * phases)) > 0.999
-
-
-def test_a_mosaic_is_the_weighted_mean_of_its_windows():
-    rng = np.random.default_rng(0)
-    windows = (rng.normal(size=(3, 4, 4)) + 1j * rng.normal(size=(3, 4, 4))).astype(np.complex64)
-    weights = rng.uniform(0.1, 1, size=(3, 4, 4)).astype(np.float32)
-    corners = np.array([[10, -3], [12, -2], [11, 0]])
-    mosaic = Mosaic([10, -3], (7, 9))
-    for part in (slice(0, 2), slice(2, 3)):
-        mosaic.add(windows[part], weights[part], corners[part])
-    total, weight = np.zeros((7, 9), complex), np.zeros((7, 9))
-    for w, v, (r, c) in zip(windows, weights, corners - corners[0], strict=True):
-        total[r : r + 4, c : c + 4] += w * v
-        weight[r : r + 4, c : c + 4] += v
-    expected = np.divide(total, weight, out=np.zeros((7, 9), complex), where=weight > 0)
-    np.testing.assert_allclose(mosaic.image(), expected, atol=1e-5)
-    np.testing.assert_allclose(mosaic.coverage(), weight, atol=1e-6)
-    image = mosaic.image()
-    np.testing.assert_array_equal(mosaic.cut(image, corners[:1] + 1, 4)[0], image[1:5, 1:5])

@@ -16,11 +16,11 @@ from pinn_config.configs import ModelConfig, TrainingConfig
 from pinn_config.errors import ConfigError
 from pinn_config.learning_rate import learning_rate_factor
 from pinn_data.grouping.pattern_stack import PatternStack
-from pinn_data.optics.probe import probe_modes
+from pinn_data.optics.probe import normalised_probe, probe_modes
 from pinn_data.testing import small_scan
 from pinn_tf.archive.model_archive import load_model
 from pinn_tf.errors import NotFiniteError, RunError
-from pinn_tf.model.module import PtychoPINN, normalised_probe
+from pinn_tf.model.module import PtychoPINN
 from pinn_tf.training import optimisation
 from pinn_tf.training.optimisation import Adam, LossScale, Optimiser
 from pinn_tf.training.run import learn

@@ -18,7 +18,7 @@ from pinn_torch.errors import RunError
 
 def exchange(team: Team, numbers: np.ndarray, told: list[str] | None = None) -> dict[str, Any]:
     """Every way in which processes share what they have."""
-    own = torch.from_numpy(np.array(numbers[team.part(len(numbers))]))
+    own = np.array(numbers[team.part(len(numbers))])
     whole = team.gather(own, len(numbers))
     if told is not None:
         told.append("here")
@@ -26,8 +26,8 @@ def exchange(team: Team, numbers: np.ndarray, told: list[str] | None = None) -> 
         "pid": os.getpid(),
         "pids": team.all(os.getpid()),
         "threads": team.all(torch.get_num_threads()),
-        "sum": team.sum(own.sum(0)).numpy(),
-        "whole": None if whole is None else whole.numpy(),
+        "sum": team.add_up(own.sum(0)),
+        "whole": whole,
         "first": team.first(f"from {team.rank}"),
         "mapped": team.all(isinstance(numbers, np.memmap)),
         "told": team.all(told is not None),

@@ -7,9 +7,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from pinn_data.grouping.pattern_stack import PatternStack
+from pinn_data.run import network_image as network_image_module
 from pinn_torch.model.module import PtychoPINN_Lightning
-from pinn_torch.reconstruction import run as reconstruction
-from pinn_torch.training.datamodule import PatternStack
 from torch_scans import network_image, quiet, small_scan, small_training
 
 
@@ -92,7 +92,7 @@ def test_the_batch_of_a_reconstruction_is_its_own_or_that_of_the_training(traine
         return original(stack, rows)
 
     monkeypatch.setattr(PatternStack, "batch", counted)
-    monkeypatch.setattr(reconstruction, "_residual", lambda *arguments: 0.5)
+    monkeypatch.setattr(network_image_module, "_residual", lambda *arguments: 0.5)
     archive, scan = trained("cnn", 1), small_scan()
     sizes.clear()  # of the training, if it was only made now
     network_image(archive, scan, None, quiet(inference_batch_size=5))

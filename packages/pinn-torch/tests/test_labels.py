@@ -5,13 +5,12 @@ from __future__ import annotations
 import attrs
 import numpy as np
 import pytest
-import torch
 from pinn_config.configs import ModelConfig
 from pinn_data.grouping.labels import ObjectLabels
 from pinn_data.optics.forward_model import diffraction_intensity
 from pinn_data.optics.patches import extract
-from pinn_data.optics.probe import probe_modes
-from pinn_torch.model.module import BACKGROUND, normalised_probe
+from pinn_data.optics.probe import normalised_probe, probe_modes
+from pinn_torch.model.module import BACKGROUND
 from pinn_torch.training.datamodule import PatternStack
 from torch_scans import noise_free, small_scan
 
@@ -38,7 +37,7 @@ def test_labels_with_the_networks_probe_predict_the_networks_amplitudes(modes, s
     for s in (scan, other):
         labels = ObjectLabels(s, "it", sigma)
         o = extract(s.object, np.floor(s.positions), 64) * labels.scale * BACKGROUND * probe_scale / 4
-        probe = normalised_probe(torch.from_numpy(probe_modes(s.probe)), 64, model.probe_scale).numpy()
+        probe = normalised_probe(probe_modes(s.probe), 64, model.probe_scale)
         amplitude = PatternStack(s).batch(np.arange(12)[:, None])["amplitude"][:, 0].numpy()
         centre = np.full((1, 2), 32.0)
         for i in (0, 5, 11):

@@ -10,7 +10,7 @@ from pinn_config.objective import Objective
 from pinn_data.optics.forward_model import diffraction_intensity, poisson_nll
 from pinn_data.optics.probe import probe_modes
 from pinn_torch.errors import RunError
-from pinn_torch.model.module import BACKGROUND, PtychoPINN_Lightning, normalised_probe
+from pinn_torch.model.module import PtychoPINN_Lightning
 from pinn_torch.training.datamodule import PatternStack
 from torch_scans import small_scan
 
@@ -62,13 +62,6 @@ def test_the_weights_of_the_losses_weigh_them():
             for n, m in ((1.0, 0.0), (0.0, 1.0), (2.0, 3.0))
         )
     assert both == pytest.approx(2 * one + 3 * other, rel=1e-5)
-
-
-@pytest.mark.parametrize("probe_scale", [4.0, 1.0])
-def test_the_normalised_probe_explains_the_mean_energy_with_an_empty_object(probe_scale):
-    probe = torch.from_numpy(probe_modes(small_scan(modes=2).probe))
-    energy = (normalised_probe(7 * probe, 64, probe_scale).abs() ** 2).sum().item()
-    assert energy * BACKGROUND**2 == pytest.approx(32**2 * (4 / probe_scale) ** 2, rel=1e-5)
 
 
 @pytest.mark.parametrize(("N", "pixels"), [(64, 812), (128, 3228)])

@@ -8,9 +8,9 @@ import pytest
 import torch
 from pinn_config.configs import ModelConfig
 from pinn_data.optics.forward_model import residual
-from pinn_data.optics.probe import probe_modes
+from pinn_data.optics.probe import normalised_probe, probe_modes
 from pinn_torch.archive.model_archive import load_model
-from pinn_torch.model.module import PtychoPINN_Lightning, normalised_probe
+from pinn_torch.model.module import PtychoPINN_Lightning
 from torch_scans import network_image, noise_free, small_scan, small_training
 
 DECLARED = [(False, False), (True, False), (False, True), (True, True)]
@@ -35,7 +35,7 @@ def test_what_moved_is_saved_and_used_and_what_did_not_is_that_of_the_scan(
     first, second = load_model(archive), load_model(archive)
     trained = torch.view_as_complex(first.module.probe_parts.detach())
     assert torch.equal(trained, torch.view_as_complex(second.module.probe_parts.detach()))
-    start = normalised_probe(torch.from_numpy(probe_modes(scan.probe)), 64, 4.0)
+    start = torch.from_numpy(normalised_probe(probe_modes(scan.probe), 64, 4.0))
     moved = (trained - start).abs().amax((1, 2)) > 0
     assert moved.tolist() == [probe, probe]  # every mode
     assert (first.gain != pytest.approx(1.0, abs=1e-7)) == scale

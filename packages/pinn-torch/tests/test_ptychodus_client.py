@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from numpy.typing import NDArray
 from pinn_config.errors import ConfigError
+from pinn_data.optics.probe import normalised_probe
 from pinn_data.run.plain_errors import plain_errors
 from pinn_data.run.results import Reconstruction
 from pinn_data.scan.positions import Canvas, to_ptychodus
@@ -29,7 +30,6 @@ from pinn_torch.api.inference import InferenceEngine, _about_the_origin
 from pinn_torch.api.model import PtychoModel
 from pinn_torch.api.module import ConfiguredModule
 from pinn_torch.errors import ModelArchiveError
-from pinn_torch.model.module import normalised_probe
 from pinn_torch.training.datamodule import PatternStack
 from torch_scans import small_scan
 
@@ -315,9 +315,9 @@ def test_an_image_is_centred_on_the_middle_of_the_scan_as_the_client_counts(
 
 def test_an_unnormalised_probe_is_left_in_the_patterns_unit(scan: Scan) -> None:
     stack = PatternStack(scan)
-    modes = torch.from_numpy(scan.probe[None])
+    modes = scan.probe[None]
     kept = normalised_probe(modes, scan.N, unnormalised_probe_scale(scan))
-    np.testing.assert_allclose(kept.numpy(), modes.numpy() * stack.scale, rtol=1e-5, atol=1e-7)
+    np.testing.assert_allclose(kept, modes * stack.scale, rtol=1e-5, atol=1e-7)
 
 
 def test_an_interrupted_run_is_found_again(tmp_path: Path) -> None:

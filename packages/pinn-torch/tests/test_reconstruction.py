@@ -18,7 +18,6 @@ from pinn_torch.archive.model_archive import load_model, save_model
 from pinn_torch.errors import RunError
 from pinn_torch.model.module import PtychoPINN_Lightning
 from pinn_torch.model.network import PtychoNetwork, read_weights, write_weights
-from pinn_torch.optics.canvas_sum import Mosaic, agreeing_phases
 from torch_scans import (
     ARCHITECTURES,
     network_image,
@@ -228,41 +227,6 @@ def test_seconds_are_told_for_every_part(trained):
     seconds = network_image(trained(), small_scan()).seconds
     assert set(seconds) == {"network", "stitching", "total"}
     assert 0 < seconds["network"] < seconds["total"] and 0 < seconds["stitching"] < seconds["total"]
-
-
-# The pieces
-
-
-def test_phases_that_agree_are_found_where_the_windows_lie():
-    """Windows of one object, much more spread along y than along x, each with a phase of its own."""
-    rng = np.random.default_rng(4)
-    whole = rng.normal(size=(70, 40)) + 1j * rng.normal(size=(70, 40))
-    corners = np.stack([rng.integers(0, 54, 24), rng.integers(0, 24, 24)], axis=1)
-    phases = np.exp(2j * np.pi * rng.random(24))
-    windows = np.stack([whole[y : y + 16, x : x + 16] for y, x in corners]) * phases[:, None, None]
-    weights = rng.uniform(0.5, 1, windows.shape).astype(np.float32)
-    factors = agreeing_phases(windows.astype(np.complex64), weights, np.add(corners, (100, -30)))
-    assert abs(np.mean(factors * phases)) > 0.999
-
-
-def test_a_mosaic_is_the_weighted_mean_of_its_windows():
-    rng = np.random.default_rng(0)
-    windows = torch.from_numpy(rng.normal(size=(3, 4, 4)) + 1j * rng.normal(size=(3, 4, 4))).to(
-        torch.complex64
-    )
-    weights = torch.from_numpy(rng.uniform(0.1, 1, size=(3, 4, 4)).astype(np.float32))
-    corners = torch.tensor([[10, -3], [12, -2], [11, 0]])
-    mosaic = Mosaic(np.array([10, -3]), (7, 9), torch.device("cpu"))
-    for part in (slice(0, 2), slice(2, 3)):
-        mosaic.add(windows[part], weights[part], corners[part])
-    total, weight = np.zeros((7, 9), complex), np.zeros((7, 9))
-    for w, v, (r, c) in zip(windows.numpy(), weights.numpy(), (corners - corners[0]).tolist(), strict=True):
-        total[r : r + 4, c : c + 4] += w * v
-        weight[r : r + 4, c : c + 4] += v
-    expected = np.divide(total, weight, out=np.zeros((7, 9), complex), where=weight > 0)
-    np.testing.assert_allclose(mosaic.image().numpy(), expected, atol=1e-5)
-    np.testing.assert_allclose(mosaic.coverage().numpy(), weight, atol=1e-6)
-    assert torch.equal(mosaic.cut(mosaic.image(), corners[:1] + 1, 4)[0], mosaic.image()[1:5, 1:5])
 
 
 # What does not fit

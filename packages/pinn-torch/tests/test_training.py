@@ -9,10 +9,9 @@ import attrs
 import numpy as np
 import pytest
 import torch
-from pinn_data.optics.probe import probe_modes
+from pinn_data.optics.probe import normalised_probe, probe_modes
 from pinn_torch.archive.model_archive import load_model
 from pinn_torch.errors import NotFiniteError
-from pinn_torch.model.module import normalised_probe
 from pinn_torch.training.datamodule import PatternStack
 from torch_scans import ARCHITECTURES, network_image, small_scan, small_training
 
@@ -45,7 +44,7 @@ def test_what_is_declared_trainable_moves_and_the_rest_does_not(tmp_path, gridsi
     scan = small_scan(modes=2)
     settings = {"probe_trainable": probe, "intensity_scale_trainable": scale}
     state = _state(small_training(tmp_path, scan, gridsize=gridsize, **settings).archive)
-    start = normalised_probe(torch.from_numpy(probe_modes(scan.probe)), 64, 4.0)
+    start = torch.from_numpy(normalised_probe(probe_modes(scan.probe), 64, 4.0))
     assert torch.equal(torch.view_as_complex(state["probe_parts"]), start) != probe
     measured = torch.tensor(math.log(PatternStack(scan).intensity_scale))
     assert torch.equal(state["log_intensity_scale"], measured) != scale

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from pinn_config.architecture import BACKGROUND
 from scipy import fft
 
 from pinn_data.errors import ShapeError
 
-__all__ = ["defocused_probe", "fourier_shift", "probe_modes", "shifted_probes"]
+__all__ = [
+    "defocused_probe",
+    "fourier_shift",
+    "normalised_probe",
+    "probe_disk",
+    "probe_modes",
+    "shifted_probes",
+]
 
 
 def fourier_shift(a: ArrayLike, shift: ArrayLike) -> NDArray[np.complex128]:
@@ -167,3 +175,28 @@ def defocused_probe(
     phase = defocus * radius**2 * (1.0 + 0.5 * astigmatism * np.cos(2.0 * (angle - 0.5)))
     probe = fft.fftshift(fft.ifft2(fft.ifftshift(light * np.exp(1j * phase)), norm="ortho"))
     return probe * np.sqrt(photons / np.sum(np.abs(probe) ** 2))
+
+
+def normalised_probe(probe: ArrayLike, size: int, probe_scale: float) -> NDArray[np.complex64]:
+    """The probe (mode, N, N) in a network's units: with it an object of transmission
+    `pinn_config.architecture.BACKGROUND` explains patterns of mean energy (N/2)**2.
+
+    ``sum abs(probe)**2 == (N/2)**2 / BACKGROUND**2`` at the default ``probe_scale = 4``; the sum goes as
+    ``probe_scale**-2``.
+
+    Raises ShapeError for a probe that is not (mode, size, size).
+    """
+    modes = np.asarray(probe, np.complex128)
+    if modes.ndim != 3 or modes.shape[1:] != (size, size):
+        raise ShapeError(
+            f"the probe has shape {modes.shape}, but (modes, {size}, {size}) is needed: "
+            f"crop the patterns and the probe to N={size}, or set N"
+        )
+    norm = np.sqrt(np.sum(modes.real**2 + modes.imag**2))
+    return (modes * ((size / 2) / BACKGROUND * (4.0 / probe_scale) / norm)).astype(np.complex64)
+
+
+def probe_disk(size: int) -> NDArray[np.float32]:
+    """(size, size): 1 within size/4 of the centre, else 0; the probe mask of the specification."""
+    r = np.arange(size) - size // 2 + 0.5
+    return (np.hypot(r[:, None], r[None, :]) < size // 4).astype(np.float32)

@@ -1,12 +1,13 @@
 """One image from overlapping patches.
 
-``stitch`` is the weighted mean where patches overlap.  ``phase_factors`` first makes them agree: a network
-trained on single patterns leaves every patch its own global phase, and the mean of patches that disagree is
-grey.
+``stitch`` is the weighted mean where patches overlap; `CanvasSum` is one that grows.  ``phase_factors`` first
+makes them agree: a network trained on single patterns leaves every patch its own global phase, and the mean
+of patches that disagree is grey.
 """
 
 from __future__ import annotations
 
+import attrs
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -16,10 +17,68 @@ from pinn_data.optics.patches import place
 from pinn_data.scan.positions import Canvas, canvas_for
 from pinn_data.stitching.phase_synchronisation import phase_factors
 
-__all__ = ["phase_factors", "stitch"]
+__all__ = ["CanvasSum", "phase_factors", "stitch"]
 
 _COVERED = 1e-12  # of the best-covered pixel: below it a quotient of rounding errors would pass for an image
 _BLOCK_BYTES = 1 << 25  # weighted patches held at once
+_FAINT = 1e-6  # of the largest weight: below it float32 holds rounding, and no image
+
+
+@attrs.frozen(eq=False)
+class CanvasSum:
+    """A weighted mean of windows that grows as they come, in float32.
+
+    Windows are added one after the other, so the same windows give the same bits.
+
+    origin : (y, x) object pixel of its pixel (0, 0)
+    shape : (rows, columns)
+    total : (rows, columns) complex64, sum of weight times window
+    coverage : (rows, columns) float32, sum of the weights
+    """
+
+    origin: NDArray[np.int64] = attrs.field(converter=lambda value: np.asarray(value, np.int64))
+    shape: tuple[int, int]
+    total: NDArray[np.complex64] = attrs.field(init=False, repr=False)
+    coverage: NDArray[np.float32] = attrs.field(init=False, repr=False)
+
+    @total.default
+    def _no_total(self) -> NDArray[np.complex64]:
+        return np.zeros(self.shape, np.complex64)
+
+    @coverage.default
+    def _no_coverage(self) -> NDArray[np.float32]:
+        return np.zeros(self.shape, np.float32)
+
+    @classmethod
+    def around(cls, corners: NDArray[np.int64], size: int) -> CanvasSum:
+        """The smallest that holds canvases of this size with their pixels (0, 0) at `corners` (canvas, 2)."""
+        origin = corners.min(0)
+        rows, columns = (int(v) for v in corners.max(0) - origin + size)
+        return cls(origin, (rows, columns))
+
+    def _places(self, corners: NDArray[np.int64], size: int) -> list[tuple[slice, slice]]:
+        return [(slice(y, y + size), slice(x, x + size)) for y, x in (corners - self.origin).tolist()]
+
+    def add(
+        self, windows: NDArray[np.complex64], weights: NDArray[np.float32], corners: NDArray[np.int64]
+    ) -> None:
+        """windows, weights : (window, m, m); corners : (window, 2) int64 object pixels. All of it must lie
+        inside."""
+        places = self._places(corners, windows.shape[-1])
+        for where, window, weight in zip(places, windows, weights, strict=True):
+            self.total[where] += window * weight
+            self.coverage[where] += weight
+
+    def image(self) -> NDArray[np.complex64]:
+        """(rows, columns); 0 where nothing was added."""
+        lit = self.coverage > _FAINT * self.coverage.max()
+        return np.divide(self.total, self.coverage, out=np.zeros_like(self.total), where=lit)
+
+    def cut(
+        self, image: NDArray[np.complex64], corners: NDArray[np.int64], size: int
+    ) -> NDArray[np.complex64]:
+        """Pieces (window, size, size) of an image of this shape."""
+        return np.stack([image[where] for where in self._places(corners, size)])
 
 
 def stitch(

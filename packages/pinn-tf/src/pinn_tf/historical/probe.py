@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from pinn_config import legacy
 from pinn_data.errors import DataRangeError, ShapeError
+from pinn_data.optics.probe import probe_disk
 
 from pinn_tf.errors import RunError
 from pinn_tf.runtime.requirements import require_tensorflow
@@ -28,7 +29,7 @@ from pinn_tf.runtime.requirements import require_tensorflow
 if TYPE_CHECKING:
     import tensorflow as tf
 
-__all__ = ["get_default_probe", "probe_disk", "set_default_probe", "set_probe_guess"]
+__all__ = ["get_default_probe", "set_default_probe", "set_probe_guess"]
 
 
 def get_default_probe(N: int, fmt: Literal["tf", "np"] = "tf") -> NDArray[np.float64] | tf.Tensor:
@@ -50,12 +51,6 @@ def get_default_probe(N: int, fmt: Literal["tf", "np"] = "tf") -> NDArray[np.flo
     if fmt == "np":
         return probe
     return require_tensorflow().convert_to_tensor(probe[..., None], dtype="complex64")
-
-
-def probe_disk(N: int) -> NDArray[np.bool_]:
-    """(N, N): the pixels whose centres lie within N/4 of the middle of pixels N/2 - 1 and N/2."""
-    along = np.arange(N) - N // 2 + 0.5
-    return np.hypot(along[:, None], along) < N // 4
 
 
 def set_default_probe() -> NDArray[np.complex64]:

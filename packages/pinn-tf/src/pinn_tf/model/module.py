@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from pinn_config.architecture import BACKGROUND
 from pinn_config.configs import ModelConfig
 from pinn_config.objective import Objective
+from pinn_data.optics.probe import normalised_probe, probe_disk
 
 from pinn_tf.errors import RunError
 from pinn_tf.model.losses import (
@@ -33,7 +34,7 @@ from pinn_tf.model.losses import (
 from pinn_tf.model.network import PtychoNetwork
 from pinn_tf.optics.physics import GroupOptics, fourier_shift
 
-__all__ = ["BACKGROUND", "Batch", "PtychoPINN", "normalised_probe", "probe_disk"]
+__all__ = ["BACKGROUND", "Batch", "PtychoPINN"]
 
 Batch = Mapping[str, Any]
 """Tensors or NumPy arrays: ``amplitude`` (group, pattern, N, N) float32 with mean energy (N/2)**2,
@@ -47,23 +48,6 @@ _REGULARISERS = {
     "Total_Variation": (amplitude_variation, phase_variation),
     "Mean_Deviation": (amplitude_deviation, phase_deviation),
 }
-
-
-def normalised_probe(probe: ArrayLike, size: int, probe_scale: float) -> NDArray[np.complex64]:
-    """The probe (mode, N, N) with which an object of transmission `BACKGROUND` explains mean energy (N/2)**2.
-
-    ``sum abs(probe)**2 == (N/2)**2 / BACKGROUND**2`` at the default ``probe_scale = 4``; the sum goes as
-    ``probe_scale**-2``.
-    """
-    modes = np.asarray(probe, np.complex128)
-    norm = np.sqrt(np.sum(modes.real**2 + modes.imag**2))
-    return (modes * ((size / 2) / BACKGROUND * (4.0 / probe_scale) / norm)).astype(np.complex64)
-
-
-def probe_disk(size: int) -> NDArray[np.float32]:
-    """1 within N/4 of the centre, as the specification's probe mask."""
-    r = np.arange(size) - size // 2 + 0.5
-    return (np.hypot(r[:, None], r[None, :]) < size // 4).astype(np.float32)
 
 
 @keras.saving.register_keras_serializable(package="pinn_tf")
@@ -104,7 +88,6 @@ class PtychoPINN(keras.layers.Layer):
     ) -> None:
         # A name of its own: one that Keras invents counts what was made before in the process.
         super().__init__(name=name or "ptychopinn", dtype="float32")
-        modes = _checked_probe(probe, model.N)
         self.objective = objective or Objective()
         if not self.objective.learns:
             raise RunError(
@@ -121,7 +104,7 @@ class PtychoPINN(keras.layers.Layer):
         self.channels = model.gridsize**2
         self.probe_trainable = probe_trainable
         self.intensity_scale_trainable = intensity_scale_trainable
-        self._set_probe(normalised_probe(modes, model.N, model.probe_scale))
+        self._set_probe(normalised_probe(probe, model.N, model.probe_scale))
         self.log_intensity_scale = self.add_weight(
             shape=(),
             initializer="zeros",
@@ -152,8 +135,7 @@ class PtychoPINN(keras.layers.Layer):
 
         Raises RunError for a probe that is not of the network's size.
         """
-        modes = _checked_probe(probe, self.model.N)
-        self._set_probe(normalised_probe(modes, self.model.N, self.model.probe_scale))
+        self._set_probe(normalised_probe(probe, self.model.N, self.model.probe_scale))
         self._set_scale(intensity_scale)
 
     def restore(self, probe: ArrayLike, log_intensity_scale: float, training_intensity_scale: float) -> None:
@@ -161,7 +143,7 @@ class PtychoPINN(keras.layers.Layer):
 
         probe : (mode, N, N) complex64, in network units
         """
-        self._set_probe(_checked_probe(probe, self.model.N).astype(np.complex64))
+        self._set_probe(np.asarray(probe, np.complex64))
         self.log_intensity_scale.assign(np.float32(log_intensity_scale))
         self._counted_scale.assign(training_intensity_scale)
 
@@ -384,13 +366,3 @@ class PtychoPINN(keras.layers.Layer):
 
 def _for_reading(terms: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
     return {name: tf.stop_gradient(value) for name, value in terms.items()}
-
-
-def _checked_probe(probe: ArrayLike, N: int) -> NDArray[np.complexfloating]:
-    modes = np.asarray(probe)
-    if modes.ndim != 3 or modes.shape[1:] != (N, N):
-        raise RunError(
-            f"the probe has shape {modes.shape}, but (modes, {N}, {N}) is needed: "
-            f"crop the patterns and the probe to N={N}, or set N"
-        )
-    return modes

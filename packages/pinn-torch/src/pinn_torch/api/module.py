@@ -9,10 +9,11 @@ import torch
 from pinn_config.configs import TrainingConfig
 from pinn_config.execution import PyTorchExecutionConfig
 from pinn_config.objective import Objective
+from pinn_data.optics.probe import probe_disk
 from torch import Tensor
 
 from pinn_torch.api.configs import ConfigManager
-from pinn_torch.model.module import PtychoPINN_Lightning, probe_disk
+from pinn_torch.model.module import PtychoPINN_Lightning
 from pinn_torch.settings.checkpoint_settings import SETTINGS, read_checkpoint, settings_in
 
 __all__ = ["ConfiguredModule"]
@@ -136,4 +137,4 @@ def configs_of(checkpoint: dict[str, Any], path: Path) -> ConfigManager:
 
 
 def _plain_disk(size: int) -> Tensor:
-    return probe_disk(size, torch.device("cpu")).to(torch.complex64)[None]
+    return torch.from_numpy(probe_disk(size)).to(torch.complex64)[None]

@@ -29,11 +29,12 @@ import numpy as np
 import torch
 from pinn_archive.reader import read_archive
 from pinn_data.grouping.group_rows import canvas_side
+from pinn_data.optics.probe import probe_disk
 from torch import Tensor, nn
 
 from pinn_torch.archive.model_archive import TrainedModel, load_model
 from pinn_torch.errors import ModelArchiveError, RunError
-from pinn_torch.model.module import BACKGROUND, PtychoPINN_Lightning, probe_disk
+from pinn_torch.model.module import BACKGROUND, PtychoPINN_Lightning
 from pinn_torch.optics.physics import GroupOptics, fourier_shift
 
 __all__ = ["Autoencoder", "DiffractionToObject", "Prediction", "load_models", "models_of"]
@@ -110,7 +111,7 @@ class _GroupModel(nn.Module):
         unit = torch.sqrt(own / energy)[:, None, None, None]
         modes = modes * unit[..., None]
         if self.module.model.probe_mask:
-            modes = modes * probe_disk(self.N, probe.device)
+            modes = modes * torch.from_numpy(probe_disk(self.N)).to(probe.device)
         return fourier_shift(modes, fractions), unit
 
     def _sides(self, corners: Tensor) -> list[int]:

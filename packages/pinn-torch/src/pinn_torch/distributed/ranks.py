@@ -15,8 +15,10 @@ from datetime import timedelta
 from typing import Any
 
 import attrs
+import numpy as np
 import torch
 import torch.distributed as dist
+from numpy.typing import NDArray
 from pinn_data.command.processes import LaunchedProcess
 from torch import Tensor
 
@@ -84,12 +86,19 @@ class Team:
         dist.all_gather_object(values, value)
         return values
 
-    def gather(self, part: Tensor, count: int) -> Tensor | None:
-        """Rows (count, ...) on the CPU of which each process has its `part(count)`; None but for the first
-        process."""
-        part = part.contiguous()
+    def add_up(self, values: NDArray[Any]) -> NDArray[Any]:
+        """`sum` of an array in the memory of the CPU, in place."""
+        self.sum(torch.from_numpy(values))
+        return values
+
+    def gather(self, part: NDArray[Any], count: int) -> NDArray[Any] | None:
+        """Rows (count, ...) of which each process has its `part(count)`; None except in the first process."""
         if self.size == 1:
             return part
+        whole = self._gathered(torch.from_numpy(np.ascontiguousarray(part)), count)
+        return None if whole is None else whole.numpy()
+
+    def _gathered(self, part: Tensor, count: int) -> Tensor | None:
         real = torch.view_as_real(part) if part.is_complex() else part
         if not self.is_first:
             if len(real):

@@ -16,6 +16,7 @@ from pinn_config.configs import ModelConfig, TrainingConfig
 from pinn_config.execution import PyTorchExecutionConfig
 from pinn_config.learning_rate import learning_rate_factor
 from pinn_config.objective import Objective
+from pinn_data.optics.probe import normalised_probe, probe_disk
 from torch import Tensor, nn
 
 from pinn_torch.distributed.batch_shares import Share
@@ -40,7 +41,7 @@ from pinn_torch.model.schedule import Schedule
 from pinn_torch.optics.physics import GroupOptics, fourier_shift
 from pinn_torch.settings.checkpoint_settings import SETTINGS, read_checkpoint, settings_in, settings_of
 
-__all__ = ["BACKGROUND", "Batch", "PtychoPINN_Lightning", "normalised_probe", "probe_disk"]
+__all__ = ["BACKGROUND", "Batch", "PtychoPINN_Lightning"]
 
 Batch = dict[str, Tensor]
 """``amplitude`` (group, pattern, N, N) float32 with mean energy (N/2)**2, ``centres`` (group, pattern, 2)
@@ -53,16 +54,6 @@ _REGULARISERS = {
     "Total_Variation": (amplitude_variation, phase_variation),
     "Mean_Deviation": (amplitude_deviation, phase_deviation),
 }
-
-
-def normalised_probe(probe: Tensor, size: int, probe_scale: float) -> Tensor:
-    """The probe (mode, N, N) with which an object of transmission `BACKGROUND` explains mean energy (N/2)**2.
-
-    ``sum abs(probe)**2 == (N/2)**2 / BACKGROUND**2`` at the default ``probe_scale = 4``; the sum goes as
-    ``probe_scale**-2``.
-    """
-    energy = (probe.real**2 + probe.imag**2).sum()
-    return probe * ((size / 2) / BACKGROUND * (4.0 / probe_scale) / torch.sqrt(energy))
 
 
 class PtychoPINN_Lightning(lightning.LightningModule):
@@ -87,7 +78,6 @@ class PtychoPINN_Lightning(lightning.LightningModule):
         intensity_scale_trainable: bool = True,
     ) -> None:
         super().__init__()
-        self._check_probe(probe, model.N)
         self.objective = objective or Objective()
         if not self.objective.learns:
             raise RunError(
@@ -102,8 +92,7 @@ class PtychoPINN_Lightning(lightning.LightningModule):
         self.model = model
         self.execution = execution or PyTorchExecutionConfig()
         self.network = PtychoNetwork(network(model))
-        normalised = normalised_probe(probe.to(torch.complex64), model.N, model.probe_scale)
-        self.probe_parts = nn.Parameter(torch.view_as_real(normalised).clone(), requires_grad=probe_trainable)
+        self.probe_parts = nn.Parameter(_parts_of(probe, model), requires_grad=probe_trainable)
         self.log_intensity_scale = nn.Parameter(
             torch.tensor(math.log(intensity_scale), dtype=torch.float32),
             requires_grad=intensity_scale_trainable and self.objective.looks_at_diffraction,
@@ -193,23 +182,13 @@ class PtychoPINN_Lightning(lightning.LightningModule):
 
         Raises RunError for a probe that is not of the network's size.
         """
-        self._check_probe(probe, self.model.N)
-        normalised = normalised_probe(probe.to(torch.complex64), self.model.N, self.model.probe_scale)
         like = self.probe_parts
         self.probe_parts = nn.Parameter(
-            torch.view_as_real(normalised).clone().to(like.device), requires_grad=like.requires_grad
+            _parts_of(probe, self.model).to(like.device), requires_grad=like.requires_grad
         )
         with torch.no_grad():
             self.log_intensity_scale.fill_(math.log(intensity_scale))
         self.training_intensity_scale = float(intensity_scale)
-
-    @staticmethod
-    def _check_probe(probe: Tensor, N: int) -> None:
-        if probe.ndim != 3 or probe.shape[-1] != N or probe.shape[-2] != N:
-            raise RunError(
-                f"the probe has shape {tuple(probe.shape)}, but (modes, {N}, {N}) is needed: "
-                f"crop the patterns and the probe to N={N}, or set N"
-            )
 
     @property
     def train_loss_name(self) -> str:
@@ -229,7 +208,7 @@ class PtychoPINN_Lightning(lightning.LightningModule):
         """(mode, N, N) complex64, in network units."""
         probe = torch.view_as_complex(self.probe_parts)
         if self.model.probe_mask:
-            probe = probe * probe_disk(self.model.N, probe.device)
+            probe = probe * torch.from_numpy(probe_disk(self.model.N)).to(probe.device)
         return probe
 
     def optics(self, batch: Batch, patterns: slice, corners: Tensor, canvas: int) -> GroupOptics:
@@ -426,7 +405,7 @@ def _over_all(terms: dict[str, Tensor], share: Share, team: Team) -> dict[str, T
     return dict(zip(terms, team.sum(own).unbind(), strict=True))
 
 
-def probe_disk(size: int, device: torch.device) -> Tensor:
-    """1 within N/4 of the centre, as the specification's probe mask."""
-    r = torch.arange(size, device=device) - size // 2 + 0.5
-    return (torch.hypot(r[:, None], r[None, :]) < size // 4).float()
+def _parts_of(probe: Tensor, model: ModelConfig) -> Tensor:
+    """(mode, N, N, 2): real and imaginary part of the probe in network units."""
+    normalised = normalised_probe(probe.detach().cpu().numpy(), model.N, model.probe_scale)
+    return torch.view_as_real(torch.from_numpy(normalised)).clone()
