@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pinn_config import legacy
-from pinn_config.bridge import dataclass_to_legacy_dict
+from pinn_data.run.inference_bundle import chosen_model, model_path, restore_legacy_dict, trained_in
 from pinn_data.run.plain_errors import plain_errors
 
-from pinn_tf.errors import ModelNameError, ModelPathError, RunError
+from pinn_tf import BACKEND
 from pinn_tf.runtime.requirements import require_tensorflow
 
 if TYPE_CHECKING:
@@ -25,17 +25,10 @@ if TYPE_CHECKING:
     from pinn_tf.archive.model_archive import TrainedModel
 
 __all__ = [
-    "MODEL_NAMES",
     "load_inference_bundle",
     "models_of",
-    "restore_legacy_dict",
     "save_inference_bundle",
 ]
-
-MODEL_NAMES = ("autoencoder", "diffraction_to_obj")
-
-# Where the training was done says nothing about where this process reads and writes.
-_PLACES = ("train_data_file_path", "test_data_file_path", "output_prefix")
 
 
 def load_inference_bundle(
@@ -80,22 +73,12 @@ def load_inference_bundle(
     from pinn_tf.runtime.devices import device_of, on_device
 
     device = None if execution_config is None else device_of(execution_config.accelerator)
-
-    path = Path(bundle_dir)
-    if not path.exists() and path.name != "wts.h5":  # the historical base name of wts.h5.zip
-        raise ModelPathError(
-            f"Model directory does not exist: {path}: give the folder that holds wts.h5.zip, or that file"
-        )
+    path = model_path(bundle_dir)
     with plain_errors(), on_device(device):
         trained = load_model(path)
         models = models_of(trained)
-    if model_name not in models:
-        raise ModelNameError(
-            f"Model {model_name!r} not found in {path}: available models are {sorted(models)}, choose one "
-            "of them"
-        )
+    model = chosen_model(models, model_name, path)
     restore_legacy_dict(trained)
-    model = models[model_name]
     model.device = device
     return model, dict(legacy.cfg)
 
@@ -119,13 +102,7 @@ def save_inference_bundle(results: Mapping[str, Any] | Any, bundle_dir: str | os
     require_tensorflow()
     from pinn_tf.archive.model_archive import TrainedModel, save_model
 
-    model = results.get("model_instance") if isinstance(results, Mapping) else results
-    trained = getattr(model, "trained", None)
-    if not isinstance(trained, TrainedModel):
-        raise RunError(
-            f"there is no trained model of the backend 'tensorflow' in this {type(results).__name__}: give "
-            "the results of run_cdi_example or train_cdi_model, or a model that load_inference_bundle opened"
-        )
+    trained = trained_in(results, TrainedModel, BACKEND)
     with plain_errors():
         return save_model(Path(bundle_dir), trained)
 
@@ -138,12 +115,3 @@ def models_of(trained: TrainedModel) -> dict[str, Any]:
     for model in found.values():
         model.trained = trained
     return dict(found)
-
-
-def restore_legacy_dict(trained: TrainedModel) -> None:
-    """Make `pinn_config.legacy.cfg` say what `trained` was trained with."""
-    restored = dataclass_to_legacy_dict(trained.config)
-    for place in _PLACES:
-        restored.pop(place)
-    legacy.cfg.update(restored)
-    legacy.cfg["intensity_scale"] = trained.intensity_scale

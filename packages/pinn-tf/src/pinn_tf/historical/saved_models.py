@@ -14,9 +14,10 @@ from typing import Any
 
 import numpy as np
 from pinn_archive.layout import FILE_NAME
+from pinn_data.run.inference_bundle import MODEL_NAMES, restore_legacy_dict
 from pinn_data.run.plain_errors import plain_errors
 
-from pinn_tf.archive.inference_bundle import MODEL_NAMES, models_of, restore_legacy_dict
+from pinn_tf.archive.inference_bundle import models_of
 from pinn_tf.errors import ModelNameError, ModelPathError, RunError
 from pinn_tf.runtime.requirements import require_tensorflow
 from pinn_tf.training.last_training import last_training

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pinn_config import legacy
-from pinn_config.bridge import dataclass_to_legacy_dict
+from pinn_data.run.inference_bundle import chosen_model, model_path, restore_legacy_dict, trained_in
 
-from pinn_torch.errors import ModelNameError, ModelPathError, RunError
+from pinn_torch import BACKEND
 from pinn_torch.runtime.requirements import require_torch
 
 if TYPE_CHECKING:
@@ -24,18 +24,11 @@ if TYPE_CHECKING:
     from pinn_torch.archive.model_archive import TrainedModel
 
 __all__ = [
-    "MODEL_NAMES",
     "load_inference_bundle",
     "load_inference_bundle_torch",
     "models_of",
-    "restore_legacy_dict",
     "save_inference_bundle",
 ]
-
-MODEL_NAMES = ("autoencoder", "diffraction_to_obj")
-
-# Where the training was done says nothing about where this process reads and writes.
-_PLACES = ("train_data_file_path", "test_data_file_path", "output_prefix")
 
 
 def load_inference_bundle(
@@ -79,21 +72,11 @@ def load_inference_bundle(
     from pinn_torch.runtime.devices import device_of
 
     device = device_of(execution_config.accelerator if execution_config is not None else "cpu")
-
-    path = Path(bundle_dir)
-    if not path.exists() and path.name != "wts.h5":  # the historical base name of wts.h5.zip
-        raise ModelPathError(
-            f"Model directory does not exist: {path}: give the folder that holds wts.h5.zip, or that file"
-        )
+    path = model_path(bundle_dir)
     trained = load_model(path)
-    models = models_of(trained)
-    if model_name not in models:
-        raise ModelNameError(
-            f"Model {model_name!r} not found in {path}: available models are {sorted(models)}, choose one "
-            "of them"
-        )
+    model = chosen_model(models_of(trained), model_name, path)
     restore_legacy_dict(trained)
-    return models[model_name].to(device), dict(legacy.cfg)
+    return model.to(device), dict(legacy.cfg)
 
 
 load_inference_bundle_torch = load_inference_bundle
@@ -120,13 +103,7 @@ def save_inference_bundle(results: Mapping[str, Any] | Any, bundle_dir: str | os
     require_torch()
     from pinn_torch.archive.model_archive import TrainedModel, save_model
 
-    model = results.get("model_instance") if isinstance(results, Mapping) else results
-    trained = getattr(model, "trained", None)
-    if not isinstance(trained, TrainedModel):
-        raise RunError(
-            f"there is no trained model of the backend 'pytorch' in this {type(results).__name__}: give the "
-            "results of run_cdi_example or train_cdi_model, or a model that load_inference_bundle opened"
-        )
+    trained = trained_in(results, TrainedModel, BACKEND)
     return save_model(
         Path(bundle_dir), trained.module, trained.config, trained.checkpoint, trained.provenance
     )
@@ -140,12 +117,3 @@ def models_of(trained: TrainedModel) -> dict[str, Any]:
     for model in found.values():
         model.trained = trained
     return dict(found)
-
-
-def restore_legacy_dict(trained: TrainedModel) -> None:
-    """Make `pinn_config.legacy.cfg` say what `trained` was trained with."""
-    restored = dataclass_to_legacy_dict(trained.config)
-    for place in _PLACES:
-        restored.pop(place)
-    legacy.cfg.update(restored)
-    legacy.cfg["intensity_scale"] = trained.intensity_scale
