@@ -17,11 +17,7 @@ TESTS = sorted(ROOT.glob("packages/*/tests/**/*.py"))
 # 4.6); faces of the historical code that are configured through the dictionary alone (section 4.3); and the
 # functions by which a program itself puts a probe there.
 OWNERS = {"pinn_config/legacy.py", "ptycho/params.py", "ptycho/model.py"}
-LOADERS = {
-    "pinn_data/run/inference_bundle.py",
-    "pinn_tf/archive/inference_bundle.py",
-    "pinn_torch/archive/inference_bundle.py",
-}
+LOADERS = {"pinn_data/run/inference_bundle.py"}
 HISTORICAL_READERS = {
     "pinn_data/grouping/raw_data.py",
     "pinn_tf/historical/container.py",

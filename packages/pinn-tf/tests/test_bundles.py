@@ -25,8 +25,8 @@ from pinn_config.execution import PyTorchExecutionConfig
 from pinn_data.grouping.pattern_stack import PatternStack
 from pinn_data.grouping.raw_data import RawData
 from pinn_data.testing import small_scan
-from pinn_tf.archive.inference_bundle import load_inference_bundle, save_inference_bundle
 from pinn_tf.archive.model_archive import TrainedModel, load_model, save_model
+from pinn_tf.components import load_inference_bundle, save_inference_bundle
 from pinn_tf.errors import ModelArchiveError, RunError
 from pinn_tf.model.module import PtychoPINN
 from pinn_tf.models import GroupModel

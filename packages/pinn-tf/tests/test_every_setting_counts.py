@@ -17,9 +17,8 @@ from pinn_config.execution import PyTorchExecutionConfig
 from pinn_data.scan.scan import Scan
 from pinn_data.testing import small_scan
 from pinn_tf.archive.model_archive import load_model
-from pinn_tf.reconstruction.refinement import correct_scans
-from pinn_tf.training.run import learn
-from tf_trainings import network_image, quiet
+from pinn_tf.backend import TENSORFLOW
+from tf_trainings import learned, network_image, quiet
 
 Settings = dict[str, Any]
 """Of a training: sections ``model`` and ``execution``, the rest fields of TrainingConfig. Of a
@@ -231,16 +230,8 @@ def _learned(settings: Settings) -> dict[str, np.ndarray]:
             **{"nepochs": 1, "batch_size": 2, "n_groups": 4, "predicted_neighbors": 1} | given,
         )
     looked_at = small_scan(rows=2) if validation else None
-    scan, looked_at = correct_scans(scan, looked_at, config, quiet(**execution))
-    found = learn(
-        scan,
-        config,
-        quiet(**execution),
-        validation=looked_at,
-        seed=0,
-        max_seconds=None,
-        folder=None,
-    ).trained
+    scan, looked_at = TENSORFLOW.correct_scans(scan, looked_at, config, quiet(**execution))
+    found = learned(scan, config, quiet(**execution), validation=looked_at).trained
     values = {str(i): variable.value.numpy() for i, variable in enumerate(found.module.variables)}
     return values | {"steps": np.array(found.provenance["steps"])}
 

@@ -27,7 +27,7 @@ _LIGHT = (
     "pinn_tf.errors",
     "pinn_tf.workflows",
     "pinn_tf.runtime.requirements",
-    "pinn_tf.archive.inference_bundle",
+    "pinn_tf.components",
     "pinn_tf.components",
     "pinn_tf.historical.container",
     "pinn_tf.training.last_training",

@@ -18,10 +18,10 @@ from pinn_data.progress.reports import Cancel, CancelledError, Progress
 from pinn_data.scan.positions import canvas_for
 from pinn_data.testing import noise_free, small_scan, transposed
 from pinn_tf.archive.model_archive import TrainedModel, load_model, save_model
+from pinn_tf.backend import TENSORFLOW
 from pinn_tf.errors import NotFiniteError, RunError
 from pinn_tf.model.module import PtychoPINN
 from pinn_tf.model.network import PtychoNetwork, read_weights, write_weights
-from pinn_tf.reconstruction.run import run_reconstruction
 from tf_trainings import network_image, quiet, small_training
 
 _CASES = [("cnn", 1), ("unet", 2), ("refined", 2), ("unrolled", 1)]
@@ -86,7 +86,7 @@ def test_transposing_scan_and_kernels_transposes_the_reconstruction(
     assert any(w.ndim == 4 and np.abs(w - w.swapaxes(-1, -2)).max() > 1e-3 for w in weights.values())
     read_weights(opened.module.network, weights)
     here = network_image(archive, scan, _config(archive))
-    there = run_reconstruction(opened, transposed(scan), _config(archive), quiet(), seed=0)
+    there = TENSORFLOW.network_image(opened, transposed(scan), _config(archive), quiet(), seed=0)
     assert there.canvas.origin == here.canvas.origin[::-1]
     assert there.canvas.shape == here.canvas.shape[::-1]
     np.testing.assert_allclose(there.coverage, here.coverage.T, atol=1e-4)
@@ -162,7 +162,7 @@ def test_a_learned_intensity_scale_brightens_the_object(untrained):
     opened = load_model(untrained)
     opened.module.log_intensity_scale.assign_add(np.float32(np.log(2.0)))
     here = network_image(untrained, small_scan())
-    there = run_reconstruction(opened, small_scan(), None, quiet(), seed=0)
+    there = TENSORFLOW.network_image(opened, small_scan(), None, quiet(), seed=0)
     np.testing.assert_allclose(there.object, 2 * here.object, rtol=1e-4, atol=1e-4)
 
 
@@ -186,7 +186,7 @@ def test_a_model_of_this_process_stays_as_it_is(untrained):
     opened = load_model(untrained)
     before = [variable.value.numpy().copy() for variable in opened.module.variables]
     brighter = attrs.evolve(small_scan(modes=2), probe=7 * small_scan(modes=2).probe)
-    run_reconstruction(opened, brighter, None, quiet(precision="bf16-mixed"), seed=0)
+    TENSORFLOW.network_image(opened, brighter, None, quiet(precision="bf16-mixed"), seed=0)
     for variable, value in zip(opened.module.variables, before, strict=True):
         np.testing.assert_array_equal(variable.value.numpy(), value)
     assert opened.module.network.precision == "float32"
@@ -309,4 +309,4 @@ def test_numbers_that_are_not_finite_are_told(untrained):
     array = opened.module.network.arrays["stage0/conv3/kernel"]
     array.assign(np.full(array.shape, np.inf, np.float32))
     with pytest.raises(NotFiniteError, match=r"not finite, in precision '32-true': its weights may have"):
-        run_reconstruction(opened, small_scan(), None, quiet(), seed=0)
+        TENSORFLOW.network_image(opened, small_scan(), None, quiet(), seed=0)

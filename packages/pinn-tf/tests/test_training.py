@@ -23,9 +23,8 @@ from pinn_tf.errors import NotFiniteError, RunError
 from pinn_tf.model.module import PtychoPINN
 from pinn_tf.training import optimisation
 from pinn_tf.training.optimisation import Adam, LossScale, Optimiser
-from pinn_tf.training.run import learn
 from tf_networks import ARCHITECTURES
-from tf_trainings import quiet, same, small_training, state_of
+from tf_trainings import learned, quiet, same, small_training, state_of
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
@@ -70,15 +69,13 @@ def test_one_seed_gives_the_same_weights_to_the_bit(tmp_path, architecture):
 
 
 def test_two_models_in_one_process_share_nothing(eager):
-    def learned(seed):
+    def module(seed):
         config = TrainingConfig(ModelConfig(architecture="cnn", n_filters_scale=1), nepochs=1, n_groups=4)
-        return learn(
-            small_scan(), config, quiet(), validation=None, seed=seed, max_seconds=None, folder=None
-        ).trained.module
+        return learned(small_scan(), config, quiet(), seed=seed).trained.module
 
-    first = learned(0)
+    first = module(0)
     before = [variable.numpy().copy() for variable in first.variables]
-    learned(1)
+    module(1)
     for variable, value in zip(first.variables, before, strict=True):
         np.testing.assert_array_equal(variable.numpy(), value)
 
@@ -303,17 +300,14 @@ def test_nothing_of_a_training_stays_when_its_result_is_gone(tmp_path):
 
     before = graphs()
     model = ModelConfig(architecture="refined", n_filters_scale=1, amp_activation="swish", gridsize=2)
-    learned = learn(
+    result = learned(
         small_scan(),
         TrainingConfig(model, nepochs=1, n_groups=4, probe_trainable=True),
         quiet(accum_steps=2, gradient_clip_val=1.0, precision="16-mixed"),
         validation=small_scan(rows=2),
-        seed=0,
-        max_seconds=None,
-        folder=None,
     )
-    module = weakref.ref(learned.trained.module)
-    del learned
+    module = weakref.ref(result.trained.module)
+    del result
     assert graphs() == before and module() is None
 
 

@@ -11,8 +11,11 @@ from numpy.typing import NDArray
 from pinn_config.configs import InferenceConfig, ModelConfig, TrainingConfig
 from pinn_config.execution import PyTorchExecutionConfig
 from pinn_data.progress.reports import Watcher
+from pinn_data.run.run_record import Origin
 from pinn_data.scan.scan import Scan
 from pinn_tf.archive.model_archive import load_model
+from pinn_tf.backend import TENSORFLOW
+from pinn_tf.training.run import learn
 from pinn_tf.workflows import Reconstruction, TrainingResult, reconstruct, train
 
 
@@ -79,3 +82,9 @@ def network_image(
     config = config or InferenceConfig(ModelConfig())
     config = dataclasses.replace(config, refine=config.refine or "none")
     return reconstruct(model, scan, config, execution, **options)
+
+
+def learned(scan, config, execution, *, validation=None, seed=0):
+    """A training that writes nothing."""
+    job = TENSORFLOW.training_job(scan, config, execution, validation=validation, seed=seed, max_seconds=None)
+    return learn(job, Origin(job.scan, validation=validation), None)

@@ -14,9 +14,9 @@ import torch
 from pinn_config.architecture import network
 from pinn_config.configs import ModelConfig
 from pinn_torch.archive.model_archive import load_model
+from pinn_torch.backend import TORCH
 from pinn_torch.errors import RunError
 from pinn_torch.model.network import PtychoNetwork, write_weights
-from pinn_torch.reconstruction.run import run_reconstruction
 from pinn_torch.runtime.compilation import compiled
 from pinn_torch.runtime.devices import same_arithmetic_afterwards
 from torch_scans import quiet, small_scan, small_training
@@ -65,7 +65,7 @@ def test_a_compiled_reconstruction_gives_the_image_of_a_plain_one(trained, monke
     model = load_model(trained("cnn", 1))
     with same_arithmetic_afterwards():
         plain, made, again = (
-            run_reconstruction(model, small_scan(), None, quiet(compile=wanted), seed=0, progress=None).object
+            TORCH.network_image(model, small_scan(), None, quiet(compile=wanted), seed=0).object
             for wanted in (False, True, False)
         )
     scale = np.abs(plain).max()

@@ -18,9 +18,9 @@ import pytest
 import torch
 from pinn_config.configs import InferenceConfig, ModelConfig, TrainingConfig
 from pinn_torch.archive.model_archive import load_model
+from pinn_torch.backend import TORCH
 from pinn_torch.errors import NotFiniteError, RunError
 from pinn_torch.runtime.devices import same_arithmetic_afterwards
-from pinn_torch.training.run import run_training
 from torch_scans import network_image, quiet, small_scan, small_training
 
 pytestmark = pytest.mark.processes
@@ -47,15 +47,10 @@ def _run(
     config = TrainingConfig(model=model, output_dir=folder, **{"nepochs": 1} | _LEFT_OVER | settings)
     run = quiet(devices=devices, strategy="ddp", **(execution or {}))
     with same_arithmetic_afterwards():
-        return run_training(
-            small_scan(),
-            config,
-            run,
-            validation=small_scan(rows=3),
-            seed=seed,
-            max_seconds=None,
-            callbacks=callbacks,
+        job = TORCH.training_job(
+            small_scan(), config, run, validation=small_scan(rows=3), seed=seed, max_seconds=None
         )
+        return TORCH.run_job(job, callbacks=callbacks)
 
 
 def _gradients(folder, **settings):

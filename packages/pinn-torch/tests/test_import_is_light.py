@@ -33,7 +33,7 @@ def _run(code: str | list[str]) -> str:
         "pinn_torch",
         "pinn_torch.workflows",
         "pinn_torch.errors",
-        "pinn_torch.archive.inference_bundle",
+        "pinn_torch.components",
         "pinn_torch.components",
         "ptycho_torch.workflows.components",
     ],

@@ -302,7 +302,7 @@ def test_an_image_is_centred_on_the_middle_of_the_scan_as_the_client_counts(
         asked.append(centred)
         raise RuntimeError("far enough")
 
-    monkeypatch.setattr(inference, "run_refined_reconstruction", stopped)
+    monkeypatch.setattr(inference.TORCH, "refined_image", stopped)
     configs = ConfigManager(*settings()[:4])
     model = PtychoModel._new_model(ConfiguredModule, configs)
     client = to_ptychodus(scan.positions) + np.array([3.5, -20.25])  # wherever the client's array begins

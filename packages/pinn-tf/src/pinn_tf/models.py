@@ -121,7 +121,7 @@ class GroupModel(keras.Model):
 
     module : the trained model; its weights are this model's
     diffraction : whether the patterns are predicted too
-    trained : the training that it comes from, which `pinn_tf.archive.inference_bundle` saves; None where that
+    trained : the training that it comes from, which `pinn_tf.components` saves; None where that
         is not known
     device : where it computes, `pinn_tf.runtime.devices.CPU` or `GPU`; None: where TensorFlow puts it
     """

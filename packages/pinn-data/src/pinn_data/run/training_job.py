@@ -28,6 +28,7 @@ class TrainingJob:
     max_seconds : the training ends after this time; None: no limit
     provenance : added to what the archive says of its origin
     is_watched : whether somebody other than a bar is told of the progress, and may stop the training
+    has_defaults : whether the caller gave no execution config, so that `execution` is the backend's own
     """
 
     scan: Scan
@@ -38,6 +39,7 @@ class TrainingJob:
     max_seconds: float | None
     provenance: Mapping[str, Any] = attrs.field(factory=dict)
     is_watched: bool = False
+    has_defaults: bool = False
 
     @classmethod
     def of(
@@ -51,6 +53,7 @@ class TrainingJob:
         max_seconds: float | None,
         provenance: Mapping[str, Any] | None = None,
         is_watched: bool = False,
+        has_defaults: bool = False,
     ) -> TrainingJob:
         """Check that scans, configuration and time fit together, and draw the subsample.
 
@@ -77,7 +80,17 @@ class TrainingJob:
             scan = scan.select(scan.subsample(config.n_subsample, draw))
         # A client goes on to use what it gave; what was trained stays as it was.
         config = dataclasses.replace(config, model=dataclasses.replace(config.model))
-        return cls(scan, config, execution, validation, seed, max_seconds, dict(provenance or {}), is_watched)
+        return cls(
+            scan,
+            config,
+            execution,
+            validation,
+            seed,
+            max_seconds,
+            dict(provenance or {}),
+            is_watched,
+            has_defaults,
+        )
 
     def fingerprint(self, how: str) -> str:
         """What tells this training from another one; see `pinn_data.run.fingerprint`."""

@@ -8,12 +8,9 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from abc import ABC, abstractmethod
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import attrs
 import numpy as np
 from numpy.typing import NDArray
 from pinn_config import legacy
@@ -21,73 +18,20 @@ from pinn_config.bridge import update_legacy_dict
 from pinn_config.configs import InferenceConfig, TrainingConfig
 from pinn_config.execution import PyTorchExecutionConfig
 
-from pinn_data.run.inference_bundle import restore_legacy_dict
-from pinn_data.run.results import Reconstruction
+from pinn_data.run.inference_bundle import attached_models, restore_legacy_dict
+from pinn_data.run.run_record import Origin
 from pinn_data.run.workflow_results import stitched_part, stitching_results, training_results
 from pinn_data.run.workflow_scans import check_window, given_scan, inference_config, turned, two_scans
+from pinn_data.run.workflows import Workflows
 from pinn_data.scan.scan import Scan
 
-__all__ = ["FinishedTraining", "WorkflowFunctions"]
+__all__ = ["WorkflowFunctions"]
 
 Image = NDArray[np.float32] | None
 
 
-@attrs.frozen(eq=False)
-class FinishedTraining:
-    """What a backend's training leaves to a workflow function.
-
-    trained : the backend's trained model, with `config`, `provenance` and `intensity_scale`
-    models : by name
-    archive : None: none was written
-    history, parameters, seconds, scales, provenance : as in `pinn_data.run.results.TrainingResult`
-    """
-
-    trained: Any
-    models: Mapping[str, Any]
-    archive: Path | None
-    history: list[dict[str, Any]]
-    parameters: int
-    seconds: float
-    scales: Mapping[str, float]
-    provenance: Mapping[str, Any]
-
-
-class WorkflowFunctions(ABC):
-    """`run_cdi_example`, `train_cdi_model` and `reassemble_cdi_image` of one backend.
-
-    backend : its name
-    default_execution : where a caller gives no execution config
-    """
-
-    backend: str
-    default_execution: PyTorchExecutionConfig
-
-    @abstractmethod
-    def require(self) -> None:
-        """Raise one sentence if the framework of the backend is missing."""
-
-    @abstractmethod
-    def train(
-        self,
-        scan: Scan,
-        validation: Scan | None,
-        config: TrainingConfig,
-        execution: PyTorchExecutionConfig | None,
-        *,
-        seed: int,
-        max_seconds: float | None,
-    ) -> FinishedTraining:
-        """Train, with scans that the solver corrected first if `config` says so."""
-
-    @abstractmethod
-    def reconstruct(
-        self, model: Any, scan: Scan, config: InferenceConfig, execution: PyTorchExecutionConfig, *, seed: int
-    ) -> Reconstruction:
-        """The backend's `reconstruct`, of an archive or of a trained model."""
-
-    @abstractmethod
-    def model_of(self, config: TrainingConfig) -> Any:
-        """The archive, or the model, that a training with this configuration left."""
+class WorkflowFunctions(Workflows):
+    """`run_cdi_example`, `train_cdi_model` and `reassemble_cdi_image` of a backend."""
 
     def run_cdi_example(
         self,
@@ -224,12 +168,19 @@ class WorkflowFunctions(ABC):
         seed: int,
         max_seconds: float | None,
     ) -> dict[str, Any]:
-        finished = self.train(scan, validation, config, execution, seed=seed, max_seconds=max_seconds)
+        with self.guarded():
+            scan, validation = self.correct_scans(scan, validation, config, execution)
+            job = self.training_job(
+                scan, config, execution, validation=validation, seed=seed, max_seconds=max_seconds
+            )
+            origin = Origin(job.scan, validation=validation)
+            finished = self.finish_training(job, origin)
+            models = attached_models(self, finished.trained)
         restore_legacy_dict(finished.trained)
         return training_results(
-            self.backend,
+            self.name,
             finished.archive,
-            finished.models,
+            models,
             rows=finished.history,
             epochs=int(finished.trained.provenance["epochs"]),
             validated=validation is not None,
@@ -237,7 +188,7 @@ class WorkflowFunctions(ABC):
             parameters=finished.parameters,
             seconds=finished.seconds,
             scales=finished.scales,
-            provenance=finished.provenance,
+            provenance=self.record(origin, config, finished.execution, seed),
         )
 
     def _stitched(
@@ -255,4 +206,4 @@ class WorkflowFunctions(ABC):
         # These functions return the network's own image unless the configuration asks for more.
         config = dataclasses.replace(config, refine=config.refine or "none")
         image = self.reconstruct(model, scan, config, execution, seed=seed)
-        return stitching_results(self.backend, model if isinstance(model, Path) else None, image)
+        return stitching_results(self.name, model if isinstance(model, Path) else None, image)

@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 from pinn_archive.layout import FILE_NAME
-from pinn_data.run.inference_bundle import MODEL_NAMES, restore_legacy_dict
+from pinn_data.run.inference_bundle import MODEL_NAMES, attached_models, restore_legacy_dict
 from pinn_data.run.plain_errors import plain_errors
 
-from pinn_tf.archive.inference_bundle import models_of
+from pinn_tf.backend import TENSORFLOW
 from pinn_tf.errors import ModelNameError, ModelPathError, RunError
 from pinn_tf.runtime.requirements import require_tensorflow
 from pinn_tf.training.last_training import last_training
@@ -92,7 +92,7 @@ class ModelManager:
         base_path: str | os.PathLike[str], model_names: Sequence[str] | None = None
     ) -> dict[str, Any]:
         """The models of the archive ``<base_path>.zip`` by name, or those of `model_names`; the legacy
-        dictionary becomes that of their training, as `pinn_tf.archive.inference_bundle.load_inference_bundle`
+        dictionary becomes that of their training, as `load_inference_bundle`
         says.
 
         Raises
@@ -114,7 +114,7 @@ class ModelManager:
 
         with plain_errors():
             trained = load_model(path)
-            models = models_of(trained)
+            models = attached_models(TENSORFLOW, trained)
         wanted = list(models) if model_names is None else list(model_names)
         missing = sorted(set(wanted) - set(models))
         if missing:

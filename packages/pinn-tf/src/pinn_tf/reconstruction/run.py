@@ -4,73 +4,44 @@ framework."""
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
-import attrs
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
-from pinn_archive.reader import find_archive
-from pinn_config.configs import InferenceConfig
-from pinn_config.execution import PyTorchExecutionConfig
 from pinn_data.optics.probe import probe_modes
 from pinn_data.progress.bar import progress_bar
 from pinn_data.progress.reports import Report, Watcher
 from pinn_data.run.network_image import make_image
 from pinn_data.run.reconstruction_job import ReconstructionJob
 from pinn_data.run.results import Reconstruction
-from pinn_data.run.run_record import Origin
 from pinn_data.scan.scan import Scan
 from pinn_data.stitching.counting import Counting, Window
 
-from pinn_tf import BACKEND
-from pinn_tf.archive.model_archive import TrainedModel, framework_versions, load_model
+from pinn_tf.archive.model_archive import TrainedModel
 from pinn_tf.model.module import PtychoPINN
 from pinn_tf.model.network import read_weights, write_weights
 from pinn_tf.model.tracing import BatchFunction
 from pinn_tf.optics.counted import counted
 from pinn_tf.optics.physics import fourier_shift
 from pinn_tf.optics.smoothing import smoothed
-from pinn_tf.runtime.devices import device_of, network_precision, on_device, resolved_precision
-from pinn_tf.runtime.supported import refuse_unsupported
-from pinn_tf.training.training_policy import HISTORICAL_EXECUTION
+from pinn_tf.runtime.devices import device_of, network_precision, on_device
 
-__all__ = ["run_reconstruction"]
+__all__ = ["run_network"]
 
 
-def run_reconstruction(
-    model: Path | TrainedModel,
-    scan: Scan,
-    config: InferenceConfig | None,
-    execution: PyTorchExecutionConfig | None,
-    *,
-    seed: int,
-    progress: Watcher | None = None,
-) -> Reconstruction:
-    """See `pinn_tf.workflows.reconstruct`. `model`: an archive, or a model of this process, which stays as it
-    is."""
-    trained = model if isinstance(model, TrainedModel) else load_model(model)
-    execution = execution or HISTORICAL_EXECUTION
-    refuse_unsupported(execution)
-    device = device_of(execution.accelerator)
-    precision = resolved_precision(device, execution.precision)
-    job = ReconstructionJob.of(trained, scan, config, execution, precision=precision, seed=seed)
-    origin = Origin(scan, model=None if isinstance(model, TrainedModel) else find_archive(model))
-    with on_device(device), progress_bar(execution.enable_progress_bar) as bar:
+def run_network(trained: TrainedModel, job: ReconstructionJob, progress: Watcher | None) -> Reconstruction:
+    """The image of a trained model, which stays as it is."""
+    execution = job.execution
+    with (
+        on_device(device_of(execution.accelerator)),
+        progress_bar(execution.enable_progress_bar) as bar,
+    ):
         report = Report("reconstruction", bar, progress)
-        network = _NetworkOnScan(_module_for(trained, scan, precision), compiled=execution.compile)
-        result = make_image(job, network, report)
+        module = _module_for(trained, job.scan, execution.precision)
+        result = make_image(job, _NetworkOnScan(module, compiled=execution.compile), report)
         report.finish()
-    record = origin.record(
-        job.config,
-        job.execution,
-        seed=seed,
-        backend=BACKEND,
-        package="pinn_tf",
-        frameworks=framework_versions(),
-    )
-    return attrs.evolve(result, provenance=record)
+        return result
 
 
 def _module_for(trained: TrainedModel, scan: Scan, precision: str) -> PtychoPINN:

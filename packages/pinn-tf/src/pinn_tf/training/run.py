@@ -14,8 +14,6 @@ import attrs
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
-from pinn_config.configs import TrainingConfig
-from pinn_config.execution import PyTorchExecutionConfig
 from pinn_config.learning_rate import learning_rate_factor
 from pinn_config.objective import Objective
 from pinn_data.optics.probe import probe_modes
@@ -25,21 +23,19 @@ from pinn_data.run.history import History
 from pinn_data.run.results import TrainingResult, scales
 from pinn_data.run.run_record import Origin
 from pinn_data.run.training_job import TrainingJob
-from pinn_data.scan.scan import Scan
 
 from pinn_tf import BACKEND, __version__
-from pinn_tf.archive.model_archive import TrainedModel, framework_versions, save_model
+from pinn_tf.archive.model_archive import TrainedModel, save_model
 from pinn_tf.errors import NotFiniteError
 from pinn_tf.model.module import PtychoPINN
-from pinn_tf.runtime.devices import GPU, device_of, network_precision, on_device, resolved_precision
-from pinn_tf.runtime.supported import refuse_unsupported
+from pinn_tf.runtime.devices import GPU, device_of, network_precision, on_device
 from pinn_tf.training.checkpoints import FOLDER, BestEpochs, ResumePoint, Stopped
 from pinn_tf.training.datamodule import GroupBatches
 from pinn_tf.training.loggers import MetricsLogger, metrics_logger
 from pinn_tf.training.optimisation import Optimiser
-from pinn_tf.training.training_policy import HISTORICAL_EXECUTION, Course
+from pinn_tf.training.training_policy import Course
 
-__all__ = ["Learned", "learn", "run_training"]
+__all__ = ["Learned", "learn"]
 
 _LOG_EVERY = 10
 """Steps between two entries of a logger."""
@@ -49,8 +45,7 @@ _LOG_EVERY = 10
 class Learned:
     """What a training has made, before anything of it is in an archive.
 
-    history, seconds, resumed_after, scales, provenance, cancelled : as in
-        `pinn_data.run.results.TrainingResult`
+    history, seconds, resumed_after, scales, cancelled : as in `pinn_data.run.results.TrainingResult`
     tell_end : tells whoever watches that the archive is written
     """
 
@@ -60,7 +55,6 @@ class Learned:
     resumed_after: int | None
     resume: ResumePoint | None
     scales: Mapping[str, float]
-    provenance: Mapping[str, Any] = attrs.field(factory=dict, repr=False)
     cancelled: bool = attrs.field(kw_only=True)
     tell_end: Callable[[], None] = attrs.field(kw_only=True)
 
@@ -78,7 +72,6 @@ class Learned:
             self.parameters,
             self.resumed_after,
             self.scales,
-            self.provenance,
             cancelled=self.cancelled,
         )
 
@@ -88,77 +81,33 @@ class Learned:
         return sum(map(math.prod, self.trained.module.network.description.parameters().values()))
 
 
-def run_training(
-    scan: Scan,
-    config: TrainingConfig,
-    execution: PyTorchExecutionConfig | None,
-    *,
-    validation: Scan | None,
-    seed: int,
-    max_seconds: float | None,
-    progress: Watcher | None = None,
-) -> TrainingResult:
-    """See `pinn_tf.workflows.train`."""
-    folder = Path(config.output_dir)
-    learned = learn(
-        scan,
-        config,
-        execution,
-        validation=validation,
-        seed=seed,
-        max_seconds=max_seconds,
-        folder=folder,
-        progress=progress,
-    )
-    return learned.saved(folder)
-
-
-def learn(
-    scan: Scan,
-    config: TrainingConfig,
-    execution: PyTorchExecutionConfig | None,
-    *,
-    validation: Scan | None,
-    seed: int,
-    max_seconds: float | None,
-    folder: Path | None,
-    progress: Watcher | None = None,
-) -> Learned:
+def learn(job: TrainingJob, origin: Origin, folder: Path | None, progress: Watcher | None = None) -> Learned:
     """The training itself.
 
-    folder : for checkpoints and logs; None: nothing is written, whatever `execution` says of both
+    folder : for checkpoints and logs; None: nothing is written, whatever the execution says of both
     """
-    given, execution = execution, execution or HISTORICAL_EXECUTION
     if folder is None:
-        execution = dataclasses.replace(execution, enable_checkpointing=False, logger_backend="none")
-    refuse_unsupported(execution)
-    device = device_of(execution.accelerator)
-    execution = dataclasses.replace(execution, precision=resolved_precision(device, execution.precision))
-    if device == GPU and execution.deterministic is True:
+        plain = dataclasses.replace(job.execution, enable_checkpointing=False, logger_backend="none")
+        job = attrs.evolve(job, execution=plain)
+    device = device_of(job.execution.accelerator)
+    if device == GPU and job.execution.deterministic is True:
         # Lasts for this process; TensorFlow has no way back.
         tf.config.experimental.enable_op_determinism()
-    job = TrainingJob.of(scan, config, execution, validation=validation, seed=seed, max_seconds=max_seconds)
-    origin = Origin(job.scan, validation=validation)
-    with on_device(device), progress_bar(execution.enable_progress_bar) as bar:
-        training = _Training(job, given is None, folder, origin)
-        learned = training.run(Report("training", bar, progress))
-    record = origin.record(
-        config, execution, seed=seed, backend=BACKEND, package="pinn_tf", frameworks=framework_versions()
-    )
-    return attrs.evolve(learned, provenance=record)
+    with on_device(device), progress_bar(job.execution.enable_progress_bar) as bar:
+        return _Training(job, origin, folder).run(Report("training", bar, progress))
 
 
 class _Training:
     """The state of a training from its first epoch to its last."""
 
-    def __init__(self, job: TrainingJob, historical: bool, folder: Path | None, origin: Origin) -> None:
+    def __init__(self, job: TrainingJob, origin: Origin, folder: Path | None) -> None:
         self.job, self.origin, self.folder = job, origin, folder
         scan, config, execution = job.scan, job.config, job.execution
         objective = Objective.of(config)
         validates = job.validation is not None
         self.course = (
             Course.historical(objective, validates)
-            if historical
+            if job.has_defaults
             else Course.of(execution, objective, validates)
         )
         self.data = GroupBatches(scan, config, execution, validation=job.validation, seed=job.seed)
@@ -181,7 +130,7 @@ class _Training:
         self.resumed_after: int | None = None
         if execution.enable_checkpointing and folder is not None:
             self.best = BestEpochs.of(execution, self.course.stopping_metric, folder / FOLDER)
-            how = f"{BACKEND} {__version__} {'historical' if historical else ''}"
+            how = f"{BACKEND} {__version__} {'historical' if job.has_defaults else ''}"
             self.resume = ResumePoint(folder / FOLDER, job.fingerprint(how))
             stopped = self.resume.found()
             if stopped is not None:

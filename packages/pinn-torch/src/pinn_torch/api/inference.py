@@ -13,8 +13,8 @@ from pinn_torch.api.configs import ConfigManager
 from pinn_torch.api.data import PtychoDataLoader
 from pinn_torch.api.model import PtychoModel
 from pinn_torch.archive.model_archive import TrainedModel
+from pinn_torch.backend import TORCH
 from pinn_torch.errors import RunError
-from pinn_torch.reconstruction.refinement import run_refined_reconstruction
 from pinn_torch.runtime.devices import same_arithmetic_afterwards
 from pinn_torch.workflows import Reconstruction
 
@@ -59,7 +59,7 @@ class InferenceEngine:
                 math.exp(float(module.log_intensity_scale.detach())) / module.training_intensity_scale,
                 configs.provenance(),
             )
-            result = run_refined_reconstruction(
+            result = TORCH.refined_image(
                 trained, centred, config, configs.execution(devices=1), seed=0, progress=None
             )
         return _about_the_origin(result)

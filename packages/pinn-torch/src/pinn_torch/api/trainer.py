@@ -10,9 +10,9 @@ from pinn_data.run.plain_errors import plain_errors
 from pinn_torch.api.configs import ConfigManager
 from pinn_torch.api.data import PtychoDataLoader, unnormalised_probe_scale
 from pinn_torch.api.model import PtychoModel
+from pinn_torch.backend import TORCH
 from pinn_torch.errors import RunError
 from pinn_torch.runtime.devices import same_arithmetic_afterwards
-from pinn_torch.training.run import run_training
 from pinn_torch.workflows import TrainingResult
 
 __all__ = ["Trainer"]
@@ -70,18 +70,17 @@ class Trainer:
                 scale = unnormalised_probe_scale(data.scan)
                 config.model = dataclasses.replace(config.model, probe_scale=scale)
                 module.model = config.model
-            return run_training(
+            job = TORCH.training_job(
                 data.scan,
                 config,
                 configs.execution(),
                 validation=data.validation,
                 seed=configs.seed,
                 max_seconds=None,
-                module=module,
-                callbacks=self._trainer.callbacks,
                 provenance=configs.provenance()
                 | ({"experiment": experiment_name} if experiment_name else {}),
             )
+            return TORCH.run_job(job, module=module, callbacks=self._trainer.callbacks)
 
 
 def _check(orchestration: str) -> None:

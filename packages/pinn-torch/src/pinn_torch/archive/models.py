@@ -55,7 +55,7 @@ class Prediction(NamedTuple):
 class _GroupModel(nn.Module):
     """A trained module behind the inputs of the specification.
 
-    trained : the training that it comes from, which `pinn_torch.archive.inference_bundle` saves; None where
+    trained : the training that it comes from, which `pinn_torch.components` saves; None where
         that is not known
     """
 

@@ -4,28 +4,20 @@ framework."""
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
-import attrs
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pinn_archive.reader import find_archive
-from pinn_config.configs import InferenceConfig
-from pinn_config.execution import PyTorchExecutionConfig
 from pinn_data.optics.probe import normalised_probe, probe_modes
 from pinn_data.progress.bar import progress_bar
 from pinn_data.progress.reports import Report, Watcher
 from pinn_data.run.network_image import make_image
 from pinn_data.run.reconstruction_job import ReconstructionJob
 from pinn_data.run.results import Reconstruction
-from pinn_data.run.run_record import Origin
 from pinn_data.scan.scan import Scan
 from pinn_data.stitching.counting import Counting, Window
 
-from pinn_torch import BACKEND
-from pinn_torch.archive.model_archive import TrainedModel, framework_versions, load_model
 from pinn_torch.distributed.ranks import Team
 from pinn_torch.distributed.spawn import run_on_all_ranks
 from pinn_torch.distributed.strategies import processes_for
@@ -34,43 +26,23 @@ from pinn_torch.optics.counted import counted
 from pinn_torch.optics.physics import fourier_shift
 from pinn_torch.optics.smoothing import smoothed
 from pinn_torch.runtime.compilation import compiled
-from pinn_torch.runtime.devices import autocast, device_of, prepare_cpu, resolved_precision
+from pinn_torch.runtime.devices import autocast, device_of, prepare_cpu
 
-__all__ = ["run_reconstruction"]
+__all__ = ["run_network"]
 
 
-def run_reconstruction(
-    model: Path | TrainedModel,
-    scan: Scan,
-    config: InferenceConfig | None,
-    execution: PyTorchExecutionConfig | None,
-    *,
-    seed: int,
-    progress: Watcher | None,
+def run_network(
+    module: PtychoPINN_Lightning, job: ReconstructionJob, progress: Watcher | None
 ) -> Reconstruction:
-    """See `pinn_torch.workflows.reconstruct`. `model`: an archive, or a model that was loaded already."""
-    trained = model if isinstance(model, TrainedModel) else load_model(model)
-    execution = execution or PyTorchExecutionConfig()
-    device = device_of(execution.accelerator)
-    precision = resolved_precision(device, execution.precision)
-    job = ReconstructionJob.of(trained, scan, config, execution, precision=precision, seed=seed)
-    origin = Origin(scan, model=None if isinstance(model, TrainedModel) else find_archive(model))
-    result = run_on_all_ranks(
+    """The image of a trained module; several processes share the groups where the execution says so."""
+    device = device_of(job.execution.accelerator)
+    return run_on_all_ranks(
         _reconstruct,
-        {"job": job, "module": trained.module},
+        {"job": job, "module": module},
         {"progress": progress},
-        processes=processes_for(execution, device),
+        processes=processes_for(job.execution, device),
         device=device,
     )
-    record = origin.record(
-        job.config,
-        job.execution,
-        seed=seed,
-        backend=BACKEND,
-        package="pinn_torch",
-        frameworks=framework_versions(),
-    )
-    return attrs.evolve(result, provenance=record)
 
 
 def _reconstruct(

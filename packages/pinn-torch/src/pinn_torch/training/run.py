@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 import tempfile
 import warnings
@@ -12,11 +11,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import attrs
 import lightning
 import torch
 from lightning.pytorch.callbacks import EarlyStopping
-from pinn_config.configs import TrainingConfig
 from pinn_config.execution import PyTorchExecutionConfig
 from pinn_config.objective import Objective
 from pinn_data.command.processes import is_first_process
@@ -27,10 +24,8 @@ from pinn_data.run.history import History
 from pinn_data.run.results import TrainingResult, scales
 from pinn_data.run.run_record import Origin
 from pinn_data.run.training_job import TrainingJob
-from pinn_data.scan.scan import Scan
 
-from pinn_torch import BACKEND
-from pinn_torch.archive.model_archive import framework_versions, save_model
+from pinn_torch.archive.model_archive import save_model
 from pinn_torch.distributed.ranks import Team
 from pinn_torch.distributed.spawn import run_on_all_ranks
 from pinn_torch.distributed.strategies import Meeting, precision_options, processes_for, strategy_for
@@ -38,7 +33,7 @@ from pinn_torch.errors import RunError
 from pinn_torch.model.batch_statistics import share_statistics
 from pinn_torch.model.module import PtychoPINN_Lightning
 from pinn_torch.runtime.compilation import compiled
-from pinn_torch.runtime.devices import device_of, prepare_cpu, resolved_precision
+from pinn_torch.runtime.devices import device_of, prepare_cpu
 from pinn_torch.training.checkpoints import (
     FOLDER,
     ResumePoint,
@@ -57,50 +52,27 @@ _LOG = logging.getLogger(__name__)
 
 
 def run_training(
-    scan: Scan,
-    config: TrainingConfig,
-    execution: PyTorchExecutionConfig | None,
+    job: TrainingJob,
+    origin: Origin,
+    progress: Watcher | None,
     *,
-    validation: Scan | None,
-    seed: int,
-    max_seconds: float | None,
     module: PtychoPINN_Lightning | None = None,
     callbacks: Sequence[lightning.Callback] = (),
-    provenance: Mapping[str, Any] | None = None,
-    progress: Watcher | None = None,
 ) -> TrainingResult:
-    """See `pinn_torch.workflows.train`.
+    """Train in one process or several, and write the archive.
 
     module : trained in place of a new one; it adopts the scan's probe and intensity scale
     callbacks : called after our own, in this process only
-    provenance : added to what the archive says of its origin
     """
-    execution = execution or PyTorchExecutionConfig()
-    _tell_what_workers_leave_reproducible(execution)
-    device = device_of(execution.accelerator)
-    execution = dataclasses.replace(execution, precision=resolved_precision(device, execution.precision))
-    job = TrainingJob.of(
-        scan,
-        config,
-        execution,
-        validation=validation,
-        seed=seed,
-        max_seconds=max_seconds,
-        provenance=provenance,
-        is_watched=progress is not None,
-    )
-    origin = Origin(job.scan, validation=validation)
-    result = run_on_all_ranks(
+    _tell_what_workers_leave_reproducible(job.execution)
+    device = device_of(job.execution.accelerator)
+    return run_on_all_ranks(
         _train,
         {"job": job, "module": module},
         {"callbacks": callbacks, "origin": origin, "progress": progress},
-        processes=processes_for(execution, device),
+        processes=processes_for(job.execution, device),
         device=device,
     )
-    record = origin.record(
-        config, execution, seed=seed, backend=BACKEND, package="pinn_torch", frameworks=framework_versions()
-    )
-    return attrs.evolve(result, provenance=record)
 
 
 def _tell_what_workers_leave_reproducible(execution: PyTorchExecutionConfig) -> None:

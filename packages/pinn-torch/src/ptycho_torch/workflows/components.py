@@ -1,20 +1,18 @@
 """The workflow functions of the PyTorch backend under their historical names; all of a backend is here.
 
-See `pinn_torch.components`, `pinn_torch.archive.inference_bundle`, `pinn_data.run.outputs` and
+See `pinn_torch.components`, `pinn_torch.components`, `pinn_data.run.outputs` and
 `pinn_torch.workflows`.
 """
 
 from pinn_data.grouping.raw_data import load_data
 from pinn_data.run.outputs import save_outputs
-from pinn_torch.archive.inference_bundle import (
+from pinn_torch.components import (
     load_inference_bundle,
     load_inference_bundle_torch,
-    save_inference_bundle,
-)
-from pinn_torch.components import (
     reassemble_cdi_image,
     run_cdi_example,
     run_cdi_example_torch,
+    save_inference_bundle,
     train_cdi_model,
     train_cdi_model_torch,
 )
