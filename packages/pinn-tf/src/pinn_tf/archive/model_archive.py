@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,15 +11,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 from pinn_archive.contents import Archive, ModelPayload
-from pinn_archive.writer import write_archive
 from pinn_config.configs import TrainingConfig
 from pinn_config.objective import Objective
-from pinn_data.json_values import as_json
 from pinn_data.run.foreign_archive import use_archive
-from pinn_data.run.stored_configs import archived_configs, plain_configs
+from pinn_data.run.model_parts import NETWORK, ModelParts
 
 from pinn_tf import BACKEND, __version__
-from pinn_tf.errors import ModelArchiveError
 from pinn_tf.model.module import PtychoPINN
 from pinn_tf.model.network import read_weights, write_weights
 from pinn_tf.model.trained_model import TrainedModel
@@ -28,7 +24,6 @@ from pinn_tf.models import models_of
 
 __all__ = ["TrainedModel", "framework_versions", "load_model", "reopened", "save_model"]
 
-_NETWORK = "diffraction_to_obj"
 _NATIVE = "model.keras"
 
 
@@ -46,24 +41,15 @@ def save_model(path: Path, trained: TrainedModel, *, native: bool = True) -> Pat
         name: ModelPayload(weights, _NATIVE, _keras_file(model)) if native else ModelPayload(weights)
         for name, model in models_of(module).items()
     }
-    return write_archive(
-        path,
-        models=payloads,
-        params={
-            **plain_configs(trained.config, trained.execution),
-            "training_intensity_scale": module.training_intensity_scale,
-            "log_intensity_scale": float(module.log_intensity_scale.value.numpy()),
-        },
-        arrays={"probe": _complex(module.probe_parts.value.numpy())},
-        backend=BACKEND,
-        provenance={
-            "pinn-tf": __version__,
-            **framework_versions(),
-            "numpy": np.__version__,
-            "python": platform.python_version(),
-            **as_json(trained.provenance),
-        },
+    parts = ModelParts(
+        trained.config,
+        trained.execution,
+        _complex(module.probe_parts.value.numpy()),
+        module.training_intensity_scale,
+        float(module.log_intensity_scale.value.numpy()),
+        trained.provenance,
     )
+    return parts.write(path, payloads, BACKEND, {"pinn-tf": __version__, **framework_versions()})
 
 
 def _complex(parts: np.ndarray) -> np.ndarray:
@@ -92,24 +78,15 @@ def load_model(path: Path) -> TrainedModel:
 
 
 def _trained_model(archive: Archive, path: Path) -> TrainedModel:
-    if _NETWORK not in archive.models:
-        raise ModelArchiveError(
-            f"{path} holds the models {sorted(archive.models)}, but not {_NETWORK!r}: open an "
-            "archive of a training"
-        )
-    config, execution = archived_configs(archive, path)
-    try:
-        probe = np.array(archive.arrays["probe"], np.complex64)
-        trained_scale = float(archive.params["training_intensity_scale"])
-        log_scale = float(archive.params["log_intensity_scale"])
-    except KeyError as missing:
-        raise ModelArchiveError(
-            f"{path} lacks {missing}: open an archive that this version wrote, or train again"
-        ) from missing
-    weights = archive.models[_NETWORK].weights
-    return TrainedModel(
-        _module(config, weights, probe, log_scale, trained_scale), config, execution, dict(archive.provenance)
+    parts = ModelParts.of(archive, path)
+    module = _module(
+        parts.config,
+        archive.models[NETWORK].weights,
+        parts.probe,
+        parts.log_intensity_scale,
+        parts.training_intensity_scale,
     )
+    return TrainedModel(module, parts.config, parts.execution, parts.provenance)
 
 
 def _module(

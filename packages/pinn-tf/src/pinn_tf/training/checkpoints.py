@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,15 +11,14 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 from pinn_config.execution import PyTorchExecutionConfig
-from pinn_config.whole_file import unfinished_files
 from pinn_data.files.atomic_write import atomic_write
+from pinn_data.run.resume import remove_resume_point, resume_point
 
 __all__ = ["FOLDER", "BestEpochs", "ResumePoint", "Stopped"]
 
 FOLDER = "checkpoints"
 """Under a training's output folder."""
 
-_LOG = logging.getLogger(__name__)
 _STATE = "state"
 
 
@@ -94,27 +92,7 @@ class ResumePoint:
 
     def found(self) -> Stopped | None:
         """What a training with the same fingerprint left that did not end; None if there is nothing."""
-        if not self.path.exists():
-            return None
-        try:
-            # Only numbers and text: a file in an output folder must not be able to run code.
-            with np.load(self.path, allow_pickle=False) as file:
-                arrays = dict(file)
-            state = json.loads(str(arrays.pop(_STATE)))
-            same = state.pop("fingerprint") == self.fingerprint
-            stopped = Stopped(int(state.pop("epoch")), arrays, state)
-        except Exception as error:
-            _LOG.warning("%s cannot be read (%s), so the training starts anew", self.path, error)
-            return None
-        if not same:
-            _LOG.warning(
-                "%s belongs to a training with other data or settings, so this one starts anew", self.path
-            )
-            return None
-        _LOG.info(
-            "resuming a training that was stopped after epoch %d, from %s", stopped.epoch + 1, self.path
-        )
-        return stopped
+        return resume_point(self.path, self.fingerprint, _read)
 
     def write(self, stopped: Stopped) -> None:
         state = {**stopped.state, "epoch": stopped.epoch, "fingerprint": self.fingerprint}
@@ -123,7 +101,14 @@ class ResumePoint:
             np.savez(file, **{_STATE: np.array(json.dumps(state))}, **stopped.arrays)
 
     def finished(self) -> None:
-        """Take the file away, and what kills in the midst of writing left: nothing is left to resume."""
-        self.path.unlink(missing_ok=True)
-        for file in unfinished_files(self.folder):
-            file.unlink(missing_ok=True)
+        """The training is over: nothing is left to resume."""
+        remove_resume_point(self.path)
+
+
+def _read(path: Path) -> tuple[Stopped, str, int]:
+    # Only numbers and text: a file in an output folder must not be able to run code.
+    with np.load(path, allow_pickle=False) as file:
+        arrays = dict(file)
+    state = json.loads(str(arrays.pop(_STATE)))
+    fingerprint, epoch = state.pop("fingerprint"), int(state.pop("epoch"))
+    return Stopped(epoch, arrays, state), fingerprint, epoch

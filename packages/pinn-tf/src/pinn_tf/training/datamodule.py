@@ -9,14 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 from pinn_config.configs import TrainingConfig
 from pinn_config.execution import PyTorchExecutionConfig
-from pinn_data.grouping.group_rows import canvas_size, shuffled, training_rows
-from pinn_data.grouping.pattern_stack import PatternStack, labels_for, report_overruled
+from pinn_data.grouping.epoch_groups import EpochGroups
+from pinn_data.grouping.group_rows import shuffled
+from pinn_data.grouping.pattern_stack import PatternStack
 from pinn_data.prefetch import prefetched
 from pinn_data.scan.scan import Scan
 
 __all__ = ["GroupBatches", "Share"]
-
-_VALIDATION_GROUPS = 256
 
 
 @attrs.frozen
@@ -45,12 +44,7 @@ class Share:
 
 
 class GroupBatches:
-    """Training and validation groups of one scan each; the training's are drawn anew for every epoch, the
-    same as by every other backend with this seed.
-
-    stack : the scan that is learned
-    canvas : pixels along one side of every group's canvas, as far as groups were drawn
-    """
+    """Batches of the training and validation groups (`pinn_data.grouping.epoch_groups.EpochGroups`)."""
 
     def __init__(
         self,
@@ -62,50 +56,40 @@ class GroupBatches:
         seed: int = 0,
     ) -> None:
         self.config, self.execution, self.seed = config, execution, seed
-        self.stack = self._stack(scan)
-        report_overruled(scan, config)
-        self._positions = scan.positions
-        self._first = self._rows(scan.positions, seed, "training")
-        self.canvas = canvas_size(self.stack.centres, self._first, self.stack.N)
-        self._validation_stack = None
-        if validation is not None:
-            self._validation_stack = self._stack(validation)
-            self._validation = self._rows(validation.positions, seed, "validation", _VALIDATION_GROUPS)
-            self.canvas = max(
-                self.canvas, canvas_size(self._validation_stack.centres, self._validation, self.stack.N)
-            )
+        self.groups = EpochGroups(scan, config, validation=validation, seed=seed)
 
-    def _stack(self, scan: Scan) -> PatternStack:
-        return PatternStack(scan, labels_for(scan, self.config), self.config.nphotons)
+    @property
+    def stack(self) -> PatternStack:
+        """The scan that is learned."""
+        return self.groups.stack
 
-    def _rows(
-        self, positions: NDArray[np.float64], seed: int, what: str, limit: int | None = None
-    ) -> NDArray[np.int64]:
-        return training_rows(positions, self.config, self.stack.N, seed=seed, what=what, limit=limit)
+    @property
+    def canvas(self) -> int:
+        """Pixels along one side of every group's canvas, as far as groups were drawn."""
+        return self.groups.canvas
 
     @property
     def steps_per_epoch(self) -> int:
-        return sum(share.ends_step for share in self._shares(len(self._first)))
+        return sum(share.ends_step for share in self._shares(len(self.groups.first)))
 
     @property
     def validates(self) -> bool:
         """Whether there is a validation scan."""
-        return self._validation_stack is not None
+        return self.groups.validates
 
     def epoch(self, number: int) -> Iterator[tuple[Share, dict[str, NDArray]]]:
         """The batches of epoch `number`, gathered while they are asked for, or ahead by threads
         (``num_workers``, ``prefetch_factor``); `canvas` holds them from the first one on."""
-        seed = self.seed + number
-        rows = self._first if number == 0 else self._rows(self._positions, seed, "training")
-        self.canvas = max(self.canvas, canvas_size(self.stack.centres, rows, self.stack.N))
-        return self._batches(self.stack, rows[shuffled(len(rows), seed)], self._shares(len(rows)))
+        rows = self.groups.rows_of(number)
+        order = shuffled(len(rows), self.seed + number)
+        return self._batches(self.stack, rows[order], self._shares(len(rows)))
 
     def validation(self) -> Iterator[tuple[Share, dict[str, NDArray]]]:
         """The batches of the validation; none without a scan for it."""
-        if self._validation_stack is None:
+        stack, rows = self.groups.validation_stack, self.groups.validation_rows
+        if stack is None or rows is None:
             return iter(())
-        shares = Share.of_epoch(len(self._validation), self.config.batch_size, 1)
-        return self._batches(self._validation_stack, self._validation, shares)
+        return self._batches(stack, rows, Share.of_epoch(len(rows), self.config.batch_size, 1))
 
     def _shares(self, length: int) -> list[Share]:
         return Share.of_epoch(length, self.config.batch_size, self.execution.accum_steps)

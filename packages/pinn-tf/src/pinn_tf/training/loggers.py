@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import csv
-import logging
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
+
+from pinn_data.run.metric_loggers import available_logger, mlflow_address
 
 __all__ = ["FOLDER", "MetricsLogger", "metrics_logger"]
 
 FOLDER = "logs"
 """Under a training's output folder."""
-
-_LOG = logging.getLogger(__name__)
 
 
 class MetricsLogger(Protocol):
@@ -41,14 +38,8 @@ def metrics_logger(backend: str, output_dir: Path) -> Iterator[MetricsLogger]:
     RuntimeError
         'tensorboard' without the package tensorboard.
     """
-    if backend == "mlflow" and not _is_installed("mlflow"):
-        _LOG.info(
-            "mlflow is not installed, so metrics are logged as CSV; `pip install mlflow` or "
-            "logger_backend='csv' ends this line"
-        )
-        backend = "csv"
     makers = {"none": _nobody, "csv": _csv, "tensorboard": _tensorboard, "mlflow": _mlflow}
-    with makers[backend](output_dir) as logger:
+    with makers[available_logger(backend)](output_dir) as logger:
         yield logger
 
 
@@ -79,11 +70,6 @@ def _csv(output_dir: Path) -> Iterator[MetricsLogger]:
 
 @contextmanager
 def _tensorboard(output_dir: Path) -> Iterator[MetricsLogger]:
-    if not _is_installed("tensorboard"):
-        raise RuntimeError(
-            "logger_backend='tensorboard' needs the package tensorboard: `pip install tensorboard`, or "
-            "choose 'csv'"
-        )
     import tensorflow as tf
 
     writer = tf.summary.create_file_writer(str(_new_version(output_dir)))
@@ -101,16 +87,11 @@ def _tensorboard(output_dir: Path) -> Iterator[MetricsLogger]:
 
 @contextmanager
 def _mlflow(output_dir: Path) -> Iterator[MetricsLogger]:
-    import mlflow
     from mlflow.tracking import MlflowClient
 
-    named = mlflow.is_tracking_uri_set()
-    if not named:
-        # Files need no server and bear a network file system, which a database does not. MLflow 3 writes them
-        # only for those who say that they want them.
-        os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")
+    address, _ = mlflow_address(output_dir)
     # A client of our own: the tracking address of the process stays what it is.
-    client = MlflowClient(mlflow.get_tracking_uri() if named else (output_dir / "mlruns").absolute().as_uri())
+    client = MlflowClient(address)
     found = client.get_experiment_by_name("pinn-tf")
     experiment = found.experiment_id if found else client.create_experiment("pinn-tf")
     run = client.create_run(experiment, run_name=output_dir.absolute().name).info.run_id
@@ -138,9 +119,3 @@ def _new_version(output_dir: Path) -> Path:
             return made
         except FileExistsError:  # another run was quicker
             continue
-
-
-def _is_installed(package: str) -> bool:
-    """A folder of that name in the working directory is no package."""
-    found = find_spec(package)
-    return found is not None and found.origin is not None

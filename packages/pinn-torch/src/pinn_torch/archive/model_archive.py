@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 from pathlib import Path
 from typing import Any
 
@@ -11,20 +10,16 @@ import lightning
 import numpy as np
 import torch
 from pinn_archive.contents import Archive, ModelPayload
-from pinn_archive.writer import write_archive
 from pinn_config.configs import TrainingConfig
-from pinn_data.json_values import as_json
 from pinn_data.run.foreign_archive import use_archive
-from pinn_data.run.stored_configs import archived_configs, plain_configs
+from pinn_data.run.model_parts import NETWORK, ModelParts
 
 from pinn_torch import BACKEND, __version__
-from pinn_torch.errors import ModelArchiveError
 from pinn_torch.model.module import PtychoPINN_Lightning
 from pinn_torch.model.network import read_weights, write_weights
 
 __all__ = ["TrainedModel", "framework_versions", "load_model", "save_model"]
 
-_NETWORK = "diffraction_to_obj"
 # The specification wants both names in every archive; the autoencoder is the same network with the physics
 # behind it.
 _AUTOENCODER = "autoencoder"
@@ -66,27 +61,19 @@ def save_model(
     """Write the archive; returns its path. `checkpoint`: bytes of the Lightning checkpoint, the native
     payload."""
     weights = write_weights(module.network)
-    return write_archive(
-        path,
-        models={
-            _NETWORK: ModelPayload(weights, "model.ckpt" if checkpoint else None, checkpoint),
-            _AUTOENCODER: ModelPayload(weights),
-        },
-        params={
-            **plain_configs(config, module.execution),
-            "training_intensity_scale": float(module.training_intensity_scale),
-            "log_intensity_scale": float(module.log_intensity_scale.detach()),
-        },
-        arrays={"probe": torch.view_as_complex(module.probe_parts.detach().cpu().contiguous()).numpy()},
-        backend=BACKEND,
-        provenance={
-            "pinn-torch": __version__,
-            **framework_versions(),
-            "numpy": np.__version__,
-            "python": platform.python_version(),
-            **as_json(provenance),
-        },
+    parts = ModelParts(
+        config,
+        module.execution,
+        torch.view_as_complex(module.probe_parts.detach().cpu().contiguous()).numpy(),
+        float(module.training_intensity_scale),
+        float(module.log_intensity_scale.detach()),
+        provenance,
     )
+    payloads = {
+        NETWORK: ModelPayload(weights, "model.ckpt" if checkpoint else None, checkpoint),
+        _AUTOENCODER: ModelPayload(weights),
+    }
+    return parts.write(path, payloads, BACKEND, {"pinn-torch": __version__, **framework_versions()})
 
 
 def load_model(path: Path) -> TrainedModel:
@@ -103,34 +90,20 @@ def load_model(path: Path) -> TrainedModel:
 
 
 def _trained_model(archive: Archive, path: Path) -> TrainedModel:
-    if _NETWORK not in archive.models:
-        raise ModelArchiveError(
-            f"{path} holds the models {sorted(archive.models)}, but not {_NETWORK!r}: open an "
-            "archive of a training"
-        )
-    config, execution = archived_configs(archive, path)
-    try:
-        probe = archive.arrays["probe"]
-        trained_scale = float(archive.params["training_intensity_scale"])
-        log_scale = float(archive.params["log_intensity_scale"])
-    except KeyError as missing:
-        raise ModelArchiveError(
-            f"{path} lacks {missing}: open an archive that this version wrote, or train again"
-        ) from missing
-    module = PtychoPINN_Lightning.of(
-        config, execution, torch.from_numpy(np.array(probe, np.complex64)), trained_scale
-    )
-    read_weights(module.network, archive.models[_NETWORK].weights)
+    parts = ModelParts.of(archive, path)
+    config, scale = parts.config, parts.training_intensity_scale
+    probe = torch.from_numpy(parts.probe)
+    module = PtychoPINN_Lightning.of(config, parts.execution, probe, scale)
+    read_weights(module.network, archive.models[NETWORK].weights)
     with torch.no_grad():
-        # To the bit: normalising again would round.
-        module.probe_parts.copy_(torch.view_as_real(torch.from_numpy(np.array(probe, np.complex64))))
-        module.log_intensity_scale.fill_(log_scale)
+        module.probe_parts.copy_(torch.view_as_real(probe))  # to the bit: normalising again would round
+        module.log_intensity_scale.fill_(parts.log_intensity_scale)
     module.eval()
     return TrainedModel(
         module,
         config,
         config.probe_trainable,
-        float(np.exp(log_scale)) / trained_scale,
-        dict(archive.provenance),
-        archive.models[_NETWORK].native if archive.backend == BACKEND else None,
+        float(np.exp(parts.log_intensity_scale)) / scale,
+        dict(parts.provenance),
+        archive.models[NETWORK].native if archive.backend == BACKEND else None,
     )

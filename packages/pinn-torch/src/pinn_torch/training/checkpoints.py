@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,8 @@ import torch
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint
 from pinn_config.execution import PyTorchExecutionConfig
-from pinn_config.whole_file import unfinished_files, whole_file
+from pinn_config.whole_file import whole_file
+from pinn_data.run.resume import remove_resume_point, resume_point
 
 __all__ = [
     "FOLDER",
@@ -25,8 +25,6 @@ __all__ = [
 
 FOLDER = "checkpoints"
 """Under a training's output folder."""
-
-_LOG = logging.getLogger(__name__)
 
 
 def best_checkpoints(execution: PyTorchExecutionConfig, metric: str, folder: Path) -> ModelCheckpoint | None:
@@ -70,24 +68,7 @@ class ResumePoint(Checkpoint):
 
     def found(self) -> Mapping[str, Any] | None:
         """The checkpoint of a training with the same fingerprint that did not end; None if there is none."""
-        if not self.path.exists():
-            return None
-        try:
-            # Only numbers and containers of them: a file in an output folder must not be able to run code.
-            checkpoint = torch.load(self.path, map_location="cpu", weights_only=True)
-            same = checkpoint["pinn_torch_fingerprint"] == self.fingerprint
-        except Exception as error:
-            _LOG.warning("%s cannot be read (%s), so the training starts anew", self.path, error)
-            return None
-        if not same:
-            _LOG.warning(
-                "%s belongs to a training with other data or settings, so this one starts anew", self.path
-            )
-            return None
-        _LOG.info(
-            "resuming a training that was stopped after epoch %d, from %s", checkpoint["epoch"] + 1, self.path
-        )
-        return checkpoint
+        return resume_point(self.path, self.fingerprint, _read)
 
     def on_save_checkpoint(self, trainer: Any, module: Any, checkpoint: dict[str, Any]) -> None:
         checkpoint["pinn_torch_fingerprint"] = self.fingerprint
@@ -96,10 +77,14 @@ class ResumePoint(Checkpoint):
         trainer.save_checkpoint(self.path)  # every process takes part in collecting the state
 
     def finished(self) -> None:
-        """Take the file away, and what kills in the midst of writing left: nothing is left to resume."""
-        self.path.unlink(missing_ok=True)
-        for file in unfinished_files(self.path.parent):
-            file.unlink(missing_ok=True)
+        """The training is over: nothing is left to resume."""
+        remove_resume_point(self.path)
+
+
+def _read(path: Path) -> tuple[Mapping[str, Any], str, int]:
+    # Only numbers and containers of them: a file in an output folder must not be able to run code.
+    checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    return checkpoint, checkpoint["pinn_torch_fingerprint"], checkpoint["epoch"]
 
 
 def fit_options(path: Path | None) -> dict[str, Any]:

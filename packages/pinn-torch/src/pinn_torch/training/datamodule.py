@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 import lightning
 import numpy as np
@@ -11,8 +12,7 @@ from numpy.typing import NDArray
 from pinn_config.configs import TrainingConfig
 from pinn_config.execution import PyTorchExecutionConfig
 from pinn_data.grouping import pattern_stack
-from pinn_data.grouping.group_rows import canvas_size, training_rows
-from pinn_data.grouping.pattern_stack import labels_for, report_overruled
+from pinn_data.grouping.epoch_groups import EpochGroups
 from pinn_data.scan.scan import Scan
 from torch.utils.data import DataLoader, Dataset
 
@@ -62,7 +62,6 @@ class ScanDataModule(lightning.LightningDataModule):
 
     `config.batch_size` groups make one batch however many processes share it.
 
-    canvas : pixels along one side of every group's canvas
     shares : `Share` of each batch of the running epoch; validation_shares : of the validation
     """
 
@@ -80,48 +79,37 @@ class ScanDataModule(lightning.LightningDataModule):
         self.config, self.execution, self.seed, self.team = config, execution, seed, team
         # Lightning asks for the data of a resumed training before it counts up the epoch that was finished.
         self.first_epoch = 0
-        self.stack = self._stack(scan)
-        report_overruled(scan, config)
-        self.validation_stack = self._stack(validation) if validation is not None else None
-        self._positions = scan.positions
-        self._first = self._rows(scan.positions, seed, "training")
-        self._validation = (
-            self._rows(validation.positions, seed, "validation", limit=256)
-            if validation is not None
-            else None
-        )
-        self.canvas = canvas_size(self.stack.centres, self._first, self.stack.N)
-        if self.validation_stack is not None and self._validation is not None:
-            self.canvas = max(
-                self.canvas, canvas_size(self.validation_stack.centres, self._validation, self.stack.N)
-            )
-        self.shares = self._shares(self._first, execution.accum_steps)
-        self.validation_shares = self._shares(self._validation, 1) if self._validation is not None else []
+        self.groups = EpochGroups(scan, config, validation=validation, seed=seed, stack_type=PatternStack)
+        self.shares = self._shares(self.groups.first, execution.accum_steps)
+        rows = self.groups.validation_rows
+        self.validation_shares = [] if rows is None else self._shares(rows, 1)
 
-    def _stack(self, scan: Scan) -> PatternStack:
-        return PatternStack(scan, labels_for(scan, self.config), self.config.nphotons)
+    @property
+    def stack(self) -> PatternStack:
+        """The scan that is learned."""
+        return cast(PatternStack, self.groups.stack)
+
+    @property
+    def canvas(self) -> int:
+        """Pixels along one side of every group's canvas."""
+        return self.groups.canvas
 
     @property
     def validates(self) -> bool:
         """Whether there is a validation scan."""
-        return self.validation_stack is not None
-
-    def _rows(
-        self, positions: NDArray[np.float64], seed: int, what: str, limit: int | None = None
-    ) -> NDArray[np.int64]:
-        return training_rows(positions, self.config, self.stack.N, seed=seed, what=what, limit=limit)
+        return self.groups.validates
 
     def train_dataloader(self) -> DataLoader:
         epoch = max(self.first_epoch, self.trainer.current_epoch if self.trainer is not None else 0)
-        rows = self._first if epoch == 0 else self._rows(self._positions, self.seed + epoch, "training")
-        self.canvas = max(self.canvas, canvas_size(self.stack.centres, rows, self.stack.N))
+        rows = self.groups.rows_of(epoch)
         self.shares = self._shares(rows, self.execution.accum_steps)
         return self._loader(self.stack, rows, self.seed + epoch)
 
     def val_dataloader(self) -> DataLoader | list[DataLoader]:
-        if self.validation_stack is None or self._validation is None:
+        stack, rows = self.groups.validation_stack, self.groups.validation_rows
+        if stack is None or rows is None:
             return []
-        return self._loader(self.validation_stack, self._validation, None)
+        return self._loader(cast(PatternStack, stack), rows, None)
 
     def _shares(self, rows: NDArray[np.int64], accum_steps: int) -> list[Share]:
         return shares(len(rows), self.config.batch_size, accum_steps, self.team)
