@@ -166,7 +166,7 @@ def test_in_a_graph_the_loss_is_the_same():
 )
 def test_the_loss_has_the_name_of_its_kind(settings, name):
     module = _module(small_scan(), objective=Objective(**settings))
-    assert (module.loss_name, module.val_loss_name) == (name, name.replace("train", "val"))
+    assert (module.train_loss_name, module.val_loss_name) == (name, name.replace("train", "val"))
 
 
 # Probe and positions

@@ -21,7 +21,7 @@ from pinn_data.testing import small_scan
 from pinn_torch.distributed.spawn import run_on_all_ranks
 from pinn_torch.errors import RunError
 from pinn_torch.solver import operations, solve
-from pinn_torch.solver.operations import TorchOperations
+from pinn_torch.solver.array_operations import TorchOperations
 
 
 def _as_on_a_gpu(double: bool) -> TorchOperations:

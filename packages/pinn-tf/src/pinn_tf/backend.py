@@ -153,7 +153,7 @@ def _operations_for(execution: PyTorchExecutionConfig) -> ArrayOperations:
     device = device_of(execution.accelerator)
     if device != GPU:
         return NumpyOperations()
-    from pinn_tf.solver.operations import TensorFlowOperations
+    from pinn_tf.solver.array_operations import TensorFlowOperations
 
     return TensorFlowOperations(device)
 

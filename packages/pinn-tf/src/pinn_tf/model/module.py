@@ -16,21 +16,9 @@ from pinn_config.architecture import BACKGROUND
 from pinn_config.configs import ModelConfig
 from pinn_config.objective import Objective
 from pinn_data.optics.probe import normalised_probe, probe_disk
+from pinn_data.run.loss_terms import check_objective, loss_of
 
-from pinn_tf.errors import RunError
-from pinn_tf.model.losses import (
-    amplitude_deviation,
-    amplitude_error,
-    amplitude_mae,
-    amplitude_variation,
-    phase_deviation,
-    phase_error,
-    phase_variation,
-    poisson_deviance,
-    saturated_nll,
-    total_variation,
-    without_mean_phase,
-)
+from pinn_tf.model import losses
 from pinn_tf.model.network import PtychoNetwork
 from pinn_tf.optics.physics import GroupOptics, fourier_shift
 
@@ -43,11 +31,6 @@ where the objective needs them also ``labels`` (group, pattern, N, N) complex64,
 `pinn_data.grouping.labels`; where the scan has them ``measured`` and ``stray``, see
 `pinn_data.grouping.pattern_stack.PatternStack`. The first `channels` patterns are the network's input; those
 that follow it must predict without having seen them."""
-
-_REGULARISERS = {
-    "Total_Variation": (amplitude_variation, phase_variation),
-    "Mean_Deviation": (amplitude_deviation, phase_deviation),
-}
 
 
 @keras.saving.register_keras_serializable(package="pinn_tf")
@@ -89,16 +72,7 @@ class PtychoPINN(keras.layers.Layer):
         # A name of its own: one that Keras invents counts what was made before in the process.
         super().__init__(name=name or "ptychopinn", dtype="float32")
         self.objective = objective or Objective()
-        if not self.objective.learns:
-            raise RunError(
-                "every weight of the loss is 0, so nothing would be learned: set nll_weight, mae_weight or "
-                "realspace_weight above 0"
-            )
-        if probe_trainable and not self.objective.looks_at_diffraction:
-            raise RunError(
-                "probe_trainable=True was given, but a probe is learned from the diffraction, which does not "
-                "enter this loss: set model_type: pinn and a weight for it, or probe_trainable: false"
-            )
+        check_objective(self.objective, probe_trainable)
         self.network = PtychoNetwork(model, precision=precision, seed=seed)
         self.model = self.network.model
         self.channels = model.gridsize**2
@@ -193,16 +167,6 @@ class PtychoPINN(keras.layers.Layer):
             probe *= tf.constant(probe_disk(self.model.N), probe.dtype)
         return probe
 
-    @property
-    def loss_name(self) -> str:
-        """The name under which the loss of the training is logged."""
-        return self.objective.loss_name("train")
-
-    @property
-    def val_loss_name(self) -> str:
-        """The name under which the loss of the validation is logged."""
-        return self.objective.loss_name("val")
-
     # From patterns to objects
 
     def optics(
@@ -246,83 +210,44 @@ class PtychoPINN(keras.layers.Layer):
 
     # What is minimised
 
+    losses = losses
+
+    @property
+    def train_loss_name(self) -> str:
+        """The name under which the loss of the training is logged."""
+        return self.objective.loss_name("train")
+
+    @property
+    def val_loss_name(self) -> str:
+        """The name under which the loss of the validation is logged."""
+        return self.objective.loss_name("val")
+
     def loss(self, batch: Batch, canvas: int) -> dict[str, tf.Tensor]:
-        """``loss`` to minimise, see `pinn_config.objective`, and for reading the terms that it is made of.
+        """See `pinn_data.run.loss_terms.loss_of`."""
+        tensors = {name: tf.convert_to_tensor(value) for name, value in batch.items()}
+        return loss_of(self, tensors, canvas)
 
-        Always there are the Poisson ``nll`` and ``deviance`` of the patterns that the network saw, and
-        ``predicted_deviance`` of those that it did not see.
-        """
-        batch = {name: tf.convert_to_tensor(value) for name, value in batch.items()}
-        objects, seen = self.call(batch, canvas)
-        given, unseen = slice(0, self.channels), slice(self.channels, None)
-        turn = None
-        if self.objective.needs_labels and self.objective.phase_subtraction:
-            turn = without_mean_phase(batch["labels"][:, given], tf.stop_gradient(seen.relative_intensity))
-        terms = self._misfit(objects, seen, batch, given, turn)
-        if batch["amplitude"].shape[1] > self.channels:
-            optics = self.optics(batch, unseen, self.corners(batch)[0], canvas)
-            others = self._misfit(objects, optics, batch, unseen, turn)
-            # Both kinds of patterns count alike: only the unseen ones punish a network that learns noise by
-            # heart.
-            terms["loss"] += others["loss"]
-            terms |= {f"predicted_{name}": value for name, value in others.items() if name != "loss"}
-        plain = self._regularisation(objects, tf.stop_gradient(seen.coverage))
-        return terms | plain | {"loss": terms["loss"] + plain["loss"]}
+    def predict(self, batch: Mapping[str, tf.Tensor], canvas: int) -> tuple[tf.Tensor, GroupOptics]:
+        return self.call(batch, canvas)
 
-    def _misfit(
-        self,
-        objects: tf.Tensor,
-        optics: GroupOptics,
-        batch: Mapping[str, tf.Tensor],
-        patterns: slice,
-        turn: tf.Tensor | None,
-    ) -> dict[str, tf.Tensor]:
-        """What compares some of the patterns with what was measured, or with labels."""
-        o = self.objective
-        terms: dict[str, tf.Tensor] = {}
-        loss = tf.zeros(())
-        seen = objects if o.looks_at_diffraction else tf.stop_gradient(objects)
-        # Both with the zero frequency at index 0, as the Fourier transform leaves it: they are only averaged.
-        rate = optics.unshifted_intensity(seen) * tf.exp(2 * tf.convert_to_tensor(self.log_intensity_scale))
+    def unseen_optics(self, batch: Mapping[str, tf.Tensor], canvas: int) -> GroupOptics:
+        return self.optics(batch, slice(self.channels, None), self.corners(batch)[0], canvas)
+
+    def rates(
+        self, objects: tf.Tensor, optics: GroupOptics, batch: Mapping[str, tf.Tensor], patterns: slice
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor | None]:
+        # All with the zero frequency at index 0, as the Fourier transform leaves it: they are only averaged.
+        rate = optics.unshifted_intensity(objects) * tf.exp(
+            2 * tf.convert_to_tensor(self.log_intensity_scale)
+        )
         # What was counted: it does not move with the scale that is learned.
         counted = tf.cast(tf.convert_to_tensor(self._counted_scale) ** 2, tf.float32)
-        counts = optics.measured**2 * counted
         if optics.stray is not None:
             rate += optics.stray * counted
-        terms["deviance"] = poisson_deviance(rate, counts, optics.flags)
-        terms["nll"] = terms["deviance"] + saturated_nll(counts, optics.flags)
-        if o.mae_weight > 0:
-            terms["mae"] = amplitude_mae(rate, counts, optics.flags)
-        if o.looks_at_diffraction:
-            loss += o.nll_weight * terms["nll"]
-            if o.mae_weight > 0:
-                loss += o.mae_weight * terms["mae"]
-        if o.needs_labels:
-            labels = batch["labels"][:, patterns] * (BACKGROUND * self.model.probe_scale / 4)
-            labels = labels if turn is None else labels * turn
-            patches, light = optics.patches(objects), tf.stop_gradient(optics.relative_intensity)
-            terms["amplitude_error"] = amplitude_error(patches, labels, light)
-            terms["phase_error"] = phase_error(patches, labels, light)
-            amplitude_weight, phase_weight = o.label_weights
-            loss += amplitude_weight * terms["amplitude_error"] + phase_weight * terms["phase_error"]
-        return _for_reading(terms) | {"loss": loss}
+        return rate, optics.measured**2 * counted, optics.flags
 
-    def _regularisation(self, objects: tf.Tensor, light: tf.Tensor) -> dict[str, tf.Tensor]:
-        """What looks at the object alone."""
-        o = self.objective
-        terms: dict[str, tf.Tensor] = {}
-        loss = tf.zeros(())
-        if o.realspace_weight > 0:
-            terms["total_variation"] = total_variation(objects, light)
-            loss += o.realspace_weight * terms["total_variation"]
-        for index, (kind, coefficient) in enumerate(
-            ((o.amp_loss, o.amp_loss_coeff), (o.phase_loss, o.phase_loss_coeff))
-        ):
-            if kind is not None and coefficient > 0:
-                name = ("amp_loss", "phase_loss")[index]
-                terms[name] = _REGULARISERS[kind][index](objects, light)
-                loss += coefficient * terms[name]
-        return _for_reading(terms) | {"loss": loss}
+    def fixed(self, value: tf.Tensor) -> tf.Tensor:
+        return tf.stop_gradient(value)
 
     # As Keras saves it
 
@@ -362,7 +287,3 @@ class PtychoPINN(keras.layers.Layer):
             "log_intensity_scale": self.log_intensity_scale,
             "training_intensity_scale": self._counted_scale,
         }
-
-
-def _for_reading(terms: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-    return {name: tf.stop_gradient(value) for name, value in terms.items()}

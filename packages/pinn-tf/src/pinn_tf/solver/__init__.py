@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pinn_tf.runtime.requirements import require_tensorflow
 
 if TYPE_CHECKING:
-    from pinn_tf.solver.operations import TensorFlowOperations
+    from pinn_tf.solver.array_operations import TensorFlowOperations
 
 __all__ = ["operations"]
 
@@ -22,6 +22,6 @@ def operations(device: str | None = None, *, double: bool = False) -> TensorFlow
     """
     require_tensorflow()
     from pinn_tf.runtime.devices import device_of
-    from pinn_tf.solver.operations import TensorFlowOperations
+    from pinn_tf.solver.array_operations import TensorFlowOperations
 
     return TensorFlowOperations(device_of("auto" if device is None else device), double=double)

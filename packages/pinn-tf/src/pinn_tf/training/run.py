@@ -214,7 +214,7 @@ class _Training:
                 log(self.step, {f"train_{name}": v for name, v in terms.items()} | {"learning_rate": rate})
             if self.history.is_over:
                 break
-        return {self.module.loss_name: means.of("loss")} | self._validated()
+        return {self.module.train_loss_name: means.of("loss")} | self._validated()
 
     def _learning_rate(self) -> float:
         return self.rate * learning_rate_factor(

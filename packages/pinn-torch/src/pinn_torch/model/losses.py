@@ -24,6 +24,7 @@ __all__ = [
     "phase_variation",
     "poisson_deviance",
     "poisson_nll",
+    "saturated_nll",
     "total_variation",
     "without_mean_phase",
 ]
@@ -41,8 +42,12 @@ def poisson_nll(rate: Tensor, counts: Tensor, measured: Tensor | None = None) ->
     worked out as half the deviance plus a constant of the data, which keeps float32 exact where counts are
     large.
     """
-    saturated = _over_pixels(counts - torch.special.xlogy(counts, counts), measured)
-    return poisson_deviance(rate, counts, measured) + saturated
+    return poisson_deviance(rate, counts, measured) + saturated_nll(counts, measured)
+
+
+def saturated_nll(counts: Tensor, measured: Tensor | None = None) -> Tensor:
+    """`poisson_nll` of rates that equal the counts: what no prediction can go below."""
+    return _over_pixels(counts - torch.special.xlogy(counts, counts), measured)
 
 
 def poisson_deviance(rate: Tensor, counts: Tensor, measured: Tensor | None = None) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,25 +17,14 @@ from pinn_config.execution import PyTorchExecutionConfig
 from pinn_config.learning_rate import learning_rate_factor
 from pinn_config.objective import Objective
 from pinn_data.optics.probe import normalised_probe, probe_disk
+from pinn_data.run.loss_terms import check_objective, loss_of
 from torch import Tensor, nn
 
 from pinn_torch.distributed.batch_shares import Share
 from pinn_torch.distributed.ranks import Team
-from pinn_torch.errors import ModelArchiveError, NotFiniteError, RunError
+from pinn_torch.errors import ModelArchiveError, NotFiniteError
+from pinn_torch.model import losses
 from pinn_torch.model.batch_statistics import SharedStatistics, share_statistics
-from pinn_torch.model.losses import (
-    amplitude_deviation,
-    amplitude_error,
-    amplitude_mae,
-    amplitude_variation,
-    phase_deviation,
-    phase_error,
-    phase_variation,
-    poisson_deviance,
-    poisson_nll,
-    total_variation,
-    without_mean_phase,
-)
 from pinn_torch.model.network import PtychoNetwork
 from pinn_torch.model.schedule import Schedule
 from pinn_torch.optics.physics import GroupOptics, fourier_shift
@@ -49,11 +38,6 @@ int64 whole-pixel positions and ``fractions`` (group, pattern, 2) float32; where
 ``labels`` (group, pattern, N, N) complex64, see `pinn_data.grouping.labels`; where the scan has them
 ``measured`` and ``stray``, see `pinn_data.grouping.pattern_stack.PatternStack`. The first `channels` patterns
 are the network's input; those that follow it must predict without having seen them."""
-
-_REGULARISERS = {
-    "Total_Variation": (amplitude_variation, phase_variation),
-    "Mean_Deviation": (amplitude_deviation, phase_deviation),
-}
 
 
 class PtychoPINN_Lightning(lightning.LightningModule):
@@ -79,16 +63,7 @@ class PtychoPINN_Lightning(lightning.LightningModule):
     ) -> None:
         super().__init__()
         self.objective = objective or Objective()
-        if not self.objective.learns:
-            raise RunError(
-                "every weight of the loss is 0, so nothing would be learned: set nll_weight, mae_weight or "
-                "realspace_weight above 0"
-            )
-        if probe_trainable and not self.objective.looks_at_diffraction:
-            raise RunError(
-                "probe_trainable=True was given, but a probe is learned from the diffraction, which does not "
-                "enter this loss: set model_type: pinn and a weight for it, or probe_trainable: false"
-            )
+        check_objective(self.objective, probe_trainable)
         self.model = model
         self.execution = execution or PyTorchExecutionConfig()
         self.network = PtychoNetwork(network(model))
@@ -190,6 +165,8 @@ class PtychoPINN_Lightning(lightning.LightningModule):
             self.log_intensity_scale.fill_(math.log(intensity_scale))
         self.training_intensity_scale = float(intensity_scale)
 
+    losses = losses
+
     @property
     def train_loss_name(self) -> str:
         """The name under which the loss of the training is logged."""
@@ -240,75 +217,27 @@ class PtychoPINN_Lightning(lightning.LightningModule):
         return self.network(batch["amplitude"][:, given], optics), optics
 
     def loss(self, batch: Batch, canvas: int) -> dict[str, Tensor]:
-        """``loss`` to minimise, see `pinn_config.objective`, and for reading the terms that it is made of.
+        """See `pinn_data.run.loss_terms.loss_of`."""
+        return loss_of(self, batch, canvas)
 
-        Always there are the Poisson ``nll`` and ``deviance`` of the patterns that the network saw, and
-        ``predicted_deviance`` of those that it did not see.
-        """
-        objects, seen = self(batch, canvas)
-        given, unseen = slice(0, self.channels), slice(self.channels, None)
-        turn = None
-        if self.objective.needs_labels and self.objective.phase_subtraction:
-            turn = without_mean_phase(batch["labels"][:, given], seen.relative_intensity.detach())
-        terms = self._misfit(objects, seen, batch, given, turn)
-        if batch["amplitude"].shape[1] > self.channels:
-            optics = self.optics(batch, unseen, self.corners(batch)[0], canvas)
-            others = self._misfit(objects, optics, batch, unseen, turn)
-            # Both kinds of patterns count alike: only the unseen ones punish a network that learns noise by
-            # heart.
-            terms["loss"] = terms["loss"] + others["loss"]
-            terms |= {f"predicted_{name}": value for name, value in others.items() if name != "loss"}
-        plain = self._regularisation(objects, seen.coverage.detach())
-        return terms | plain | {"loss": terms["loss"] + plain["loss"]}
+    def predict(self, batch: Mapping[str, Tensor], canvas: int) -> tuple[Tensor, GroupOptics]:
+        return self(batch, canvas)
 
-    def _misfit(
-        self, objects: Tensor, optics: GroupOptics, batch: Batch, patterns: slice, turn: Tensor | None
-    ) -> dict[str, Tensor]:
-        """What compares some of the patterns with what was measured, or with labels."""
-        o = self.objective
-        terms: dict[str, Tensor] = {}
-        loss = objects.new_zeros((), dtype=torch.float32)
-        with torch.set_grad_enabled(torch.is_grad_enabled() and o.looks_at_diffraction):
-            scale = torch.exp(2 * self.log_intensity_scale)
-            rate = optics.intensity(objects) * scale
-            # What was counted: it does not move with the scale that is learned.
-            counts = batch["amplitude"][:, patterns] ** 2 * self.training_intensity_scale**2
-            if optics.stray is not None:
-                rate = rate + optics.stray * self.training_intensity_scale**2
-            terms["nll"] = poisson_nll(rate, counts, optics.measured)
-            terms["deviance"] = poisson_deviance(rate, counts, optics.measured).detach()
-            if o.mae_weight > 0:
-                terms["mae"] = amplitude_mae(rate, counts, optics.measured)
-        if o.looks_at_diffraction:
-            loss = loss + o.nll_weight * terms["nll"]
-            if o.mae_weight > 0:
-                loss = loss + o.mae_weight * terms["mae"]
-        if o.needs_labels:
-            labels = batch["labels"][:, patterns] * (BACKGROUND * self.model.probe_scale / 4)
-            labels = labels if turn is None else labels * turn
-            patches, light = optics.patches(objects), optics.relative_intensity.detach()
-            terms["amplitude_error"] = amplitude_error(patches, labels, light)
-            terms["phase_error"] = phase_error(patches, labels, light)
-            amplitude_weight, phase_weight = o.label_weights
-            loss = loss + amplitude_weight * terms["amplitude_error"] + phase_weight * terms["phase_error"]
-        return {name: value.detach() for name, value in terms.items()} | {"loss": loss}
+    def unseen_optics(self, batch: Mapping[str, Tensor], canvas: int) -> GroupOptics:
+        return self.optics(batch, slice(self.channels, None), self.corners(batch)[0], canvas)
 
-    def _regularisation(self, objects: Tensor, light: Tensor) -> dict[str, Tensor]:
-        """What looks at the object alone."""
-        o = self.objective
-        terms: dict[str, Tensor] = {}
-        loss = objects.new_zeros((), dtype=torch.float32)
-        if o.realspace_weight > 0:
-            terms["total_variation"] = total_variation(objects, light)
-            loss = loss + o.realspace_weight * terms["total_variation"]
-        for index, (kind, coefficient) in enumerate(
-            ((o.amp_loss, o.amp_loss_coeff), (o.phase_loss, o.phase_loss_coeff))
-        ):
-            if kind is not None and coefficient > 0:
-                name = ("amp_loss", "phase_loss")[index]
-                terms[name] = _REGULARISERS[kind][index](objects, light)
-                loss = loss + coefficient * terms[name]
-        return {name: value.detach() for name, value in terms.items()} | {"loss": loss}
+    def rates(
+        self, objects: Tensor, optics: GroupOptics, batch: Mapping[str, Tensor], patterns: slice
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        rate = optics.intensity(objects) * torch.exp(2 * self.log_intensity_scale)
+        # What was counted: it does not move with the scale that is learned.
+        counts = batch["amplitude"][:, patterns] ** 2 * self.training_intensity_scale**2
+        if optics.stray is not None:
+            rate = rate + optics.stray * self.training_intensity_scale**2
+        return rate, counts, optics.measured
+
+    def fixed(self, value: Tensor) -> Tensor:
+        return value.detach()
 
     def training_step(self, batch: Batch, index: int) -> Tensor:
         data = self.trainer.datamodule

@@ -21,7 +21,7 @@ from pinn_torch.runtime.requirements import require_torch
 
 if TYPE_CHECKING:
     from pinn_torch.distributed.ranks import Team
-    from pinn_torch.solver.operations import TorchOperations
+    from pinn_torch.solver.array_operations import TorchOperations
 
 __all__ = ["operations", "solve"]
 
@@ -36,7 +36,7 @@ def operations(device: str | None = None, *, double: bool = False) -> TorchOpera
     """
     torch = require_torch()
     from pinn_torch.runtime.devices import device_of
-    from pinn_torch.solver.operations import TorchOperations, has_complex_numbers
+    from pinn_torch.solver.array_operations import TorchOperations, has_complex_numbers
 
     kind = device_of("auto" if device is None else device)
     if device is None and kind.type == "mps" and (double or not has_complex_numbers(kind)):
@@ -94,7 +94,7 @@ def _solve(
     watch: Watcher | None = None,
     preview: Preview | None = None,
 ) -> Solution:
-    from pinn_torch.solver.operations import TorchOperations
+    from pinn_torch.solver.array_operations import TorchOperations
 
     ops = operations(device, double=double)
     if ops.device.type == "cuda":
