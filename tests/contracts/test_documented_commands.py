@@ -68,7 +68,7 @@ ELSEWHERE = {
     r"make contracts BACKEND=pytorch": "the matrix of ci.yml has it",
     r"make test": "it is these tests",
     r"uv run pytest (packages/pinn-data|-m \"not processes\")": "a part of these tests",
-    r"make mutations": "ten minutes; the workflow mutations.yml runs it",
+    r"make mutations": "minutes; the workflow mutations.yml runs it",
     r"uv run python -m tests\.mutations .*": "some of the same",
     r"make bench": "a quarter of an hour, on a machine that does nothing else",
     r"ptychodus": "a window",

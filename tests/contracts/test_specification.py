@@ -1,4 +1,4 @@
-"""docs/specification.md: each row cites tests that exist, and each demand of the specification has a row."""
+"""Rows of the specification: each cites tests that exist, and each demand has a row."""
 
 from __future__ import annotations
 
@@ -8,14 +8,16 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from specification.__main__ import as_markdown, main
+from specification.rows import Row, read_rows
 
 ROOT = Path(__file__).resolve().parents[2]
-TABLE = ROOT / "docs" / "specification.md"
 # <root>/tests/contracts/test_specification.py -> <root>/../shared/spec
 SOURCES = ROOT.parent / "shared" / "spec"
 NAMES = ("ptychopinn_api_spec.md", "cli_flag_rationale.md")
+ROWS = read_rows()
 
-_CITATION = re.compile(r"`((?:pinn-\w+/tests|tests)/[\w/]+\.py)::(\w+)`")
+_CITATION = re.compile(r"((?:pinn-\w+/tests|tests)/[\w/]+\.py)::(test_\w+)")
 _DEMAND = re.compile(r"\b(MUST|SHALL)\b")
 
 
@@ -29,23 +31,6 @@ def _cells(line: str) -> list[str]:
     return [cell.strip() for cell in re.split(r"(?<!\\)\|", line.strip().strip("|"))]
 
 
-def _rows(heading: str) -> list[tuple[str, str]]:
-    """The rows (what the specification says, what shows it) under a heading of the first level below the
-    title."""
-    text = TABLE.read_text(encoding="utf-8")
-    (part,) = [p for p in re.split(r"^## ", text, flags=re.M) if p.startswith(heading)]
-    rows = [_cells(line) for line in part.splitlines() if line.startswith("|")]
-    assert all(len(cells) == 2 for cells in rows), [cells for cells in rows if len(cells) != 2]
-    return [
-        (cells[0], cells[1])
-        for cells in rows
-        if not set("".join(cells)) <= set("-: ") and cells[0] != "The specification says"
-    ]
-
-
-SHOWN = _rows("Shown by tests")
-
-
 @cache
 def _tests_in(path: Path) -> frozenset[str]:
     tree = ast.parse(path.read_text(encoding="utf-8"))
@@ -53,16 +38,44 @@ def _tests_in(path: Path) -> frozenset[str]:
 
 
 def test_every_row_cites_tests_that_exist():
-    assert len(SHOWN) > 250
-    for says, shown in SHOWN:
-        citations = _CITATION.findall(shown)
-        assert says and citations, says
-        for file, name in citations:
+    assert len(ROWS) > 250
+    for row in ROWS:
+        for test in row.tests:
+            cited = _CITATION.fullmatch(test)
+            assert cited, f"{test}, cited for: {row.says}"
+            file, name = cited.groups()
             path = ROOT / file if file.startswith("tests/") else ROOT / "packages" / file
-            assert path.is_file(), f"{file}, cited for: {says}"
-            assert name.startswith("test_") and name in _tests_in(path), f"{file}::{name}, cited for: {says}"
-        # What is not a citation is a remark; a name that is misspelt so that it is none would hide in it.
-        assert "::" not in _CITATION.sub("", shown), shown
+            assert path.is_file(), f"{file}, cited for: {row.says}"
+            assert name in _tests_in(path), f"{test}, cited for: {row.says}"
+        # A test that is cited in the remark would not be checked.
+        assert "::" not in row.remark, row.remark
+
+
+def test_the_command_prints_the_rows_that_hold_the_words(capsys):
+    assert main(["4.8", "test_dispatch.py"]) == 0
+    printed = capsys.readouterr().out
+    wanted = [row for row in ROWS if "4.8" in row.section and "test_dispatch.py" in " ".join(row.tests)]
+    assert 0 < len(wanted) < len(ROWS)
+    assert all(row.says.replace("|", "\\|") in printed for row in wanted)
+    assert main(["no row holds this"]) == 2
+    assert "'no row holds this'" in capsys.readouterr().err
+
+
+def test_a_row_is_a_line_of_its_sections_table():
+    rows = [Row("1. A", "a | b", ["tests/x.py::test_x"], "Why."), Row("2. B", "c", ["tests/x.py::test_y"])]
+    assert as_markdown(rows).splitlines() == [
+        "### 1. A",
+        "",
+        "| The specification says | Shown by |",
+        "|---|---|",
+        "| a \\| b | `tests/x.py::test_x`<br>Why. |",
+        "",
+        "### 2. B",
+        "",
+        "| The specification says | Shown by |",
+        "|---|---|",
+        "| c | `tests/x.py::test_y` |",
+    ]
 
 
 def _specification() -> tuple[list[str], list[list[str]]]:
@@ -95,7 +108,7 @@ needs_sources = pytest.mark.skipif(
 
 @needs_sources
 def test_every_demand_of_the_specification_is_quoted():
-    quotes = [_plain(says) for says, _ in SHOWN]
+    quotes = [_plain(row.says) for row in ROWS]
     sentences, _ = _specification()
     demands = [s for s in sentences if _DEMAND.search(s)]
     assert len(demands) > 40
@@ -106,7 +119,7 @@ def test_every_demand_of_the_specification_is_quoted():
 @needs_sources
 def test_every_row_of_every_table_of_the_specification_has_a_row():
     """By its first cell and its last, which say what it is about and what is demanded."""
-    quotes = [_plain(says) for says, _ in SHOWN]
+    quotes = [_plain(row.says) for row in ROWS]
     _, rows = _specification()
     assert len(rows) > 80
     missing = [row for row in rows if not any(row[0] in quote and row[-1] in quote for quote in quotes)]
@@ -117,6 +130,6 @@ def test_every_row_of_every_table_of_the_specification_has_a_row():
 def test_nothing_is_quoted_that_the_specification_does_not_say():
     text = "\n".join((SOURCES / name).read_text(encoding="utf-8") for name in NAMES)
     known = re.sub(r"\s+", "", _plain(re.sub(r"^\s*(-|\d+\.)\s", "", text, flags=re.M)))
-    for says, _ in SHOWN:
-        for part in _plain(says).split(" — "):
+    for row in ROWS:
+        for part in _plain(row.says).split(" — "):
             assert re.sub(r"\s+", "", part) in known, part

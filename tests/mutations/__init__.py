@@ -7,10 +7,9 @@ the source tree, runs the laws that the table names, and says whether one of the
 id        what is wrong then, in a few words
 kind      one of `KINDS`
 file      under the package's ``src``
-was       the text that is changed; it stands there exactly once
-becomes   what takes its place
+was       the text that is changed: the shortest that occurs once in the file
+becomes   the text that replaces it
 tests     the laws that notice, as docs/testing.md cites them: ``pinn-data/tests/test_probe.py::test_...``
-equivalent  only where no law can notice, because nothing that is promised changes: why
 
 A table that no longer fits the source fails a test (``test_table.py``), which takes no time; the full run is
 not part of the other tests.

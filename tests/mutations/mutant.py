@@ -40,7 +40,6 @@ class Mutant:
     was: str
     becomes: str
     tests: tuple[str, ...] = attrs.field(converter=tuple, validator=attrs.validators.min_len(1))
-    equivalent: str | None = None
 
     @property
     def path(self) -> Path:

@@ -83,6 +83,7 @@ def test_more_misfit_is_never_a_better_verdict(scan, ratio, times, held_out, exp
         ({"residual": 0.15}, "doubtful", "1.50 times"),
         ({"residual": 0.3, "held_out_residual": 0.3}, "bad", "Do not trust"),
         ({"residual": 0.015, "expected_residual": 0.002}, "doubtful", "7.50 times"),
+        ({"residual": 0.009, "expected_residual": 0.0055}, "good", "1.64 times"),  # little is left: 0.0071
         ({"held_out_residual": 0.15}, "doubtful", "held out are predicted worse (1.50"),
         ({"held_out_gain": 0.4, "held_out_gain_error": 0.3}, "bad", "no image in these data"),
         (
