@@ -33,6 +33,8 @@ class _Trained:
 class _Knowing:
     """A network that knows the object; each group's canvas has a phase of its own."""
 
+    place = "nowhere"
+
     def __init__(self, scan, *, broken=False):
         self.scan, self.broken = scan, broken
         self.probe = self.whole_probe = normalised_probe(probe_modes(scan.probe), N, 4.0)

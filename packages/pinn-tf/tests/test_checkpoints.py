@@ -58,7 +58,7 @@ def test_an_interrupted_training_resumes_to_the_same_weights_to_the_bit(
         _interrupt(patch, 2)
         small_training(tmp_path / "cut", small_scan(), **settings)
     assert not (tmp_path / "cut" / "wts.h5.zip").exists()
-    with caplog.at_level("INFO", logger="pinn_tf"):
+    with caplog.at_level("INFO", logger="pinn_data"):
         resumed = small_training(tmp_path / "cut", small_scan(), **settings)
     assert resumed.resumed_after == 2 and whole.resumed_after is None
     assert "resuming a training that was stopped after epoch 2" in caplog.text

@@ -25,8 +25,8 @@ from pinn_data.grouping.raw_data import RawData
 from pinn_data.run.outputs import save_outputs
 from pinn_data.scan.positions import reoriented
 from pinn_data.testing import small_scan
-from pinn_tf import components
 from pinn_tf.archive.model_archive import TrainedModel, load_model, reopened, save_model
+from pinn_tf.backend import TENSORFLOW
 from pinn_tf.components import RESULT_KEYS, reassemble_cdi_image, run_cdi_example, train_cdi_model
 from pinn_tf.errors import RunError
 from pinn_tf.historical.saved_models import ModelManager, save
@@ -172,7 +172,7 @@ def test_M_central_pixels_of_each_patch_count(monkeypatch):
         seen.append((execution.middle_trim, execution.accelerator, seed))
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(components, "reconstruct", remember)
+    monkeypatch.setattr(TENSORFLOW, "reconstruct", remember)
     config = InferenceConfig(ModelConfig(n_filters_scale=1), "somewhere")
     execution = quiet(middle_trim=12, accelerator="cpu")
     for options in ({}, {"M": 8}, {"M": None}, {"M": 0}, {"execution_config": execution, "seed": 3}):
@@ -304,7 +304,7 @@ def test_the_configuration_is_bridged_before_anything_else(tmp_path, monkeypatch
     """CONFIG-001."""
     config = _config(tmp_path, nepochs=1, n_subsample=11, subsample_seed=5)
     monkeypatch.setattr(
-        components, "require_tensorflow", lambda: (_ for _ in ()).throw(RuntimeError("first use"))
+        TENSORFLOW, "require", lambda: (_ for _ in ()).throw(RuntimeError("first use"))
     )
     for call in (run_cdi_example, train_cdi_model, lambda a, b, c: reassemble_cdi_image(a, c)):
         legacy.cfg["nepochs"] = -7

@@ -8,8 +8,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from pinn_data.run import metric_loggers
 from pinn_data.testing import small_scan
-from pinn_tf.training import loggers
 from pinn_tf.training.loggers import metrics_logger
 from tf_trainings import small_training
 
@@ -92,8 +92,8 @@ def test_none_writes_nothing(tmp_path):
 
 
 def test_without_mlflow_metrics_go_to_csv_and_one_line_says_so(tmp_path, monkeypatch, caplog):
-    monkeypatch.setattr(loggers, "find_spec", lambda name: None)
-    with caplog.at_level("INFO", logger="pinn_tf"):
+    monkeypatch.setattr(metric_loggers, "find_spec", lambda name: None)
+    with caplog.at_level("INFO", logger="pinn_data"):
         _recorded("mlflow", tmp_path)
     assert len([r for r in caplog.records if "mlflow is not installed" in r.getMessage()]) == 1
     assert _of_csv(tmp_path / "logs" / "version_0" / "metrics.csv") == _EXPECTED
@@ -103,11 +103,11 @@ def test_a_folder_named_mlflow_is_no_package(tmp_path, monkeypatch):
     (tmp_path / "no_such_logger").mkdir()
     monkeypatch.syspath_prepend(str(tmp_path))
     assert find_spec("no_such_logger") is not None
-    assert not loggers._is_installed("no_such_logger") and loggers._is_installed("csv")
+    assert not metric_loggers._is_installed("no_such_logger") and metric_loggers._is_installed("csv")
 
 
 def test_tensorboard_without_its_package_is_refused_in_one_sentence(tmp_path, monkeypatch):
-    monkeypatch.setattr(loggers, "find_spec", lambda name: None)
+    monkeypatch.setattr(metric_loggers, "find_spec", lambda name: None)
     with pytest.raises(RuntimeError, match="pip install tensorboard"):
         _recorded("tensorboard", tmp_path)
 

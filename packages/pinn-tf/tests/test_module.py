@@ -11,6 +11,7 @@ import tensorflow as tf
 from loss_oracle import TERMS
 from pinn_config.configs import ModelConfig
 from pinn_config.objective import Objective
+from pinn_data.errors import ShapeError
 from pinn_data.grouping.labels import ObjectLabels
 from pinn_data.grouping.pattern_stack import PatternStack
 from pinn_data.optics.forward_model import diffraction_intensity, poisson_nll
@@ -199,9 +200,9 @@ def test_a_probe_of_another_shape_is_refused():
     module = PtychoPINN(ModelConfig(n_filters_scale=1), np.ones((1, 64, 64)), 1.0)
     for shape in [(64, 64), (1, 64, 32), (2, 128, 128)]:
         says = r"^the probe has shape .* but \(modes, 64, 64\) is needed: "
-        with pytest.raises(RunError, match=says):
+        with pytest.raises(ShapeError, match=says):
             PtychoPINN(ModelConfig(N=64), np.ones(shape), 1.0)
-        with pytest.raises(RunError, match=says):
+        with pytest.raises(ShapeError, match=says):
             module.adopt(np.ones(shape), 1.0)
 
 

@@ -19,8 +19,8 @@ from pinn_data.files.npz import read_scan, write_scan
 from pinn_data.grouping.raw_data import RawData
 from pinn_data.run.outputs import save_outputs
 from pinn_data.scan.positions import reoriented
-from pinn_torch import components
 from pinn_torch.archive.model_archive import load_model
+from pinn_torch.backend import TORCH
 from pinn_torch.components import RESULT_KEYS, reassemble_cdi_image, run_cdi_example, train_cdi_model
 from pinn_torch.workflows import reconstruct
 from torch_scans import network_image, quiet, small_scan
@@ -187,11 +187,11 @@ def test_positions_that_were_recorded_the_other_way_round_are_put_right(finished
 def test_training_turns_both_scans(tmp_path, monkeypatch):
     seen = {}
 
-    def remember(scan, config, execution=None, *, validation=None, seed=0, max_seconds=None):
-        seen.update(scan=scan, validation=validation)
+    def remember(job, origin):
+        seen.update(scan=job.scan, validation=job.validation)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(components, "train", remember)
+    monkeypatch.setattr(TORCH, "finish_training", remember)
     scan, test = small_scan(), small_scan(rows=3)
     with pytest.raises(KeyboardInterrupt):
         run_cdi_example(scan, test, _config(tmp_path), flip_y=True, transpose=True)
@@ -215,7 +215,7 @@ def test_the_configuration_is_bridged_before_anything_else_and_execution_never(t
     """CONFIG-001, and section 4.7: execution settings stay out of the dictionary."""
     config = _config(tmp_path, nepochs=1, n_subsample=11, subsample_seed=5)
     monkeypatch.setattr(
-        components, "require_torch", lambda: (_ for _ in ()).throw(RuntimeError("first use of the backend"))
+        TORCH, "require", lambda: (_ for _ in ()).throw(RuntimeError("first use of the backend"))
     )
     for call in (run_cdi_example, train_cdi_model, lambda a, b, c: reassemble_cdi_image(a, c)):
         legacy.cfg["nepochs"] = -7

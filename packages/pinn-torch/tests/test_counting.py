@@ -15,7 +15,7 @@ from pinn_data.stitching.counting import Counting
 from pinn_torch.archive.model_archive import load_model
 from pinn_torch.model.module import PtychoPINN_Lightning
 from pinn_torch.model.network import PtychoNetwork
-from pinn_torch.optics.canvas_sum import counted
+from pinn_torch.optics.counted import counted
 from torch_scans import network_image, quiet, scene, small_scan
 
 N = 64

@@ -102,13 +102,13 @@ def test_the_rule_about_neighbours_is_honoured():
     limits = {"neighbor_function": "Min_dist", "min_neighbor_distance": 8.0, "max_neighbor_distance": 16.0}
     for options in (limits, limits | {"neighbor_function": "4_quadrant", "neighbor_count": 8}):
         data = _data(scan, gridsize=2, validation=scan, predicted_neighbors=0, **options)
-        for rows in (data._first, data._validation):
+        for rows in (data.groups.first, data.groups.validation_rows):
             p = scan.positions[rows]
             distance = np.linalg.norm(p[:, 1:] - p[:, :1], axis=2)
             assert distance.min() >= 8 and distance.max() <= 16
     # Steps are 7 in y and 9 in x: one step each way is 7 and 9 px, but 1 and 1 step.
     one_step = {"neighbor_function": "Min_dist", "max_neighbor_distance": 1.1, "scan_pattern": "Rectangular"}
-    p = scan.positions[_data(scan, gridsize=2, predicted_neighbors=0, **one_step)._first]
+    p = scan.positions[_data(scan, gridsize=2, predicted_neighbors=0, **one_step).groups.first]
     assert np.linalg.norm(p[:, 1:] - p[:, :1], axis=2).max() < 10
 
 
@@ -119,14 +119,14 @@ def test_settings_of_sampling_act_on_a_training():
     distance = np.linalg.norm(scan.positions[:, None] - scan.positions[None], axis=2)
     reach = np.sort(distance, axis=1)
     for K in (3, 5, 11):
-        rows = _data(scan, n_groups=30, neighbor_count=K, **options)._first
+        rows = _data(scan, n_groups=30, neighbor_count=K, **options).groups.first
         far = distance[rows[:, :1], rows].max(axis=1)
         assert (far <= reach[rows[:, 0], K] + 1e-9).all()
         assert (far > reach[rows[:, 0], 5] + 1e-9).any() == (K == 11)
-    assert len(data._first) == 17 and len(_data(scan, n_groups=40, **options)._first) == 40
-    assert not np.array_equal(data._first[:, 0], np.arange(17))
+    assert len(data.groups.first) == 17 and len(_data(scan, n_groups=40, **options).groups.first) == 40
+    assert not np.array_equal(data.groups.first[:, 0], np.arange(17))
     in_order = _data(scan, n_groups=17, sequential_sampling=True, **options)
-    assert np.array_equal(in_order._first[:, 0], np.arange(17))
+    assert np.array_equal(in_order.groups.first[:, 0], np.arange(17))
     data.trainer = None
     batches = list(data.train_dataloader())
     assert [len(b["amplitude"]) for b in batches] == [4, 4, 4, 4, 1]  # batch_size=4

@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from pinn_torch.training import loggers
+from pinn_data.run import metric_loggers
 from torch_scans import small_scan, small_training
 
 _needs_tensorboard = pytest.mark.skipif(
@@ -129,8 +129,8 @@ def test_none_writes_nothing(tmp_path):
 
 
 def test_without_mlflow_metrics_go_to_csv_and_one_line_says_so(tmp_path, monkeypatch, caplog):
-    monkeypatch.setattr(loggers, "find_spec", lambda name: None)
-    with caplog.at_level("INFO", logger="pinn_torch"):
+    monkeypatch.setattr(metric_loggers, "find_spec", lambda name: None)
+    with caplog.at_level("INFO", logger="pinn_data"):
         result = _trained(tmp_path, "mlflow")
     assert len([r for r in caplog.records if "mlflow is not installed" in r.getMessage()]) == 1
     _same(_of_csv(tmp_path / "lightning_logs" / "version_0" / "metrics.csv"), result)
@@ -140,10 +140,10 @@ def test_a_folder_named_mlflow_is_no_package(tmp_path, monkeypatch):
     (tmp_path / "no_such_logger").mkdir()
     monkeypatch.syspath_prepend(str(tmp_path))
     assert find_spec("no_such_logger") is not None
-    assert not loggers._is_installed("no_such_logger") and loggers._is_installed("csv")
+    assert not metric_loggers._is_installed("no_such_logger") and metric_loggers._is_installed("csv")
 
 
 def test_tensorboard_without_its_package_is_refused_in_one_sentence(tmp_path, monkeypatch):
-    monkeypatch.setattr(loggers, "find_spec", lambda name: None)
+    monkeypatch.setattr(metric_loggers, "find_spec", lambda name: None)
     with pytest.raises(RuntimeError, match="pip install tensorboard"):
         small_training(tmp_path, small_scan(), execution={"logger_backend": "tensorboard"})

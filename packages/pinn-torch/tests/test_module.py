@@ -7,6 +7,7 @@ import pytest
 import torch
 from pinn_config.configs import ModelConfig
 from pinn_config.objective import Objective
+from pinn_data.errors import ShapeError
 from pinn_data.optics.forward_model import diffraction_intensity, poisson_nll
 from pinn_data.optics.probe import probe_modes
 from pinn_torch.errors import RunError
@@ -87,7 +88,7 @@ def test_corners_are_counted_from_the_canvas_that_holds_all_patterns(gridsize):
 
 def test_a_probe_of_another_shape_is_refused():
     for shape in [(64, 64), (1, 64, 32), (2, 128, 128)]:
-        with pytest.raises(RunError, match=r"the probe has shape .* but \(modes, 64, 64\) is needed: "):
+        with pytest.raises(ShapeError, match=r"the probe has shape .* but \(modes, 64, 64\) is needed: "):
             PtychoPINN_Lightning(ModelConfig(N=64), torch.ones(shape, dtype=torch.complex64), 1.0)
 
 

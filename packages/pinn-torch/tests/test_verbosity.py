@@ -20,7 +20,7 @@ def test_debug_tells_the_details_of_a_reconstruction(trained, caplog):
     network_image(archive, small_scan(), InferenceConfig(model))
     assert caplog.records == []
     network_image(archive, small_scan(), InferenceConfig(model, debug=True))
-    assert "12 frames of 64 x 64 in 12 groups of 1 on cpu" in caplog.text
+    assert "12 groups of 1 of 12 frames of 64 x 64 on cpu" in caplog.text
     assert logging.getLogger("pinn_torch").level == logging.WARNING
 
 

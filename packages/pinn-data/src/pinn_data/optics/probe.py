@@ -193,7 +193,9 @@ def normalised_probe(probe: ArrayLike, size: int, probe_scale: float) -> NDArray
             f"crop the patterns and the probe to N={size}, or set N"
         )
     norm = np.sqrt(np.sum(modes.real**2 + modes.imag**2))
-    return (modes * ((size / 2) / BACKGROUND * (4.0 / probe_scale) / norm)).astype(np.complex64)
+    # One factor in float32: a probe that comes in two units has the same bits in this one, nearly always.
+    factor = np.float32((size / 2) / BACKGROUND * (4.0 / probe_scale) / norm)
+    return modes.astype(np.complex64) * factor
 
 
 def probe_disk(size: int) -> NDArray[np.float32]:

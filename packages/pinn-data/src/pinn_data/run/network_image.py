@@ -45,11 +45,12 @@ def make_image(
     stack = PatternStack(scan)
     rows = reconstruction_rows(scan, stack.centres, config, config.model.gridsize, seed=job.seed)
     _LOG.debug(
-        "%d groups of %d of %d frames of %d x %d; canvas %d x %d at %s",
+        "%d groups of %d of %d frames of %d x %d on %s; canvas %d x %d at %s",
         *rows.shape,
         len(scan),
         scan.N,
         scan.N,
+        network.place,
         *job.canvas.shape,
         job.canvas.origin,
     )

@@ -42,7 +42,10 @@ class NetworkOnScan(Protocol):
 
     probe : (mode, N, N) complex64, in network units
     whole_probe : the same without the mask of ``probe_mask``
+    place : name of the device, for the log
     """
+
+    place: str
 
     probe: NDArray[Any]
     whole_probe: NDArray[Any]

@@ -33,13 +33,14 @@ __all__ = ["run_network"]
 def run_network(trained: TrainedModel, job: ReconstructionJob, progress: Watcher | None) -> Reconstruction:
     """The image of a trained model, which stays as it is."""
     execution = job.execution
+    device = device_of(execution.accelerator)
     with (
-        on_device(device_of(execution.accelerator)),
+        on_device(device),
         progress_bar(execution.enable_progress_bar) as bar,
     ):
         report = Report("reconstruction", bar, progress)
         module = _module_for(trained, job.scan, execution.precision)
-        result = make_image(job, _NetworkOnScan(module, compiled=execution.compile), report)
+        result = make_image(job, _NetworkOnScan(module, device, compiled=execution.compile), report)
         report.finish()
         return result
 
@@ -61,8 +62,8 @@ def _whole_probe(module: PtychoPINN) -> NDArray[np.complex64]:
 class _NetworkOnScan:
     """`pinn_data.run.reconstruction_job.NetworkOnScan` of a module."""
 
-    def __init__(self, module: PtychoPINN, *, compiled: bool) -> None:
-        self.module, self.compiled = module, compiled
+    def __init__(self, module: PtychoPINN, place: str, *, compiled: bool) -> None:
+        self.module, self.place, self.compiled = module, place, compiled
         self.probe: NDArray[np.complex64] = module.probe.numpy()
         self.whole_probe = _whole_probe(module)
 

@@ -78,6 +78,7 @@ class _NetworkOnScan:
 
     def __init__(self, module: PtychoPINN_Lightning, device: torch.device, precision: str) -> None:
         self.module, self.device, self.precision = module, device, precision
+        self.place = str(device)
         self.probe: NDArray[np.complex64] = module.probe.detach().cpu().numpy()
         self.whole_probe = torch.view_as_complex(module.probe_parts.detach().cpu()).numpy()
 
