@@ -584,3 +584,28 @@ runpy.run_module({module!r}, run_name="__main__")
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("usage: ") and done.stdout.strip().endswith("set()")
+
+
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        ("trian", "unknown command 'trian': did you mean 'train'? (see 'pinn-torch --help')"),
+        (
+            "train --train_file x --max_epoch 3",
+            "unknown flags --train-file and --max-epoch: did you mean --train-data-file and --max-epochs? "
+            "(see 'pinn-torch train --help')",
+        ),
+        (
+            "infer --model_pth x",
+            "unknown flag --model-pth: did you mean --model-path? (see 'pinn-torch infer --help')",
+        ),
+        (
+            "train --train_data_file x --logger tensorbord",
+            "argument --logger: invalid choice 'tensorbord': did you mean 'tensorboard'? "
+            "(see 'pinn-torch train --help')",
+        ),
+    ],
+)
+def test_a_misspelled_name_brings_the_nearest_known_one(line, sentence, capsys):
+    assert main(line.split()) == 2
+    assert capsys.readouterr().err == f"pinn-torch: error: {sentence}\n"

@@ -11,7 +11,6 @@ object. What is nested deeper than any configuration is refused where it begins,
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 from collections.abc import Collection, Iterator, Mapping
@@ -26,6 +25,7 @@ from pinn_config.configs import InferenceConfig, ModelConfig, TrainingConfig
 from pinn_config.errors import ConfigFileError, ConfigFileNotFoundError
 from pinn_config.execution import PyTorchExecutionConfig
 from pinn_config.quoting import one_line
+from pinn_config.suggestions import nearest
 from pinn_config.superseded import current_settings
 from pinn_config.validation import allowed, field_types, shown, type_problem
 from pinn_config.whole_file import whole_file
@@ -232,9 +232,9 @@ def _unknown(key: Any, kind: type) -> str:
         return f"{key!r} describes the network: write it under 'model:'"
     if "model" in known and key in field_types(PyTorchExecutionConfig):
         return f"{key!r} is an execution setting: write it under '{EXECUTION}:'"
-    near = difflib.get_close_matches(str(key), known, n=1, cutoff=0.6)
-    if near:
-        return f"unknown key {shown(key)}: did you mean {near[0]!r}?"
+    meant = nearest(str(key), known)
+    if meant:
+        return f"unknown key {shown(key)}: did you mean {meant!r}?"
     return f"unknown key {shown(key)}: known are {', '.join(known)}"
 
 
@@ -247,8 +247,10 @@ def _lines(config: Any, indent: str, unsaid: Collection[str]) -> Iterator[str]:
             continue
         comment = item.metadata.get("help", "")
         choices = allowed(item.name, field_types(type(config))[item.name])
-        if choices:
-            comment += f" ({choices})"
+        unset = item.metadata.get("unset")
+        facts = [*([choices] if choices else []), *([f"null: {unset}"] if unset else [])]
+        if facts:
+            comment += f" ({'; '.join(facts)})"
         sign = "# " if item.name in unsaid else ""
         yield f"{indent}{sign}{item.name}: {_scalar(value, item.name)}  # {comment}"
     if model is not None and "model" not in unsaid:

@@ -19,11 +19,11 @@ def add_mask_flags(group: Any, default: str | None = None) -> None:
         "--mask",
         default=default,
         metavar="FILE[:NAME]",
-        help="pixels that were not measured, besides those that the scan marks: NPY, NPZ, HDF5 or TIFF, "
-        "not 0 where a pixel is bad, or JSON, [[row, column], ...]",
+        help="mask of bad pixels, added to the one in the scan: NPY, NPZ, HDF5 or TIFF (nonzero = bad), "
+        "or JSON ([[row, column], ...])",
     )
     group.add_argument(
-        "--invert-mask", action="store_true", default=default, help="the mask marks the good pixels"
+        "--invert-mask", action="store_true", default=default, help="treat nonzero pixels of the mask as good"
     )
 
 

@@ -27,37 +27,41 @@ def add(commands: Any) -> argparse.ArgumentParser:
     """The flags of this command."""
     parser: argparse.ArgumentParser = commands.add_parser(
         "compare",
-        help="several reconstructions side by side, as a figure and a table",
-        description="Lays reconstructions of one sample over each other (global phase, phase ramp, scale and "
-        "shift are fitted), cuts them to the field that all of them cover, and scores each against a "
-        "reference or, without one, its agreement with the first.",
+        help="compare several reconstructions in a figure and a table",
+        description="Align reconstructions of one sample (global phase, phase ramp, scale and shift are "
+        "fitted), crop them to their common area, and score each against a reference or, without "
+        "one, against the first reconstruction.",
     )
     parser.add_argument(
         "reconstructions",
         nargs="+",
         metavar="[NAME=]RECON",
-        help="folder of a run, reconstruction.npz, a product .h5, or an NPZ with objectGuess",
+        help="reconstruction: run folder, reconstruction.npz, ptychodus product (.h5), or NPZ with "
+        "objectGuess",
     )
     parser.add_argument(
-        "--reference", type=Path, metavar="FILE", help="the truth: a scan with objectGuess, or another image"
+        "--reference",
+        type=Path,
+        metavar="FILE",
+        help="true object: a scan with objectGuess, or another image",
     )
     parser.add_argument(
         "--output",
         type=Path,
         metavar="DIR",
-        help="folder for comparison.png, comparison.csv, comparison.json and frc.csv",
+        help="output folder (comparison.png, comparison.csv, comparison.json, frc.csv)",
     )
     parser.add_argument(
         "--roi",
         type=explaining(box),
         metavar="R0,R1,C0,C1",
-        help="rows and columns to compare, object pixels (default: what all of them cover)",
+        help="rows R0:R1 and columns C0:C1 to compare [object pixels] (default: common area)",
     )
     parser.add_argument(
         "--search",
         action="store_true",
-        help="find by correlation where the images lie, for files whose coordinates have different origins "
-        "(a shift of up to about a sixth of the common field is found without)",
+        help="find large shifts by correlation, for files whose coordinates have different origins (shifts "
+        "up to about a sixth of the common area need no search)",
     )
     return parser
 

@@ -38,9 +38,10 @@ _TAKEN = {
     | {"write_unit", "positions", "positions_columns", "frames_axis"},
 }
 _DESCRIPTION = """\
-Reads a CXI file, a ptychodus product with its patterns, ptychodus training data, a stack of counts with its
-geometry, or a scan, and writes a scan (F.npz) or a CXI file (F.cxi). A product alone becomes a reconstruction
-(F.npz), a reconstruction a product (F.h5). What was assumed is printed and kept in the scan.
+Convert a CXI file, a ptychodus product with its patterns, ptychodus training data, a stack of raw patterns
+with its geometry, or a scan to a scan (F.npz) or a CXI file (F.cxi). Convert a product without patterns to a
+reconstruction (F.npz), and a reconstruction to a product (F.h5). Assumptions are printed and stored in the
+scan.
 """
 _EXAMPLES = """\
 examples:
@@ -50,7 +51,7 @@ examples:
       --energy 8.8keV --detector-pixel 172um --size 128 --guess-probe --output scan.npz
   pinn convert scan.npz --write-unit counts --output counts.npz
   pinn convert scan.npz --output scan.cxi
-lengths are metres and energies electronvolts, or carry a unit: 55um, 1.12m, 8.8keV
+lengths are in metres and energies in electronvolts unless a unit is given: 55um, 1.12m, 8.8keV
 """
 
 
@@ -58,22 +59,22 @@ def add(commands: Any) -> argparse.ArgumentParser:
     """The flags of this command."""
     parser: argparse.ArgumentParser = commands.add_parser(
         "convert",
-        help="turn CXI files, ptychodus products and training data, or raw counts into a scan, and back",
+        help="convert CXI files, ptychodus files and raw patterns to a scan, and back",
         description=_DESCRIPTION,
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "source", metavar="SOURCE", help="the file; FILE:DATASET names a stack of patterns in it"
+        "source", metavar="SOURCE", help="input file; FILE:DATASET selects a stack of patterns in it"
     )
     parser.add_argument(
-        "--output", type=Path, metavar="F", required=True, help="F.npz, F.cxi or F.h5 to write"
+        "--output", type=Path, metavar="F", required=True, help="output file: F.npz, F.cxi or F.h5"
     )
     parser.add_argument(
-        "--from", dest="kind", choices=tuple(_TAKEN), help="what SOURCE is (default: told by its contents)"
+        "--from", dest="kind", choices=tuple(_TAKEN), help="type of SOURCE (default: detected)"
     )
     parser.add_argument(
-        "--patterns", metavar="FILE[:NAME]", help="of a product: its patterns (NPY, NPZ, HDF5)"
+        "--patterns", metavar="FILE[:NAME]", help="patterns of a product (NPY, NPZ or HDF5 file)"
     )
     _add_patterns(parser.add_argument_group("patterns"))
     _add_positions(parser.add_argument_group("positions"))
@@ -83,77 +84,90 @@ def add(commands: Any) -> argparse.ArgumentParser:
 
 
 def _add_patterns(group: Any) -> None:
-    group.add_argument("--unit", choices=_UNITS, help="what SOURCE holds (default: told by its numbers)")
-    group.add_argument("--write-unit", choices=_UNITS, help="what an NPZ scan is to hold (default: as read)")
+    group.add_argument("--unit", choices=_UNITS, help="unit of the patterns in SOURCE (default: detected)")
     group.add_argument(
-        "--frames-axis", type=int, choices=(0, 2), help="axis that counts the frames (default: 0)"
+        "--write-unit", choices=_UNITS, help="unit of the patterns in an NPZ output (default: as read)"
     )
-    group.add_argument("--size", type=int, metavar="N", help="crop or pad the frames to N x N pixels, N even")
+    group.add_argument("--frames-axis", type=int, choices=(0, 2), help="frame axis of the stack (default: 0)")
+    group.add_argument(
+        "--size", type=int, metavar="N", help="crop or pad the frames to N x N, N even [pixels]"
+    )
     group.add_argument(
         "--centre",
         type=explaining(point),
         metavar="Y,X",
-        help="detector pixel of the zero frequency, from 0 (default: what the file says; the middle; or, to "
-        "crop, the centre of mass of the mean frame)",
+        help="detector pixel of the zero frequency, counted from 0 (default: stated in the file, else "
+        "the middle, or the centre of mass of the mean frame when cropping)",
     )
     group.add_argument(
-        "--zero-frequency", choices=("centre", "corner"), help="where frames have it (default: centre)"
+        "--zero-frequency",
+        choices=("centre", "corner"),
+        help="location of the zero frequency in a frame (default: centre)",
     )
     group.add_argument(
         "--mask",
         metavar="FILE[:NAME]",
-        help="pixels of the detector, or of the patterns, that were not measured, besides those that SOURCE "
-        "marks: NPY, NPZ, HDF5 or TIFF, not 0 where a pixel is bad, or JSON, [[row, column], ...]; none "
-        "leaves the mask in SOURCE out",
+        help="mask of bad pixels, of the detector or of the cropped patterns, added to the one in SOURCE: "
+        "NPY, NPZ, HDF5 or TIFF (nonzero = bad), or JSON ([[row, column], ...]); none "
+        "ignores the mask in SOURCE",
     )
     group.add_argument(
         "--invert-mask",
         action="store_true",
         default=None,
-        help="the mask of --mask (without it: the one in SOURCE) marks the good pixels",
+        help="treat nonzero pixels as good, in the file of --mask or else in the mask of SOURCE",
     )
 
 
 def _add_positions(group: Any) -> None:
     group.add_argument(
-        "--positions", metavar="FILE", help="of raw counts: CSV, text, NPY, or HDF5 as FILE:DATASET"
+        "--positions",
+        metavar="FILE",
+        help="positions of raw patterns: CSV, text or NPY file, or HDF5 as FILE:DATASET",
     )
     group.add_argument(
         "--positions-columns",
         metavar="C,C",
-        help="what the columns of FILE are: y, x or - (default: by its headings)",
+        help="columns of the position file: y, x, or - to skip (default: read from its headings)",
     )
     group.add_argument(
         "--positions-unit",
         choices=("m", "mm", "um", "nm", "px"),
-        help="px: object pixels (default: by the headings; CXI: m)",
+        help="unit of the positions; px is object pixels (default: read from the headings; m for CXI)",
     )
     moved = group.add_mutually_exclusive_group()
     for motion, words in (
-        ("sample", "positions of the sample: the probe's are their negative (CXI: default)"),
-        ("probe", "positions of the probe on the object (raw counts: default)"),
+        ("sample", "positions are those of the sample; the probe moves the opposite way (default for CXI)"),
+        ("probe", "positions are those of the probe on the object (default for raw patterns)"),
     ):
         moved.add_argument(
             f"--{motion}-motion", dest="motion", action="store_const", const=motion, help=words
         )
-    group.add_argument("--swap-xy", action="store_true", default=None, help="exchange x and y")
+    group.add_argument("--swap-xy", action="store_true", default=None, help="swap x and y")
     for axis in "xy":
-        group.add_argument(f"--negate-{axis}", action="store_true", default=None, help=f"then reverse {axis}")
+        group.add_argument(
+            f"--negate-{axis}", action="store_true", default=None, help=f"negate {axis}, after --swap-xy"
+        )
 
 
 def _add_geometry(group: Any) -> None:
-    group.add_argument("--distance", type=explaining(length), metavar="M", help="object to detector, metres")
-    light = group.add_mutually_exclusive_group()
-    light.add_argument("--wavelength", type=explaining(length), metavar="M", help="metres")
-    light.add_argument("--energy", type=explaining(energy), metavar="EV", help="of a photon, electronvolts")
     group.add_argument(
-        "--detector-pixel", type=explaining(pixel), metavar="M", help="side, or HEIGHT,WIDTH, metres"
+        "--distance", type=explaining(length), metavar="M", help="distance from object to detector [m]"
+    )
+    light = group.add_mutually_exclusive_group()
+    light.add_argument("--wavelength", type=explaining(length), metavar="M", help="wavelength [m]")
+    light.add_argument("--energy", type=explaining(energy), metavar="EV", help="photon energy [eV]")
+    group.add_argument(
+        "--detector-pixel",
+        type=explaining(pixel),
+        metavar="M",
+        help="detector pixel side, or HEIGHT,WIDTH [m]",
     )
     group.add_argument(
         "--object-pixel",
         type=explaining(length),
         metavar="M",
-        help="metres (default: of the far field, wavelength * distance / (N * detector pixel))",
+        help="object pixel side [m] (default: wavelength * distance / (N * detector pixel))",
     )
 
 
@@ -162,20 +176,20 @@ def _add_probe(group: Any) -> None:
     either.add_argument(
         "--probe",
         metavar="FILE[:NAME]",
-        help="the probe, ([modes,] N, N) complex, in an NPY, NPZ or HDF5 file",
+        help="probe, complex array ([modes,] N, N) in an NPY, NPZ or HDF5 file",
     )
     either.add_argument(
         "--guess-probe",
         action="store_true",
         default=None,
-        help="make one: the inverse Fourier transform of the mean measured amplitude",
+        help="estimate the probe: inverse Fourier transform of the mean measured amplitude",
     )
     group.add_argument(
         "--defocus",
         type=explaining(length),
         metavar="M",
-        help="of a guessed probe: the sample lies so far behind the focus, metres; before it, as in "
-        "--defocus=-10um (default: 0)",
+        help="distance of the sample behind the focus, for --guess-probe; negative in front of it, "
+        "for example --defocus=-10um [m] (default: 0)",
     )
 
 

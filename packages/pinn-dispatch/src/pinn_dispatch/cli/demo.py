@@ -42,30 +42,32 @@ def add(commands: Any) -> argparse.ArgumentParser:
     """The flags of this command."""
     parser: argparse.ArgumentParser = commands.add_parser(
         "demo",
-        help="watch a network learn a simulated scan and reconstruct an object that it never saw",
-        description="Simulates two scans, learns one, reconstructs the other by the network alone and by the "
-        "solver from there, and scores both against the truth. Needs no data and takes two minutes on two "
-        "cores.",
+        help="train on a simulated scan and reconstruct an unseen object (two minutes, needs no data)",
+        description="Simulate two scans, train a network on the first, reconstruct the second with the "
+        "network alone and with the network and the solver, and score both images against the truth. Needs "
+        "no data and takes two minutes on two cores.",
     )
     parser.add_argument(
-        "--output", type=Path, default=Path("pinn_demo"), metavar="DIR", help="(default: pinn_demo)"
+        "--output",
+        type=Path,
+        default=Path("pinn_demo"),
+        metavar="DIR",
+        help="output folder (default: pinn_demo)",
     )
-    parser.add_argument(
-        "--seed", type=int, default=0, metavar="N", help="of everything that is drawn (default: 0)"
-    )
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="random seed (default: 0)")
     parser.add_argument(
         "--max-seconds",
         type=float,
         default=MAX_SECONDS,
         metavar="T",
-        help=f"of training (default: {MAX_SECONDS:g})",
+        help=f"time limit of the training [s] (default: {MAX_SECONDS:g})",
     )
     parser.add_argument(
         "--side",
         type=int,
         default=SIDE,
         metavar="N",
-        help=f"the training scan has N x N patterns (default: {SIDE})",
+        help=f"size of the training scan: N x N patterns (default: {SIDE})",
     )
     add_flags(parser, TrainingConfig, ("nepochs", "batch_size", "backend"), _RECIPE)
     add_flags(parser, ModelConfig, ("architecture", "gridsize"), _RECIPE)

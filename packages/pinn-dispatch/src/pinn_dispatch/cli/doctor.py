@@ -26,26 +26,30 @@ def add(commands: Any) -> argparse.ArgumentParser:
     """The flags of this command."""
     parser: argparse.ArgumentParser = commands.add_parser(
         "doctor",
-        help="say whether this installation works here, and what mends it",
-        description="Looks at versions, backends, devices, memory and folders. Every problem comes with the "
-        "command that mends it. Ends with 0 if at least one backend works; --quiet shows problems only.",
+        help="check this installation and say how to fix it",
+        description="Check versions, backends, devices, memory and folders, and print a command that fixes "
+        "each problem. The exit code is 0 if at least one backend works. --quiet prints problems only.",
     )
     parser.add_argument(
         "--run",
         dest="trial",
         action="store_true",
-        help="also simulate, train and reconstruct 16 patterns with each backend",
+        help="also run a small trial (simulate, train, reconstruct 16 patterns) with each backend",
     )
-    parser.add_argument("--json", action="store_true", help="one JSON object in place of lines")
+    parser.add_argument("--json", action="store_true", help="print one JSON object instead of text")
     parser.add_argument(
-        "--output", type=Path, default=Path(), metavar="DIR", help="where results would go (default: here)"
+        "--output",
+        type=Path,
+        default=Path(),
+        metavar="DIR",
+        help="output folder to check (default: current folder)",
     )
     parser.add_argument(
         "--time-limit",
         type=float,
         default=_SECONDS,
         metavar="T",
-        help=f"seconds after which a backend counts as hanging (default: {_SECONDS:g})",
+        help=f"time after which a backend counts as hanging [s] (default: {_SECONDS:g})",
     )
     return parser
 

@@ -26,24 +26,22 @@ def add(commands: Any) -> argparse.ArgumentParser:
     """The flags of this command."""
     parser: argparse.ArgumentParser = commands.add_parser(
         "info",
-        help="say what a scan, an archive, a reconstruction, a product, a CXI file or a run holds",
-        description="Describes NPZ scans, model archives (wts.h5.zip or their folder), reconstructions, "
-        "ptychodus products and training data, CXI files and the folders of runs; on a terminal with a small "
-        "picture of each. Nothing in a file is executed, and the patterns of a scan are read a few MB at a "
-        "time.",
+        help="describe the contents of files: scans, models, reconstructions, products, CXI files, runs",
+        description="Describe NPZ scans, model archives (wts.h5.zip or their folder), reconstructions, "
+        "ptychodus products and training data, CXI files and run folders; on a terminal with a small "
+        "picture of each. Nothing in a file is executed, and patterns are read a few MB at a time.",
     )
-    parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="what to look at")
+    parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="file or folder to describe")
     parser.add_argument(
-        "--json", action="store_true", help="a JSON list with an object for each file, in place of words"
+        "--json", action="store_true", help="print a JSON list with one object per file instead of text"
     )
     pictures = parser.add_mutually_exclusive_group()
     pictures.add_argument(
         "--thumbnail",
         metavar="FILE.png",
-        help=f"write a small figure; '{_HERE}' shows the picture among the words also where the output "
-        "is no terminal",
+        help=f"file for a small figure; '{_HERE}' prints the picture with the text, even without a terminal",
     )
-    pictures.add_argument("--no-thumbnail", action="store_true", help="words only, on a terminal too")
+    pictures.add_argument("--no-thumbnail", action="store_true", help="print text only, even on a terminal")
     return parser
 
 

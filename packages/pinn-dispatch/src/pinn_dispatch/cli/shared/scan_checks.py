@@ -20,7 +20,9 @@ __all__ = ["add_check_flag", "check"]
 def add_check_flag(group: Any) -> None:
     """``--anyway``."""
     group.add_argument(
-        "--anyway", action="store_true", help="go on where no image is to be expected of this scan"
+        "--anyway",
+        action="store_true",
+        help="continue even if the checks say that this scan cannot give an image",
     )
 
 
