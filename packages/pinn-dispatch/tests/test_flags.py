@@ -143,7 +143,7 @@ def test_size_of_the_patterns_comes_from_the_data():
 def test_another_size_in_the_file_is_refused(tmp_path):
     path = tmp_path / "run.yaml"
     path.write_text("model:\n  N: 64\n")
-    with pytest.raises(UsageError, match="says N = 64, but the patterns are 128 x 128"):
+    with pytest.raises(UsageError, match="sets N = 64, but the patterns are 128 x 128"):
         training_settings(_train("--config", str(path))).for_scan(128, 9)
 
 

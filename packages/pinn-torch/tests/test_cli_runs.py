@@ -216,5 +216,8 @@ def test_an_interrupt_ends_with_130_and_leaves_what_to_resume_from(folder):
     finally:
         running.kill()
     assert running.returncode == 130, err
-    assert out == "" and "interrupted; a training goes on from its last epoch with the same command" in err
+    assert (
+        out == ""
+        and "interrupted; run the same command again to continue a training from its last epoch" in err
+    )
     assert not (folder / "stopped" / "wts.h5.zip").exists()

@@ -37,7 +37,9 @@ def test_a_validation_of_another_size(tmp_path):
 
 
 def test_a_size_without_a_network(tmp_path):
-    with pytest.raises(ConfigError, match="N=32 has no network: crop or pad the patterns to one of 64") as e:
+    with pytest.raises(
+        ConfigError, match="N=32 is not supported: crop or pad the patterns to one of 64"
+    ) as e:
         small_training(tmp_path / "out", small_scan(32))
     _refused(e, tmp_path / "out")
 

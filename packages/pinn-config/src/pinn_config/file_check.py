@@ -119,7 +119,7 @@ def _read(path: str | os.PathLike[str]) -> tuple[dict[str, _Entry], list[Finding
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         if isinstance(error, ConfigFileError):
             raise
-        raise ConfigFileError(f"{path} is no YAML that can be read: {one_line(error, 300)}.") from error
+        raise ConfigFileError(f"{path} is not valid YAML: {one_line(error, 300)}.") from error
     finally:
         loader.dispose()
 
@@ -133,11 +133,13 @@ def _entries(
         name = loader.construct_object(key_node, deep=True)
         if not isinstance(name, str):
             findings.append(
-                Finding(line, f"{before}{name}", f"the key {shown(name)} is no text: write a setting")
+                Finding(
+                    line, f"{before}{name}", f"the key {shown(name)} is not text: write the name of a setting"
+                )
             )
             continue
         if name in seen:
-            problem = f"{name!r} comes twice, first in line {seen[name]}: keep one of them"
+            problem = f"{name!r} is set twice, first in line {seen[name]}: keep one of them"
             findings.append(Finding(line, before + name, problem))
             continue
         seen[name] = line

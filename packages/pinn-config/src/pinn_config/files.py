@@ -95,7 +95,7 @@ def load_mapping(path: str | os.PathLike[str]) -> dict[str, Any]:
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         if isinstance(error, ConfigFileError):
             raise
-        raise ConfigFileError(f"{path} is no YAML that can be read: {one_line(error, 300)}.") from error
+        raise ConfigFileError(f"{path} is not valid YAML: {one_line(error, 300)}.") from error
     if value is None:
         return {}
     if not isinstance(value, dict):
@@ -116,7 +116,7 @@ def read_bytes(path: str | os.PathLike[str]) -> bytes:
     except IsADirectoryError as error:
         raise ConfigFileError(f"{path} is a folder: give the path of a YAML file in it.") from error
     if len(data) > MAX_BYTES:
-        raise ConfigFileError(f"{path} has more than {MAX_BYTES} bytes: it is no configuration file.")
+        raise ConfigFileError(f"{path} has more than {MAX_BYTES} bytes, too many for a configuration file.")
     return data
 
 
@@ -343,7 +343,7 @@ class StrictLoader(yaml.SafeLoader):
     def _check_depth(self, depth: int) -> None:
         if depth > _MAX_DEPTH:
             raise yaml.composer.ComposerError(
-                None, None, f"it is nested more than {_MAX_DEPTH} deep", self.get_mark()
+                None, None, f"it is nested more than {_MAX_DEPTH} levels deep", self.get_mark()
             )
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
@@ -352,11 +352,11 @@ class StrictLoader(yaml.SafeLoader):
             key = self.construct_object(key_node, deep=True)
             if not isinstance(key, str):
                 raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {shown(key)} is no text", key_node.start_mark
+                    None, None, f"the key {shown(key)} is not text", key_node.start_mark
                 )
             if key in seen:
                 raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {shown(key)} comes twice", key_node.start_mark
+                    None, None, f"the key {shown(key)} is set twice", key_node.start_mark
                 )
             seen.add(key)
         return super().construct_mapping(node, deep=True)

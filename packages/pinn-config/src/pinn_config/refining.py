@@ -28,7 +28,7 @@ def parse_parts(text: str) -> frozenset[str]:
     unknown = [word for word in words if word not in PARTS]
     if unknown or not words:
         raise ConfigError(
-            f"refine must be auto, none, or some of {', '.join(PARTS)} with commas between, not "
+            f"refine must be auto, none, or a comma-separated list of {', '.join(PARTS)}, not "
             f"{unknown[0] if unknown else text!r}"
         )
     return frozenset(words)

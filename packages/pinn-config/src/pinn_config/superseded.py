@@ -38,7 +38,8 @@ def current_parameters(weights: Mapping[str, V], spelled: Callable[[str], str] =
     current = {name: value for name, value in weights.items() if name not in former}
     if len(current) < len(weights):
         _LOG.info(
-            "the model is of version 0.1.0; its %d constants for further passes over a scan are left out",
+            "the model was saved by version 0.1.0; %d of its constants, for further passes over a scan, "
+            "are ignored",
             len(weights) - len(current),
         )
     return current

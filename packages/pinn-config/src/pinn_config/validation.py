@@ -232,7 +232,7 @@ def _joint_problems(sound: Mapping[str, Any], model: Any) -> Iterator[tuple[tupl
     if all(sound.get(name) == 0 for name in weights) and getattr(model, "model_type", None) == "pinn":
         yield (
             weights,
-            f"{', '.join(weights)} are all 0, so nothing would be learned: give one of them > 0",
+            f"{', '.join(weights)} are all 0, so nothing would be learned: set one of them > 0",
         )
     if sound.get("refine") is not None:
         try:
@@ -258,8 +258,8 @@ def _distance_problems(sound: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ..
     if low is not None and high is not None and low >= high:
         yield (
             names,
-            f"max_neighbor_distance ({high}) must be > min_neighbor_distance ({low}): raise the one or lower "
-            "the other",
+            f"max_neighbor_distance ({high}) must be > min_neighbor_distance ({low}): raise the first or "
+            "lower the second",
         )
     if sound.get("neighbor_function") == "Nearest" and (low or high is not None):
         yield (

@@ -35,7 +35,7 @@ def masked(scan: Scan, args: argparse.Namespace) -> Scan:
     """
     if args.mask is None:
         if args.invert_mask:
-            raise RequestError("--invert-mask is about the mask in a file: give --mask FILE too")
+            raise RequestError("--invert-mask needs a mask: give --mask FILE too")
         return scan
 
     from pinn_data.files.detector_masks import masked_scan

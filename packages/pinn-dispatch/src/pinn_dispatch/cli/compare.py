@@ -71,7 +71,7 @@ def run(args: argparse.Namespace) -> None:
     paths = named(args.reconstructions)
     if len(paths) < 2 and args.reference is None:
         raise UsageError(
-            "one reconstruction alone was given, but a comparison needs two: add another, or --reference FILE"
+            "only one reconstruction was given, but a comparison needs two: add another, or --reference FILE"
         )
     report = Report(args.quiet)
     if args.output is None:
@@ -111,8 +111,8 @@ def named(texts: Sequence[str]) -> dict[str, Path]:
     """
     if len(texts) > _MOST:
         raise UsageError(
-            f"{len(texts)} reconstructions were given, but at most {_MOST} can be told apart in a figure: "
-            "compare fewer at a time"
+            f"{len(texts)} reconstructions were given, but a figure can show at most {_MOST}: compare fewer "
+            "at a time"
         )
     chosen: list[tuple[str | None, Path]] = []
     for text in texts:
@@ -121,14 +121,14 @@ def named(texts: Sequence[str]) -> dict[str, Path]:
             chosen.append((None, Path(text)))
         elif not name.strip() or not path:
             raise UsageError(
-                f"{text!r} names no reconstruction: write NAME=PATH, as in unrolled=outputs/image"
+                f"{text!r} names no reconstruction: write NAME=PATH, for example unrolled=outputs/image"
             )
         else:
             chosen.append((name.strip(), Path(path)))
     given = [name for name, _ in chosen if name is not None]
     twice = next((name for name in given if given.count(name) > 1), None)
     if twice is not None:
-        raise UsageError(f"two reconstructions are called {twice!r}: give each a name of its own")
+        raise UsageError(f"two reconstructions are called {twice!r}: give them different names")
     found: dict[str, Path] = {}
     for name, path in zip(_names(chosen), (path for _, path in chosen), strict=True):
         found[name] = path

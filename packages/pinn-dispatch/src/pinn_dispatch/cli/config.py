@@ -65,8 +65,7 @@ def run(args: argparse.Namespace) -> None:
 def _template(args: argparse.Namespace) -> None:
     if args.kind == "execution" and args.backend is not None:
         raise UsageError(
-            "--backend was given, but --kind execution describes no backend: choose --kind training or "
-            "inference"
+            "--backend was given, but --kind execution has no backend: choose --kind training or inference"
         )
     text = template(args.kind, RECIPE, args.backend)
     if args.output is None:
@@ -111,6 +110,6 @@ def _validate(args: argparse.Namespace) -> None:
         problems += len(findings)
     if problems:
         raise UsageError(
-            f"{problems} problem{'s' * (problems > 1)} in what was given: mend what is listed, "
-            "'pinn config template' shows every setting"
+            f"{problems} problem{'s' * (problems > 1)} found: fix the lines above ('pinn config template' "
+            "shows every setting)"
         )

@@ -223,7 +223,7 @@ def run(args: argparse.Namespace) -> None:
 _WORDS = {
     "scan": "a scan (NPZ)",
     "cxi": "a CXI file",
-    "training": "training data of ptychodus",
+    "training": "ptychodus training data",
     "product": "a ptychodus product",
     "reconstruction": "a reconstruction",
     "raw": "a stack of patterns",
@@ -240,28 +240,33 @@ def _check(args: argparse.Namespace, kind: str, source: Path, entry: str | None)
     idle = sorted((values.keys() & every) - _TAKEN[kind])
     if idle:
         raise UsageError(
-            f"{_flag(idle[0], values)} says nothing about {_WORDS[kind]}: leave it out (with --from, SOURCE "
-            "is taken for something else)"
+            f"{_flag(idle[0], values)} has no effect on {_WORDS[kind]}: leave it out, or give the type of "
+            "SOURCE with --from"
         )
     if kind == "product" and args.patterns is None:
         alone = sorted(values.keys() & (_TAKEN["product"] - {"patterns"}))
         if alone:
             raise UsageError(
-                f"{_flag(alone[0], values)} is about patterns, but a product holds none: give --patterns FILE"
+                f"{_flag(alone[0], values)} applies to patterns, but a product holds none: give --patterns "
+                "FILE"
             )
     if entry is not None and kind != "raw":
         raise UsageError(
-            f"{args.source} names an array, but {_WORDS[kind]} is read as a whole: name the file alone"
+            f"{args.source} names an array, but {_WORDS[kind]} is read as a whole: give only the file"
         )
     if args.mask == "none" and (args.invert_mask or kind == "scan"):
         raise UsageError(
-            "--mask none leaves the mask in the file out, "
-            + ("but bad pixels of a scan stay so" if kind == "scan" else "so there is none to invert")
+            "--mask none ignores the mask in the file, "
+            + (
+                "but the bad pixels of a scan cannot be ignored"
+                if kind == "scan"
+                else "so there is none to invert"
+            )
         )
     if kind == "scan" and args.invert_mask and args.mask is None:
-        raise UsageError("--invert-mask is about the mask in a file: give --mask FILE too")
+        raise UsageError("--invert-mask needs a mask: give --mask FILE too")
     if args.defocus is not None and not args.guess_probe:
-        raise UsageError("--defocus is of a guessed probe: give --guess-probe too")
+        raise UsageError("--defocus needs a guessed probe: give --guess-probe too")
     is_image = kind == "reconstruction" or (kind == "product" and args.patterns is None)
     allowed = (".npz", ".h5", ".hdf5") if is_image else (".npz", ".cxi")
     if args.output.suffix.lower() not in allowed:
@@ -270,9 +275,9 @@ def _check(args: argparse.Namespace, kind: str, source: Path, entry: str | None)
             f"{' or '.join(f'*{suffix}' for suffix in allowed)}"
         )
     if args.output.suffix.lower() == ".cxi" and args.write_unit is not None:
-        raise UsageError("--write-unit is about NPZ scans, but a CXI file holds counts: leave it out")
+        raise UsageError("--write-unit applies to NPZ scans, but a CXI file holds counts: leave it out")
     if args.output.exists() and source.exists() and args.output.samefile(source):
-        raise UsageError(f"--output is {source} itself, which would be written over: give another name")
+        raise UsageError(f"--output is {source} itself, which would be overwritten: give another name")
 
 
 def _flag(name: str, values: dict[str, Any]) -> str:
@@ -358,12 +363,12 @@ def _summary(path: Path, found: Any, unit: str | None) -> dict[str, object]:
     rows: dict[str, object] = {
         "CXI file" if path.suffix.lower() == ".cxi" else "scan": path,
         "patterns": f"{len(found)} of {found.N} x {found.N} pixels, {unit or found.unit}",
-        "photons": f"{found.nphotons:.4g} a pattern; the brightest pixel as read: {brightest:.4g}",
+        "photons": f"{found.nphotons:.4g} per pattern; the brightest pixel as read: {brightest:.4g}",
         "bad pixels": "none"
         if bad is None
         else f"{int(bad.sum())} of {found.N**2}"
         if bad.ndim == 2
-        else f"{bad.mean(axis=0).sum():.4g} of {found.N**2} a pattern",
+        else f"{bad.mean(axis=0).sum():.4g} of {found.N**2} per pattern",
         "positions": f"y {y0:.1f} to {y1:.1f}, x {x0:.1f} to {x1:.1f} pixels",
     }
     pixel_size = found.geometry.pixel_size_m

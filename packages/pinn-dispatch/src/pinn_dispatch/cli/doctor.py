@@ -68,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
         if not args.json and not (args.quiet and found.level != "problem"):
             print(f"{found.level:<8} {found.subject}: {found.says}", flush=True)
             if found.mend:
-                print(f"{'':<8} mend: {found.mend}", flush=True)
+                print(f"{'':<8} fix: {found.mend}", flush=True)
 
     for found in _installation(args.output):
         tell(found)
@@ -81,7 +81,11 @@ def run(args: argparse.Namespace) -> int:
         from pinn_dispatch.doctor.findings import problem
 
         tell(
-            problem("backends", "none works: nothing can be trained", "pip install 'pinn-dispatch[pytorch]'")
+            problem(
+                "backends",
+                "no backend works, so nothing can be trained",
+                "pip install 'pinn-dispatch[pytorch]'",
+            )
         )
     if args.json:
         import attrs

@@ -64,8 +64,7 @@ def run(args: argparse.Namespace) -> None:
     """Scores, prints and, if asked for, saves."""
     if args.against is not None and args.roi is not None:
         raise UsageError(
-            "--roi counts pixels of a reference, but halves are compared where both were scanned: leave it "
-            "out"
+            "--roi needs --reference; two halves are compared in the area that both cover: leave it out"
         )
     report = Report(args.quiet)
     if args.output is None:

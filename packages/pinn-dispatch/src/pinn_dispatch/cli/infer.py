@@ -91,7 +91,7 @@ def run(args: argparse.Namespace) -> None:
             if model is None
             else ("scan to reconstruct", "--data FILE, or test_data_file")
         )
-        raise UsageError(f"no {what} was named: give {how} in the file of --config")
+        raise UsageError(f"no {what} was given: use {how} in the file of --config")
     validate(config)
 
     from pinn_archive import find_archive
@@ -177,7 +177,7 @@ def run(args: argparse.Namespace) -> None:
 
 def _seconds(result: ReconstructionResult, in_all: float) -> str:
     parts = [f"{result.seconds[name]:.1f} {name}" for name in ("network", "solver") if name in result.seconds]
-    return f"{', '.join(parts)}, {result.seconds['total']:.1f} to the image, {in_all:.1f} in all"
+    return f"{', '.join(parts)}, {result.seconds['total']:.1f} to the image, {in_all:.1f} in total"
 
 
 def _refined(result: ReconstructionResult) -> dict[str, Any]:

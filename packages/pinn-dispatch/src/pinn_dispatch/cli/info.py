@@ -79,14 +79,14 @@ def run(args: argparse.Namespace) -> None:
         if len(args.files) == 1:
             raise error
         sentences = "; ".join(sentence for _, sentence in failures.values())
-        raise UsageError(f"{len(failures)} of {len(args.files)} are not described: {sentences}") from error
+        raise UsageError(
+            f"{len(failures)} of {len(args.files)} could not be described: {sentences}"
+        ) from error
 
 
 def _check(args: argparse.Namespace) -> None:
     if args.thumbnail == _HERE and args.json:
-        raise UsageError(
-            "--json leaves no room for a picture: give --thumbnail FILE.png, or leave out --json"
-        )
+        raise UsageError("--json cannot print a picture: give --thumbnail FILE.png, or leave out --json")
     if args.thumbnail not in (None, _HERE) and Path(args.thumbnail).suffix.lower() != ".png":
         raise UsageError(
             f"--thumbnail is {args.thumbnail}, but its name must end in .png: name the figure "
@@ -123,7 +123,7 @@ def _is_shown(args: argparse.Namespace) -> bool:
         return True
     if args.thumbnail == _HERE:
         raise UsageError(
-            f"the output's encoding, {sys.stdout.encoding}, has no blocks to draw with: set PYTHONUTF8=1, or "
-            "give --thumbnail FILE.png"
+            f"the output's encoding, {sys.stdout.encoding}, has no block characters to draw with: set "
+            "PYTHONUTF8=1, or give --thumbnail FILE.png"
         )
     return False

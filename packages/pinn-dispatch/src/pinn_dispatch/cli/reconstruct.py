@@ -156,11 +156,11 @@ def run(args: argparse.Namespace) -> int | None:
             "metrics": metrics,
             "log": log,
             **in_words(found.refined),
-            "seconds": f"{facts['seconds_total']:.1f} to the image, {report.seconds:.1f} in all",
+            "seconds": f"{facts['seconds_total']:.1f} to the image, {report.seconds:.1f} in total",
         }
     )
     if request.came:
-        print("pinn: interrupted; the image is that of the moment", file=sys.stderr)
+        print("pinn: interrupted; the current image was saved", file=sys.stderr)
         return request.exit_code
     return None
 

@@ -97,9 +97,9 @@ def add(commands: Any) -> argparse.ArgumentParser:
 def run(args: argparse.Namespace) -> None:
     """Simulates and writes."""
     if args.seed < 0:
-        raise UsageError(f"--seed is {args.seed}, but a whole number not below 0 is needed")
+        raise UsageError(f"--seed is {args.seed}, but a whole number >= 0 is needed")
     if not (math.isfinite(args.background) and args.background >= 0):
-        raise UsageError(f"--background is {args.background:g}, but a finite number not below 0 is needed")
+        raise UsageError(f"--background is {args.background:g}, but a finite number >= 0 is needed")
     import attrs
     import numpy as np
     from pinn_data.files.npz import write_scan

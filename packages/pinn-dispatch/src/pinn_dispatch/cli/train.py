@@ -101,7 +101,7 @@ def run(args: argparse.Namespace) -> None:
     source = args.data or settings.config.train_data_file
     if source is None:
         raise UsageError(
-            "no scan to learn was named: give --data FILE, or train_data_file in the file of --config"
+            "no training scan was given: use --data FILE, or train_data_file in the file of --config"
         )
     validation_source = args.validation or settings.config.test_data_file
 
@@ -119,14 +119,13 @@ def run(args: argparse.Namespace) -> None:
         validation = None if validation_source is None else read_scan(validation_source, in_file_above=LARGE)
         if validation is not None and validation.N != scan.N:
             raise UsageError(
-                f"{validation_source} has patterns of {validation.N} pixels and {source} of {scan.N}: "
-                "validate on a scan "
-                "of the same size"
+                f"{validation_source} has patterns of {validation.N} pixels, but {source} of {scan.N}: use "
+                "a validation scan with patterns of the same size"
             )
         validation = None if validation is None else masked(validation, args)
         report.note(
-            f"learning {len(scan)} patterns of {scan.N} x {scan.N}: {config.model.architecture}, gridsize "
-            f"{config.model.gridsize}, {config.nepochs} epochs, {config.backend}, "
+            f"training on {len(scan)} patterns of {scan.N} x {scan.N}: {config.model.architecture}, "
+            f"gridsize {config.model.gridsize}, {config.nepochs} epochs, {config.backend}, "
             f"{course(settings.execution)}"
         )
         result = train(
@@ -145,7 +144,7 @@ def run(args: argparse.Namespace) -> None:
             "archive": result.archive,
             **written,
             "parameters": f"{result.parameters:,}",
-            "seconds": f"{result.seconds:.1f} training, {report.seconds:.1f} in all",
+            "seconds": f"{result.seconds:.1f} training, {report.seconds:.1f} in total",
             "next": f"pinn infer --model {result.archive} --data SCAN.npz --output DIR",
         }
     )

@@ -82,7 +82,7 @@ def _stopped(request: StopRequest, command: str, argv: Sequence[str] | None) -> 
     away before the end."""
     request.ignore_more()
     print(
-        f"{command}: interrupted; a training goes on from its last epoch with the same command",
+        f"{command}: interrupted; run the same command again to continue a training from its last epoch",
         file=sys.stderr,
     )
     if argv is None:  # the process is the command

@@ -86,7 +86,7 @@ def run(args: argparse.Namespace) -> None:
     quiet = args.quiet or not is_first_process()
     listen(quiet=quiet, debug=args.debug)
     if args.seed < 0:
-        raise UsageError(f"--seed is {args.seed}, but a whole number not below 0 is needed")
+        raise UsageError(f"--seed is {args.seed}, but a whole number >= 0 is needed")
     with warnings_told():
         settings = run_settings(args, "inference", DEFAULTS | {"debug": args.debug})
     model = settings.path("model_path", "model")
@@ -125,7 +125,7 @@ def run(args: argparse.Namespace) -> None:
             "image": f"{rows} x {columns} pixels from ({y}, {x}), gridsize {results['gridsize']}",
             **_misfit(results),
             "seconds": f"{results['reconstruction_seconds']:.1f} to the image, "
-            f"{time.perf_counter() - begun:.1f} in all",
+            f"{time.perf_counter() - begun:.1f} in total",
         }
     )
 

@@ -107,7 +107,7 @@ def run(args: argparse.Namespace) -> None:
     if args.max_seconds is not None and not args.max_seconds > 0:
         raise UsageError(f"--max-seconds is {args.max_seconds:g}, but a time above 0 is needed")
     if args.seed < 0:
-        raise UsageError(f"--seed is {args.seed}, but a whole number not below 0 is needed")
+        raise UsageError(f"--seed is {args.seed}, but a whole number >= 0 is needed")
     with warnings_told():
         settings = run_settings(args, "training", DEFAULTS)
     source, folder = settings.path("train_data_file", "scan to learn"), settings.path("output_dir", "folder")
@@ -136,8 +136,8 @@ def run(args: argparse.Namespace) -> None:
         # A group of one pattern is that pattern, however often it is drawn.
         groups = config.n_groups if gridsize > 1 else min(config.n_groups or len(scan), len(scan))
         print(
-            f"learning {len(scan)} patterns of {scan.N} x {scan.N}: {config.model.architecture}, gridsize "
-            f"{gridsize}, {groups} groups, {config.nepochs} epochs",
+            f"training on {len(scan)} patterns of {scan.N} x {scan.N}: {config.model.architecture}, "
+            f"gridsize {gridsize}, {groups} groups, {config.nepochs} epochs",
             flush=True,
         )
     result = train(
@@ -153,7 +153,7 @@ def run(args: argparse.Namespace) -> None:
             **written,
             "loss": f"{last['train_loss']:.6g}" if last else "not recorded",
             "parameters": f"{result.parameters:,}",
-            "seconds": f"{result.seconds:.1f} training, {time.perf_counter() - begun:.1f} in all",
+            "seconds": f"{result.seconds:.1f} training, {time.perf_counter() - begun:.1f} in total",
             "next": f"pinn-torch infer --model_path {folder} --test_data SCAN.npz --output_dir DIR",
         }
     )

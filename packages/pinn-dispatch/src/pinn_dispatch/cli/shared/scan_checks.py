@@ -35,6 +35,6 @@ def check(scan: Scan, args: argparse.Namespace, report: Report) -> None:
 
     for finding in check_scan(scan):
         if finding.level == "bad" and not args.anyway:
-            raise UsageError(f"{finding.sentence}; --anyway goes on with the scan as it is")
+            raise UsageError(f"{finding.sentence}; use --anyway to continue with the scan as it is")
         if is_first_process():
             report.warn(finding.sentence)

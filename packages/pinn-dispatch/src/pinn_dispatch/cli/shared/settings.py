@@ -69,9 +69,8 @@ class TrainingSettings:
         """
         if "N" in self.chosen and self.config.model.N != N:
             raise UsageError(
-                f"the configuration says N = {self.config.model.N}, but the patterns are {N} x {N}: leave N "
-                "out, it is "
-                "taken from the data"
+                f"the configuration sets N = {self.config.model.N}, but the patterns are {N} x {N}: leave N "
+                "out, since it is taken from the data"
             )
         self.config.model.N = N
         if not self.chosen & {"n_groups", "n_images"}:
