@@ -139,7 +139,7 @@ def test_a_short_file_overrides_the_defaults(tmp_path: Path) -> None:
         ("N: 64\n", "'N' describes the network: write it under 'model:'"),
         ("probe.trainable: true\n", "'probe.trainable' is the legacy key of 'probe_trainable'"),
         ("num_workers: 2\n", "'num_workers' is an execution setting: write it under 'execution:'"),
-        ("zzzzzz: 1\n", "unknown key 'zzzzzz': known are model, train_data_file,"),
+        ("zzzzzz: 1\n", "unknown key 'zzzzzz': choose one of model, train_data_file,"),
         ("model:\n  gridsiz: 2\n", "model: unknown key 'gridsiz': did you mean 'gridsize'?"),
         ("model:\n  object.big: true\n", "write 'object_big'"),
         ("nepochs: 5 epochs\n", "nepochs must be a whole number, not '5 epochs'"),

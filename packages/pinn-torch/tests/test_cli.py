@@ -482,7 +482,7 @@ def test_paths_are_checked(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ("", "no scan to learn was named: give --train_data_file PATH, or"),
+        ("", "no scan to learn was given: use --train_data_file PATH, or"),
         ("--train_data_file nowhere.npz", "Training data file not found: nowhere.npz"),
         ("--train_data_file datasets/train.npz --max-seconds 0", "--max-seconds is 0, but a time above 0"),
         ("--train_data_file datasets/train.npz --seed -1", "--seed is -1, but a whole number >= 0"),

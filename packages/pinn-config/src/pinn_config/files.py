@@ -235,7 +235,7 @@ def _unknown(key: Any, kind: type) -> str:
     meant = nearest(str(key), known)
     if meant:
         return f"unknown key {shown(key)}: did you mean {meant!r}?"
-    return f"unknown key {shown(key)}: known are {', '.join(known)}"
+    return f"unknown key {shown(key)}: choose one of {', '.join(known)}"
 
 
 def _lines(config: Any, indent: str, unsaid: Collection[str]) -> Iterator[str]:

@@ -75,7 +75,7 @@ def to_training_config(
     if "nphotons" not in given and data.nphotons == _default(DataConfig, "nphotons"):
         raise ConfigError(
             f"nphotons default divergence detected: DataConfig has {data.nphotons:g}, where TrainingConfig "
-            f"has {_default(canonical.TrainingConfig, 'nphotons'):g}: say which is meant with "
+            f"has {_default(canonical.TrainingConfig, 'nphotons'):g}: choose one with "
             "overrides={'nphotons': ...}"
         )
     if given.get("train_data_file", training.train_data_file) is None:
@@ -162,8 +162,8 @@ def _built(kind: type[C], settings: dict[str, Any], overrides: Overrides) -> C:
     for name in overrides or {}:
         if name not in known:
             meant = nearest(str(name), known)
-            hint = f"did you mean {meant!r}?" if meant else f"known are {', '.join(known)}"
-            problems.append(f"{name!r} in overrides is no field of {kind.__name__}: {hint}")
+            hint = f"did you mean {meant!r}?" if meant else f"choose one of {', '.join(known)}"
+            problems.append(f"{name!r} in overrides is not a field of {kind.__name__}: {hint}")
     if problems:
         raise ConfigError(*problems)
     return kind(**settings | dict(overrides or {}))

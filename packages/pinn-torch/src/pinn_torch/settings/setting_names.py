@@ -89,8 +89,8 @@ def translated(source: str, given: Mapping[str, Any], known: Iterable[str]) -> d
         for setting, meant in pairs.items():
             if setting in found and found[setting] != meant:
                 problems.append(
-                    f"{source}: {said_by[setting]} and {name} are two names of {setting}, but say "
-                    f"{shown(found[setting])} and {shown(meant)}: give one of them"
+                    f"{source}: {said_by[setting]} and {name} are two names of {setting} with different "
+                    f"values, {shown(found[setting])} and {shown(meant)}: give only one"
                 )
             found[setting], said_by[setting] = meant, name
     if problems:
@@ -108,7 +108,7 @@ def _one(name: str, value: Any, known: tuple[str, ...]) -> dict[str, Any]:
     if setting in known:
         return {setting: value}
     if name in _CHANNELS:
-        raise ConfigError(f"{name} has no setting of its own, it is gridsize**2: give gridsize")
+        raise ConfigError(f"{name} is not a separate setting, it is gridsize**2: give gridsize")
     for kind, options in OPTIONS.items():
         option = options.get(name)
         if isinstance(option, Refused):
@@ -121,5 +121,5 @@ def _one(name: str, value: Any, known: tuple[str, ...]) -> dict[str, Any]:
             )
     names = [*known, *(alias for alias, meant in ALIASES.items() if meant in known), *_CONVERTED]
     meant = nearest(name, names)
-    hint = f"did you mean {meant!r}?" if meant else f"known are {', '.join(sorted(known))}"
+    hint = f"did you mean {meant!r}?" if meant else f"choose one of {', '.join(sorted(known))}"
     raise ConfigError(f"unknown setting {name!r}: {hint}")
