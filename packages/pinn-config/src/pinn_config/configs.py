@@ -1,4 +1,4 @@
-"""What a run is: the network, the training, the reconstruction.
+"""The configs of a run: network, training, reconstruction.
 
 The three dataclasses are public API of the specification (sections 2.1 and 5.1 to 5.3). They are mutable,
 because clients build them with ``N=0`` and ``Path()`` and fill in the rest later; so constructors check

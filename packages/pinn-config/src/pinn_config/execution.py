@@ -1,6 +1,7 @@
-"""How a PyTorch run is executed: device, data loading, optimiser, checkpoints (specification, section 4.9).
+"""Execution settings of a PyTorch run: device, data loading, optimiser, checkpoints (specification, section
+4.9).
 
-Nothing of it enters the legacy dictionary: the bridge refuses this class.
+They never enter the legacy dictionary: the bridge refuses this class.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Everything that is wrong with a configuration file, each with its line.
+"""All errors of a configuration file, each with its line.
 
 `pinn_config.files` reads a file or refuses it; here a person who edits one is told all at once.
 """
@@ -30,7 +30,7 @@ _SECTIONS: dict[str, type] = {"model": ModelConfig, EXECUTION: PyTorchExecutionC
 
 @dataclass(frozen=True, order=True)
 class Finding:
-    """One thing that is wrong.
+    """One error of a configuration file.
 
     line : counted from 1
     key : the setting, those of a section as ``model.gridsize``; empty where the file is none
@@ -161,7 +161,7 @@ def _line_of(error: BaseException | None) -> int:
 def _problems(
     values: Mapping[str, Any], wrong: Collection[str], kind: type, defaults: Mapping[str, Any]
 ) -> Iterator[tuple[tuple[str, ...], str]]:
-    """What is wrong with values that are of the right types; `wrong` are those that are not."""
+    """Errors of values that have the right types; `wrong` are those that are not."""
 
     def part(section: str) -> dict[str, Any]:
         start = f"{section}." if section else ""

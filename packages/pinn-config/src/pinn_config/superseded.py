@@ -1,4 +1,4 @@
-"""What version 0.1.0 wrote and later versions do not have; it is left out where a file is opened, with a
+"""Settings and weights of version 0.1.0 that later versions do not have: readers ignore them, with a
 sentence in the log.
 
 An image was made in several passes over a scan, each from the image of the one before; now it is made in one.

@@ -1,4 +1,4 @@
-"""Which exit code of a command an exception means, and the one sentence for it."""
+"""The exit code of a command for an exception, and the one sentence that explains it."""
 
 from __future__ import annotations
 

@@ -50,9 +50,9 @@ def add_flags(
 
     The attribute has the field's name.
 
-    defaults : what is told as the default where it is not that of the field
-    spelled : names of the flag where they are not that of the field; of several one may be typed
-    choices : texts that are allowed where the field's type is just text
+    defaults : defaults to show where they differ from those of the fields
+    spelled : names of the flag where they differ from the name of the field; only one of several may be given
+    choices : allowed texts, for fields whose type is plain text
     described : descriptions in place of the fields'
     """
     by_name = {item.name: item for item in fields(kind)}

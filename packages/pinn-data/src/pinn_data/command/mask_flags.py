@@ -14,7 +14,7 @@ __all__ = ["add_mask_flags", "masked"]
 
 
 def add_mask_flags(group: Any, default: str | None = None) -> None:
-    """The two flags, with the default of argparse where they are not typed."""
+    """Adds the two flags; `default` is their value if they are not given."""
     group.add_argument(
         "--mask",
         default=default,

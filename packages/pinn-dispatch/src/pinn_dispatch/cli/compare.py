@@ -105,7 +105,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def named(texts: Sequence[str]) -> dict[str, Path]:
-    """Paths by name, from ``NAME=PATH`` or a path alone, which is called by what tells it from the others.
+    """Paths by name, from ``NAME=PATH`` or from a path alone, which gets the shortest unique name.
 
     Raises UsageError for a missing name or path, one name for two, or more than a figure can show.
     """
@@ -162,7 +162,7 @@ def _bare(path: Path) -> Path:
 
 
 def _compared(args: argparse.Namespace, paths: Mapping[str, Path]) -> tuple[SideBySide, list[dict[str, Any]]]:
-    """Everything that is known of each, one row each."""
+    """The aligned reconstructions, and one row of facts and scores for each."""
     import attrs
 
     from pinn_dispatch.compare.side_by_side import lay_side_by_side

@@ -1,4 +1,4 @@
-"""`pinn config`: a file of settings to be edited, and everything that is wrong with one."""
+"""`pinn config`: write a settings file to edit, or list every error in one."""
 
 from __future__ import annotations
 

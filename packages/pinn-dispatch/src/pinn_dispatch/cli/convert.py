@@ -1,4 +1,4 @@
-"""`pinn convert`: scans from the files of others, and files of others from scans."""
+"""`pinn convert`: between scans and the formats of other programs."""
 
 from __future__ import annotations
 
@@ -231,7 +231,7 @@ _WORDS = {
 
 
 def _check(args: argparse.Namespace, kind: str, source: Path, entry: str | None) -> None:
-    """Refuses flags that would say nothing, an output of no known kind, and writing over the source.
+    """Refuses flags without effect, an output of unknown format, and overwriting the source.
 
     Raises UsageError.
     """
@@ -329,7 +329,7 @@ def _request(args: argparse.Namespace, source: Path, entry: str | None) -> Reque
 
 @contextmanager
 def _frames_bar(quiet: bool) -> Iterator[Callable[[int], None]]:
-    """A count of the frames read, on the error stream, where that is a terminal."""
+    """A counter of the frames read, on the error stream if that is a terminal."""
     from rich.console import Console
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 

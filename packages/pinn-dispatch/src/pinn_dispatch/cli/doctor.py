@@ -1,4 +1,4 @@
-"""`pinn doctor`: whether this installation works here, and the command that mends what does not."""
+"""`pinn doctor`: check the installation, and print a command that fixes each problem."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def add(commands: Any) -> argparse.ArgumentParser:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Looks, tells, and returns the exit code."""
+    """Prints all findings and returns the exit code."""
     if not args.time_limit > 0:
         raise UsageError(f"--time-limit is {args.time_limit:g}, but a time above 0 is needed")
 

@@ -1,4 +1,4 @@
-"""`pinn evaluate`: how good a reconstruction is, against the truth or against its own other half."""
+"""`pinn evaluate`: score a reconstruction against the truth or against the other half of the frames."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def add(commands: Any) -> argparse.ArgumentParser:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Scores, prints and, if asked for, saves."""
+    """Scores, prints and, with ``--output``, saves."""
     if args.against is not None and args.roi is not None:
         raise UsageError(
             "--roi needs --reference; two halves are compared in the area that both cover: leave it out"
@@ -80,7 +80,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def summary(scores: Mapping[str, Any]) -> dict[str, object]:
-    """The scores that a person asks for first, as text."""
+    """The most important scores, as text."""
     rows: dict[str, object] = {}
     for name, key in (("phase", "phase"), ("amplitude", "amp")):
         parts = (

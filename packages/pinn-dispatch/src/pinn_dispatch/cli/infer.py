@@ -1,4 +1,4 @@
-"""`pinn infer`: a trained network and a scan in, an image out."""
+"""`pinn infer`: reconstruct a scan with a trained network, then refine it with the solver."""
 
 from __future__ import annotations
 
@@ -181,7 +181,7 @@ def _seconds(result: ReconstructionResult, in_all: float) -> str:
 
 
 def _refined(result: ReconstructionResult) -> dict[str, Any]:
-    """What the solver found, for ``metrics.json``; of the image and its time `measures` tells."""
+    """The results of the solver for ``metrics.json``; `measures` gives those of the image and its time."""
     if result.refined is None:
         return {}
     known = ("R", "patterns", "N", "canvas_origin", "canvas_shape", "seconds_total", "history")
@@ -189,7 +189,7 @@ def _refined(result: ReconstructionResult) -> dict[str, Any]:
 
 
 def measures(result: ReconstructionResult, scan: Scan) -> dict[str, Any]:
-    """What can be said of a reconstruction without a truth, for ``metrics.json``."""
+    """Measures of a reconstruction that need no truth, for ``metrics.json``."""
     return {
         "R": float(result.residual),
         "patterns": len(scan),

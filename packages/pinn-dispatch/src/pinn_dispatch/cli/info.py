@@ -1,4 +1,4 @@
-"""`pinn info`: what is in a file, in words."""
+"""`pinn info`: describe the contents of files."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def add(commands: Any) -> argparse.ArgumentParser:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Describes each file; what cannot be described is told at the end."""
+    """Describes each file; errors are reported at the end."""
     _check(args)
 
     from pinn_dispatch.info.kinds import describe
@@ -113,7 +113,7 @@ def _print(described: list[Description], args: argparse.Namespace) -> None:
 
 
 def _is_shown(args: argparse.Namespace) -> bool:
-    """Whether pictures appear among the words: where they are asked for, or on a terminal that can."""
+    """Whether to print pictures with the text: on request, or on a terminal that can show them."""
     if args.thumbnail != _HERE and (args.no_thumbnail or args.quiet or not sys.stdout.isatty()):
         return False
 

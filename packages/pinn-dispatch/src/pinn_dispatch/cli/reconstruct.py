@@ -1,4 +1,4 @@
-"""`pinn reconstruct`: the best image there is of a scan, by the physics solver."""
+"""`pinn reconstruct`: reconstruct a scan with the physics solver."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def add(commands: Any) -> argparse.ArgumentParser:
 
 
 def run(args: argparse.Namespace) -> int | None:
-    """Reconstructs and saves; the exit code of a request to stop where one came."""
+    """Reconstructs and saves; returns the exit code of a stop request, if one came."""
     settings = _settings(args)
     if args.devices < 1:
         raise UsageError(f"--devices is {args.devices}, but a whole number above 0 is needed")

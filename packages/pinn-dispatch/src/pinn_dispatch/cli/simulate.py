@@ -1,4 +1,4 @@
-"""`pinn simulate`: a scan as a detector would count it, from two pictures."""
+"""`pinn simulate`: simulate a scan with photon noise from two pictures."""
 
 from __future__ import annotations
 

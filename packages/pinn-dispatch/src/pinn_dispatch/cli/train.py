@@ -1,4 +1,4 @@
-"""`pinn train`: a scan in, a trained network out."""
+"""`pinn train`: train a network on a scan."""
 
 from __future__ import annotations
 

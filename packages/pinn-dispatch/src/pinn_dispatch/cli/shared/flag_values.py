@@ -1,4 +1,4 @@
-"""Values of flags that are more than a word: their complaints reach the user as they are."""
+"""Parsers of structured flag values, whose error messages reach the user unchanged."""
 
 from __future__ import annotations
 

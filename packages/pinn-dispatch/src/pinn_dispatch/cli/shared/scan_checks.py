@@ -1,4 +1,4 @@
-"""What looks wrong with a scan, told before a command works on it."""
+"""Checks of a scan before a command works on it."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ def add_check_flag(group: Any) -> None:
 
 
 def check(scan: Scan, args: argparse.Namespace, report: Report) -> None:
-    """Warn of everything that looks wrong.
+    """Warns of every problem found in a scan.
 
-    Raises UsageError where no image is to be expected, unless ``--anyway`` was given.
+    Raises UsageError if the scan cannot give an image, unless ``--anyway`` was given.
     """
     from pinn_data.checks.scan_checks import check_scan
 
