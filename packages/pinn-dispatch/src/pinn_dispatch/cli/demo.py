@@ -173,7 +173,7 @@ def run(args: argparse.Namespace) -> None:
     report.result(
         {
             "picture": picture,
-            "of the solver": second_picture,
+            "solver picture": second_picture,
             "reconstruction": npz,
             "product": product,
             "metrics": metrics,

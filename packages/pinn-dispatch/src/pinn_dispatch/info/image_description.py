@@ -151,7 +151,7 @@ def describe_object(path: Path) -> Description:
     words = {
         "object": f"{image.shape[0]} x {image.shape[1]} pixels, amplitude {amplitude.min():.3g} to "
         f"{amplitude.max():.3g}",
-        "besides": ", ".join(others) or "nothing: there are no patterns",
+        "other entries": ", ".join(others) or "none: there are no patterns",
     }
     return Description(
         path, "object without a scan", words, {"object_shape": image.shape, "besides": others}, _image(image)
