@@ -160,7 +160,7 @@ def draw(path: Path, outcomes: list[Outcome]) -> None:
         title = f"SSIM {found.scores.phase:.3f}"
         _show(panel(1, k, title), np.angle(found.image), PHASE, phase)
         noise = found.solution.expected_residual
-        title = f"R {found.solution.residual:.3f}\n({noise:.3f} if only noise were left)"
+        title = f"R {found.solution.residual:.3f}\n({noise:.3f} for counting noise alone)"
         axes = panel(2, k, title)
         axes.set_facecolor(_LEFT_OUT)
         _show(axes, _misfit(found.solution), DIFFERENCE, (-_MISFIT_REACH, _MISFIT_REACH))

@@ -17,5 +17,5 @@ def test_every_backend_that_is_installed_works(pinn):
     assert [name for name, works in report["backends"].items() if works] == installed_backends()
     told = [found["says"] for found in report["findings"] if "device" in found["subject"]]
     assert sum(says.startswith("cpu: ") for says in told) == len(installed_backends())
-    learned = [found["says"] for found in report["findings"] if "16 patterns learned" in found["says"]]
+    learned = [found["says"] for found in report["findings"] if "trained on 16 patterns" in found["says"]]
     assert len(learned) == len(installed_backends())

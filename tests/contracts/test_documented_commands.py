@@ -77,7 +77,7 @@ ELSEWHERE = {
 
 # What is shown to be refused, and what the refusal says.
 REFUSED = {
-    "uv run pinn convert $CXI --guess-probe --output outputs/petra.npz": "structure as fine as",
+    "uv run pinn convert $CXI --guess-probe --output outputs/petra.npz": "at the scale of single pixels",
 }
 
 # At the end of a command, where they count.

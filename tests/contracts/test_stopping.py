@@ -99,7 +99,7 @@ def test_a_training_that_was_stopped_goes_on(backend, scan_file, tmp_path):
         before = _written(resume)
         found, err = _stopped(_started(*arguments), partial(_is_newer, resume, before), request)
         assert found == code, err
-        assert err.endswith("pinn: interrupted; what was complete before is kept\n")
+        assert err.endswith("pinn: interrupted; finished results are kept\n")
         assert ("resuming a training that was stopped after epoch" in err) == (before > 0)
         assert resume.exists()
         assert _halves(folder) == [] and not (folder / "wts.h5.zip").exists()
@@ -120,7 +120,7 @@ def test_a_reconstruction_that_was_stopped_leaves_nothing(backend, scan_file, ru
     )
     code, err = _stopped(running, lambda: running.stderr.readline().startswith("share"), signal.SIGINT)
     assert code == 130, err
-    assert err.endswith("pinn: interrupted; what was complete before is kept\n")
+    assert err.endswith("pinn: interrupted; finished results are kept\n")
     assert not (tmp_path / "deep").exists()
 
 
@@ -130,6 +130,6 @@ def test_a_demo_that_was_stopped_keeps_its_scans(backend, tmp_path):
     running = _started("demo", "--side", 8, "--output", tmp_path / "demo", "--backend", backend)
     code, err = _stopped(running, lambda: running.stdout.readline().startswith("2/5"), signal.SIGINT)
     assert code == 130, err
-    assert err.endswith("pinn: interrupted; what was complete before is kept\n")
+    assert err.endswith("pinn: interrupted; finished results are kept\n")
     assert {path.name for path in (tmp_path / "demo").iterdir()} >= {"scan_learned.npz", "scan_unseen.npz"}
     assert _halves(tmp_path) == [] and not (tmp_path / "demo" / "wts.h5.zip").exists()

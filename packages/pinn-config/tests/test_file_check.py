@@ -55,9 +55,9 @@ def test_it_says_what_validation_says(batch_size, nepochs, n, workers):
         path.write_text(text.partition("execution:")[0])
         expected = problems_of(load_run(path, TrainingConfig)[0])
     told = [problem for _, key, problem in found if not key.startswith("execution")]
-    assert sorted(p for p in told if "has no network" not in p) == sorted(expected)
+    assert sorted(p for p in told if "is not supported: crop" not in p) == sorted(expected)
     assert [line for line, key, _ in found if key == "execution.num_workers"] == [6] * (workers < 0)
-    assert any("has no network" in p for p in told) == (n % 2 == 0 and n != 64)
+    assert any("is not supported: crop" in p for p in told) == (n % 2 == 0 and n != 64)
 
 
 def test_all_at_once_with_lines():
@@ -88,11 +88,11 @@ execution:
     ("text", "line", "key", "words"),
     [
         ("- a\n- b\n", 1, "", "must hold 'key: value' lines"),
-        ("nepochs: 3\nbatch_size: [1\n", 3, "", "no YAML that can be read"),
+        ("nepochs: 3\nbatch_size: [1\n", 3, "", "not valid YAML"),
         ("nepochs: 3\nmodel: big\n", 2, "model", "must be a section"),
         ("nepochs: 3\nexecution: [1]\n", 2, "execution", "must be a section"),
-        ("3: 4\n", 1, "3", "is no text"),
-        ("nepochs: !!python/name:os.system 3\n", 1, "", "no YAML that can be read"),
+        ("3: 4\n", 1, "3", "is not text"),
+        ("nepochs: !!python/name:os.system 3\n", 1, "", "not valid YAML"),
         ("nepochs: 3\nn_images: 4\nn_groups: 5\n", 2, "n_images", "differ"),
         (
             "model:\n  gridsize: 1\n  decoder_last_amp_channels: 4\n",

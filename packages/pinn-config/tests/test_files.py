@@ -139,7 +139,7 @@ def test_a_short_file_overrides_the_defaults(tmp_path: Path) -> None:
         ("N: 64\n", "'N' describes the network: write it under 'model:'"),
         ("probe.trainable: true\n", "'probe.trainable' is the legacy key of 'probe_trainable'"),
         ("num_workers: 2\n", "'num_workers' is an execution setting: write it under 'execution:'"),
-        ("zzzzzz: 1\n", "unknown key 'zzzzzz': known are model, train_data_file,"),
+        ("zzzzzz: 1\n", "unknown key 'zzzzzz': choose one of model, train_data_file,"),
         ("model:\n  gridsiz: 2\n", "model: unknown key 'gridsiz': did you mean 'gridsize'?"),
         ("model:\n  object.big: true\n", "write 'object_big'"),
         ("nepochs: 5 epochs\n", "nepochs must be a whole number, not '5 epochs'"),
@@ -154,16 +154,16 @@ def test_a_short_file_overrides_the_defaults(tmp_path: Path) -> None:
         ("model: 3\n", "model must be a section of 'key: value' lines, not 3"),
         ("execution: [1]\n", "execution must be a section of 'key: value' lines, not [1]"),
         ("execution:\n  devices: two\n", "execution: devices must be a whole number or 'auto', not 'two'"),
-        ("nepochs: 3\nnepochs: 4\n", "the key 'nepochs' comes twice"),
-        ("3: 4\n", "the key 3 is no text"),
+        ("nepochs: 3\nnepochs: 4\n", "the key 'nepochs' is set twice"),
+        ("3: 4\n", "the key 3 is not text"),
         ("- 1\n", "holds a list: it must hold 'key: value' lines"),
         ("just text\n", "holds a str"),
-        ("nepochs: [1\n", "is no YAML that can be read"),
+        ("nepochs: [1\n", "is not valid YAML"),
         ("nepochs: !!python/object/apply:os.mkdir [never]\n", "could not determine a constructor"),
-        ("a: " + "[" * 5000 + "\n", "is no YAML that can be read"),
-        ("nepochs: " + "9" * 5000 + "\n", "is no YAML that can be read"),
-        ("nepochs: 1\n---\nnepochs: 2\n", "is no YAML that can be read"),
-        ("\x00", "is no YAML that can be read"),
+        ("a: " + "[" * 5000 + "\n", "is not valid YAML"),
+        ("nepochs: " + "9" * 5000 + "\n", "is not valid YAML"),
+        ("nepochs: 1\n---\nnepochs: 2\n", "is not valid YAML"),
+        ("\x00", "is not valid YAML"),
     ],
 )
 def test_what_is_wrong_with_a_file_is_said(tmp_path: Path, text: str, words: str) -> None:
@@ -226,14 +226,14 @@ PYYAML_ONLY = [
 @pytest.mark.parametrize("value", PYYAML_ONLY)
 def test_a_tag_builds_text_numbers_lists_and_dicts_or_nothing(tmp_path: Path, value: str) -> None:
     path = written(tmp_path, f"nepochs: {value}\n")
-    with pytest.raises(ConfigFileError, match="is no YAML that can be read"):
+    with pytest.raises(ConfigFileError, match="is not valid YAML"):
         load_config(path, TrainingConfig)
 
 
 @pytest.mark.parametrize("deep", ["[", "{a: ", "- ", "? ", "[{a: "])
 def test_what_is_nested_too_deep_is_refused_before_it_takes_long(tmp_path: Path, deep: str) -> None:
     path = written(tmp_path, "model:\n  " + deep * (files.MAX_BYTES // len(deep) - 10))
-    with pytest.raises(ConfigFileError, match="nested more than 16 deep"):
+    with pytest.raises(ConfigFileError, match="nested more than 16 levels deep"):
         load_config(path, TrainingConfig)
 
 
@@ -287,7 +287,7 @@ def test_a_missing_file_a_folder_and_a_huge_file(tmp_path: Path) -> None:
     with pytest.raises(ConfigFileError, match="is a folder"):
         load_mapping(tmp_path)
     (tmp_path / "big.yaml").write_bytes(b"#" * (files.MAX_BYTES + 1))
-    with pytest.raises(ConfigFileError, match="it is no configuration file"):
+    with pytest.raises(ConfigFileError, match="too many for a configuration file"):
         load_mapping(tmp_path / "big.yaml")
 
 

@@ -220,8 +220,8 @@ def test_distances_of_neighbours_exclude_neither_each_other_nor_their_rule() -> 
         validate(config)
         config.max_neighbor_distance = 2.0
         assert problems_of(config) == [
-            "max_neighbor_distance (2.0) must be > min_neighbor_distance (2.0): raise the one or lower the "
-            "other"
+            "max_neighbor_distance (2.0) must be > min_neighbor_distance (2.0): raise the first or lower "
+            "the second"
         ]
         config.neighbor_function, config.max_neighbor_distance = "Nearest", None
         (problem,) = problems_of(config)

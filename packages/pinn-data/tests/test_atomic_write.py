@@ -90,9 +90,7 @@ def test_a_folder_that_is_not_there_is_named(tmp_path, only_sentence, writer):
 
 @pytest.mark.parametrize("writer", WRITERS)
 def test_a_folder_in_the_place_of_the_file_is_named(tmp_path, writer):
-    with pytest.raises(
-        errors.DataWriteError, match="is a folder, but a file is to be written there: give a file name"
-    ):
+    with pytest.raises(errors.DataWriteError, match="is a folder: give the name of a file to write"):
         WRITERS[writer](tmp_path)
     assert list(tmp_path.iterdir()) == []
 

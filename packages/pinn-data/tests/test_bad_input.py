@@ -84,7 +84,7 @@ BAD_ENTRIES = {
     "negative amplitude": (
         {"diff3d": stack(-0.5)},
         errors.DataRangeError,
-        r"pattern 2 holds -0.5, but .* \(-1, -2\) mark pixels .*: store the patterns before a dark is",
+        r"pattern 2 holds -0.5, but .* \(-1, -2\) that mark bad pixels: store the patterns",
     ),
     "complex patterns": (
         {"diff3d": stack() * 1j},
@@ -120,7 +120,7 @@ BAD_ENTRIES = {
     "positions in text": (
         {"ycoords": long(FRAMES).astype(str)},
         errors.ShapeError,
-        "'ycoords' is <U.*one real number a frame",
+        "'ycoords' is <U.*one real number per frame",
     ),
     "NaN position": (
         {"xcoords": np.array([1, 2, np.nan, 4, 5])},
@@ -150,7 +150,7 @@ BAD_ENTRIES = {
     "a cube": (
         {"diff3d": stack(shape=(N, N, N)), "xcoords": long(N), "ycoords": long(N), "scan_index": None},
         errors.ShapeError,
-        "does not tell which axis counts the frames: pass frames_axis=0",
+        "is not clear which axis counts the frames: pass frames_axis=0",
     ),
     "two stacks that differ": (
         {"diffraction": stack()},
@@ -322,7 +322,7 @@ def test_a_missing_file_and_a_folder_are_file_not_found(tmp_path, only_sentence,
     with pytest.raises(FileNotFoundError, match="does not exist: check the path") as caught:
         read(tmp_path / "nothing.npz")
     only_sentence(caught, tmp_path / "nothing.npz")
-    with pytest.raises(FileNotFoundError, match="is a folder: name the") as caught:
+    with pytest.raises(FileNotFoundError, match="is a folder: give the ") as caught:
         read(tmp_path)
     only_sentence(caught, tmp_path)
 
@@ -413,7 +413,7 @@ def test_a_zip_directory_that_lies_about_the_size_allocates_nothing(tmp_path, mo
         (b"no header at all", "is damaged"),
         (b"\x93NUMPY\x09\x00" + bytes(99), "unknown NPY version"),
         (npy_header((-FRAMES, N, N)), "impossible shape"),
-        (npy_header((FRAMES, 100_000, 100_000), "|S0"), "50000000000 values of no size"),
+        (npy_header((FRAMES, 100_000, 100_000), "|S0"), "50000000000 values of size zero"),
         (npy_header((FRAMES, N, N)).replace(b"shape", b"shope"), "is damaged"),
         (npy_header((FRAMES, N, N)).replace(b"8)", b"8+"), "is damaged"),
         (npy_header((FRAMES, N, N), "<f4" + " " * 20_000), "is damaged"),
@@ -460,14 +460,15 @@ def test_two_entries_of_one_name_are_refused(tmp_path):
     np.savez(tmp_path / "scan.npz", **entries())
     with zipfile.ZipFile(tmp_path / "scan.npz", "a") as file, pytest.warns(UserWarning, match="Duplicate"):
         file.writestr("diff3d.npy", an_npy())
-    with pytest.raises(errors.DataFormatError, match="two entries of one name"):
+    with pytest.raises(errors.DataFormatError, match="two entries with the same name"):
         read_scan(tmp_path / "scan.npz")
 
 
 def test_an_odd_compression_is_refused(tmp_path):
     path = save_raw(tmp_path / "scan.npz", "diff3d", npy_header((1,)), zipfile.ZIP_LZMA)
     with pytest.raises(
-        errors.DataFormatError, match=r"encrypted or oddly compressed: save it with numpy.savez"
+        errors.DataFormatError,
+        match=r"encrypted or compressed in an unsupported way: save it with numpy.savez",
     ):
         read_scan(path)
 

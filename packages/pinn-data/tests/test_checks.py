@@ -86,7 +86,7 @@ FAULTS = {
     "centre": (
         lambda s: _changed(s, lambda c: np.roll(c, (5, -4), (1, 2))),
         "warning",
-        "(37, 28), but the probe says (32, 32): move the patterns by (-5, 4)",
+        "(37, 28), but the probe at (32, 32): move the patterns by (-5, 4)",
     ),
     "hot": (lambda s: _changed(s, _hot), "warning", "brightest neighbour ([5, 9])"),
     "stuck": (lambda s: _changed(s, _stuck), "warning", "same number in every frame ([40, 41])"),

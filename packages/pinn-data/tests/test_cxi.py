@@ -132,12 +132,12 @@ def test_masked_pixels_are_bad_and_it_is_said(cxi):
     expected[:, 8, 7] = 0
     assert np.array_equal(scan.diffraction, expected)
     assert np.argwhere(scan.bad_pixels).tolist() == [[8, 7]]
-    assert "1 pixel(s) of the mask in the file not measured" in said
+    assert "1 pixel(s) excluded by the mask in the file" in said
     assert scan.metadata["conversion"]["said"] == said
     assert not any("no mask" in s for s in said)
     kept, said = measured_scan(measured, Framing(file_mask=False), GUESS)
     assert np.array_equal(kept.diffraction, made.counts()) and kept.bad_pixels is None
-    assert any("left out, as asked" in s for s in said)
+    assert any("ignored, as requested" in s for s in said)
     with pytest.raises(errors.DataRangeError, match=r"255 of 256 pixels, .* --invert-mask"):
         measured_scan(measured, Framing(invert_mask=True), GUESS)
 
@@ -198,7 +198,7 @@ def test_the_corner_of_the_detector_tells_where_the_beam_is(cxi):
     # The beam meets the detector at row 8, column 7.
     corner = -np.array([[-7.0 * made.PIXEL, -8.0 * made.PIXEL, -made.DISTANCE]])[0]
     scan, said = measured_scan(read_cxi(cxi(corner=corner)), probe=GUESS)
-    assert any("(8, 7), where the file says" in s for s in said)
+    assert any("(8, 7), the beam centre in the file" in s for s in said)
     assert np.array_equal(scan.diffraction[:, :, 1:], made.counts()[:, :, :-1])
 
 
@@ -224,7 +224,7 @@ BAD = {
         "has no dataset /entry_1/data_1/data or",
     ),
     "one pattern": ({"link": None, "data": np.ones((4, 4))}, errors.ShapeError, "three axes"),
-    "no distance": ({"distance": None}, errors.DataKeyError, r"does not tell its distance \(--distance\)"),
+    "no distance": ({"distance": None}, errors.DataKeyError, r"does not state its distance \(--distance\)"),
     "no translations": ({"translation": None}, errors.DataKeyError, "translation' is missing.*--from raw"),
     "flat translations": ({"translation": np.ones(18)}, errors.ShapeError, r"\(18,\).*\(frames, 3\)"),
     "too few translations": ({"translation": np.ones((5, 3))}, errors.ShapeError, "5 positions for 6 frames"),
@@ -233,14 +233,14 @@ BAD = {
     "a distance of NaN": ({"distance": np.nan}, errors.DataRangeError, "one finite number is needed"),
     "two distances": ({"distance": [1.0, 2.0]}, errors.DataRangeError, "from 1 to 2, but one"),
     "text for a distance": ({"distance": "far"}, errors.DataRangeError, "real numbers are needed"),
-    "an absurd energy": ({"energy": 1e-3}, errors.DataRangeError, "neither joules nor electronvolts"),
-    "a contradiction": ({"energy": 1e-15}, errors.DataRangeError, "say which with --energy or --wavelength"),
+    "an absurd energy": ({"energy": 1e-3}, errors.DataRangeError, "no plausible photon energy"),
+    "a contradiction": ({"energy": 1e-15}, errors.DataRangeError, "choose one with --energy or --wavelength"),
     "no wavelength": (
         {"wavelength": 0.0, "energy": 1e-15},
         errors.DataRangeError,
         "is 0 m, but a length above",
     ),
-    "a corner far away": ({"corner": [1e308, 0, 1]}, errors.DataRangeError, "no metres of a detector"),
+    "a corner far away": ({"corner": [1e308, 0, 1]}, errors.DataRangeError, "no plausible detector position"),
     "endless basis vectors": (
         {"basis": made.ROWS_DOWN * 1e308 / made.PIXEL},
         errors.ShapeError,
@@ -282,12 +282,12 @@ def test_bad_files_end_in_one_sentence(cxi, only_sentence, case):
 
 
 def test_a_near_field_is_refused_unless_the_object_pixel_is_given(cxi):
-    """Patterns that are images have structure as fine as a pixel, which no small spot diffracts into."""
+    """Patterns that are images have structure at the scale of single pixels, unlike far fields."""
     image = np.random.default_rng(0).integers(0, 1000, (6, 16, 16), np.uint16)
     far = made.object_pixel(16)
     spread = np.random.default_rng(0).uniform(0, 2000 * far, (6, 3))
     measured = read_cxi(cxi(data=image, translation=spread))
-    sentence = "looks like a near-field.*fine as a pixel.*would not overlap.*--object-pixel"
+    sentence = "looks like a near-field.*scale of single pixels.*would not overlap.*--object-pixel"
     with pytest.raises(errors.DataRangeError, match=sentence):
         measured_scan(measured, Framing(zero_frequency="centre"), GUESS)
     scan, said = measured_scan(measured, Framing(zero_frequency="centre"), GUESS, object_pixel_m=1e-7)

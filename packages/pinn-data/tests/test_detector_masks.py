@@ -105,14 +105,14 @@ def test_a_mask_is_added_to_what_a_scan_lacks(tmp_path, data):
 
 BAD = {
     "nothing there": (None, errors.DataFileNotFoundError, "does not exist: check the path of the mask"),
-    "text": (b"hello", errors.DataFormatError, "no mask that is known"),
-    "not JSON": (b"[1, 2", errors.DataFormatError, "no list of pixels"),
-    "no pixels": (b"[[1, 2], [3]]", errors.DataFormatError, "no list of pixels"),
+    "text": (b"hello", errors.DataFormatError, "not a known mask format"),
+    "not JSON": (b"[1, 2", errors.DataFormatError, "not a list of pixels"),
+    "no pixels": (b"[[1, 2], [3]]", errors.DataFormatError, "not a list of pixels"),
     "fractions": (b"[[1, 2.5]]", errors.DataRangeError, "outside the detector of 9 x 14, or fractions"),
     "outside": (b"[[9, 0]]", errors.DataRangeError, "outside the detector"),
     "below 0": (b"[[-1, 0]]", errors.DataRangeError, "outside the detector"),
-    "huge": (b"[[1e400, 0]]", errors.DataFormatError, "no list of pixels"),
-    "a torn TIFF": (b"II*\0\x08\0\0\0", errors.DataFormatError, "no TIFF file that can be read"),
+    "huge": (b"[[1e400, 0]]", errors.DataFormatError, "not a list of pixels"),
+    "a torn TIFF": (b"II*\0\x08\0\0\0", errors.DataFormatError, "not a readable TIFF file"),
     "a torn NPY": (b"\x93NUMPY\x01", errors.DataFormatError, "damaged NPY"),
 }
 

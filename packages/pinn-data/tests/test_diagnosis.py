@@ -35,7 +35,7 @@ def _positions(scan, change):
 
 
 MISTAKES = {
-    "exchanged": (lambda s: _positions(s, lambda p: p[:, ::-1]), "x and y of the positions are exchanged:"),
+    "exchanged": (lambda s: _positions(s, lambda p: p[:, ::-1]), "x and y of the positions are swapped:"),
     "upside down": (lambda s: _patterns(s, lambda c: np.roll(c[:, ::-1], 1, 1)), "flip their rows"),
     "conjugated": (lambda s: attrs.evolve(s, probe=s.probe.conj()), "the probe is conjugated"),
     "late": (lambda s: _positions(s, lambda p: np.roll(p, 1, 0)), "one frame late"),
@@ -66,4 +66,4 @@ def test_what_a_symmetric_probe_cannot_tell_is_said(scan):
     made = simulate_scan(scan.object, probe, scan.positions, photons=1e5, rng=1)
     first, second = diagnose(_positions(made, lambda p: -p), _FOUND)
     assert "both axes of the positions" in first and "the probe is conjugated" in first
-    assert "cannot be told apart" in second
+    assert "cannot be distinguished" in second

@@ -37,9 +37,9 @@ OurFailure.__module__ = "pinn_torch.errors"
         (
             FrameworkError("odd"),
             FAILED,
-            "FrameworkError: odd (an error of tool itself, not of the input: --debug",
+            "FrameworkError: odd (an internal error of tool, not of the input: --debug",
         ),
-        (ZeroDivisionError(), FAILED, "ZeroDivisionError (an error of tool itself"),
+        (ZeroDivisionError(), FAILED, "ZeroDivisionError (an internal error of tool"),
     ],
 )
 def test_what_an_exception_means(error, code, words):

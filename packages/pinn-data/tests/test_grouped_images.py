@@ -101,7 +101,7 @@ def test_what_no_array_has_they_do_not_have_and_a_view_is_refused():
     with pytest.raises(AttributeError, match="nothing_of_the_kind"):
         _ = lazy.nothing_of_the_kind
     assert not hasattr(lazy, "__array_interface__")
-    with pytest.raises(ValueError, match="always new: do not ask for copy=False"):
+    with pytest.raises(ValueError, match="always a copy: do not pass copy=False"):
         lazy.__array__(copy=False)
 
 

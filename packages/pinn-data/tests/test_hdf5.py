@@ -62,7 +62,7 @@ HOSTILE = {
     a_virtual_dataset: "lies in another file",
     raw_bytes_of_another_file: "lies in another file",
     a_link_through_another_file: "link into another file, which is not followed",
-    a_circle: "leads in a circle",
+    a_circle: "is a circular link",
     a_bomb: "declares 35184372088832 bytes .* but 0 are stored.*forged",
     a_chunk_as_large_as_memory: "holds 32 bytes in chunks of 1073741824",
     a_chunk_of_12_mebibytes: "holds 32 bytes in chunks of 12582912",

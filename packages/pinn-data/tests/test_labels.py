@@ -51,5 +51,5 @@ def test_an_object_that_is_too_small_or_dark_is_refused():
     scan = small_scan()
     with pytest.raises(ValueError, match="reach outside the object"):
         ObjectLabels(attrs.evolve(scan, object=scan.object[:70]), "it")
-    with pytest.raises(LabelError, match="zero wherever the probe shines"):
+    with pytest.raises(LabelError, match="zero wherever the probe illuminates it"):
         ObjectLabels(attrs.evolve(scan, object=np.zeros_like(scan.object)), "it")

@@ -93,7 +93,7 @@ def test_frames_that_hold_nothing_go_and_the_others_keep_their_numbers(npy):
     assert scan.scan_index.tolist() == [0, 2, 3, 5]
     assert np.array_equal(scan.positions, made.positions()[scan.scan_index])
     assert np.array_equal(scan.diffraction, frames[scan.scan_index])
-    assert any("2 of 6 frames hold nothing" in s for s in said)
+    assert any("2 of 6 frames are empty" in s for s in said)
 
 
 @pytest.mark.parametrize("gap", [slice(7, 10), slice(11, 12)])
@@ -141,7 +141,7 @@ def test_values_of_no_size_are_refused_before_they_get_one(npy, only_sentence, s
     with npy.open("wb") as file:
         np.lib.format.write_array_header_1_0(file, {"descr": "|S0", "fortran_order": False, "shape": shape})
         file.write(bytes(8))
-    with pytest.raises(errors.DataFormatError, match="values of no size") as caught:
+    with pytest.raises(errors.DataFormatError, match="values of size zero") as caught:
         mapped_npy(npy)
     only_sentence(caught, npy)
 
@@ -168,7 +168,7 @@ def test_frames_of_the_wrong_shape_are_never_cut_silently(npy):
     y, x = (int(np.floor(c + 0.5)) for c in beam_centre(mean))
     assert np.array_equal(scan.diffraction, frames[:, y - 6 : y + 6, x - 6 : x + 6])
     assert any(f"({y}, {x})" in s and "rounded" in s and "centre of mass" in s for s in said)
-    assert any("15 x 20 cut to 12 x 12" in s for s in said)
+    assert any("15 x 20 cropped to 12 x 12" in s for s in said)
     given, _ = measured_scan(measurement(npy, frames), Framing(N=12, centre=(6.6, 8)), GUESS)
     assert np.array_equal(given.diffraction, frames[:, 1:13, 2:14])
 
@@ -176,7 +176,7 @@ def test_frames_of_the_wrong_shape_are_never_cut_silently(npy):
 def test_padding_is_said_and_keeps_every_count(npy):
     scan, said = measured_scan(measurement(npy, made.counts(N=15)), Framing(N=32, centre=(7, 7)), GUESS)
     assert scan.diffraction.sum() == made.counts(N=15).sum()
-    assert any(f"{32 * 32 - 225} pixels of them padded" in s for s in said)
+    assert any(f"{32 * 32 - 225} pixels padded" in s for s in said)
     assert scan.bad_pixels.sum() == 32 * 32 - 225  # nobody measured there
 
 
@@ -321,7 +321,7 @@ def test_which_array_is_meant(tmp_path):
     ("content", "sentence"),
     [
         (b"\x93NUMPY\x01\x00v\x00{'descr': '<f8'", "damaged NPY"),
-        (b"plain text", "no file of patterns that is known"),
+        (b"plain text", "not a known file of patterns"),
         (b"PK\x03\x04", "truncated or damaged NPZ"),
     ],
 )

@@ -217,8 +217,7 @@ def test_points_left_out_are_counted_in_one_warning(caplog):
     rows = group(p, 2, neighbor_function="Min_dist", max_neighbor_distance=20.0).indices
     assert len(rows) == 25 and rows.max() < 25
     assert [r.getMessage() for r in caplog.records] == [
-        "2 of 27 scan points anchor no group: they have fewer than 3 neighbours at the distances that are "
-        "allowed"
+        "2 of 27 scan points anchor no group: they have fewer than 3 neighbours within the distance limits"
     ]
 
 
@@ -299,4 +298,4 @@ def test_more_groups_than_points_are_distinct_while_points_have_other_choices(ca
     rows = group(p, 2, n_groups=3 * fewest, **limits).indices
     assert set(rows[:, 0].tolist()) == set(group(p, 2, **limits).indices[:, 0].tolist())
     group(p, 2, n_groups=40 * 10, **limits)
-    assert "different ones: some repeat" in caplog.text
+    assert "different ones, so some repeat" in caplog.text

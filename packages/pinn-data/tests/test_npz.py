@@ -206,7 +206,7 @@ def test_the_caller_beats_the_label_and_the_label_beats_the_rule(tmp_path):
 def test_integers_taken_for_amplitudes_are_reported(tmp_path, caplog):
     path = save(tmp_path / "scan.npz", **entries(diffraction_unit=np.array("amplitude")))
     read_scan(path)
-    assert "counts are likelier" in caplog.text
+    assert "more likely counts" in caplog.text
 
 
 # --- the scan itself --------------------------------------------------------------------------------

@@ -78,7 +78,7 @@ def test_without_the_local_number_of_processes_there_is_one_machine():
     ],
 )
 def test_machines_that_run_other_numbers_of_processes_are_refused_in_one_sentence(environment):
-    with pytest.raises(ConfigError, match="every machine must run as many") as caught:
+    with pytest.raises(ConfigError, match="every machine must run the same number") as caught:
         launched_process(environment)
     assert "\n" not in str(caught.value)
 

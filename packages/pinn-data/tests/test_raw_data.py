@@ -148,7 +148,7 @@ def test_truth_patches_that_were_given_are_grouped():
     found = data.generate_grouped_data(8, nsamples=6, gridsize=2)
     assert found["Y"].dtype == np.complex64
     np.testing.assert_array_equal(found["Y"][:, 3, 4], found["nn_indices"] * np.complex64(1 + 2j))
-    with pytest.raises(PinnDataError, match="no place for the truth patches"):
+    with pytest.raises(PinnDataError, match="cannot store the truth patches"):
         data.to_file("never.npz")
     with pytest.raises(ShapeError, match="Y has shape"):
         RawData(*[scan.positions[:, 1], scan.positions[:, 0]] * 2, scan.diffraction, scan.probe, Y=Y[:3])

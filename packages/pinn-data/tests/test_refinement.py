@@ -146,7 +146,7 @@ def test_the_configuration_says_what_follows_a_network(text, parts):
 
 @pytest.mark.parametrize("text", ["object", "", "probe;positions"])
 def test_other_words_are_refused(text):
-    with pytest.raises(ConfigError, match="auto, none, or some of probe, positions"):
+    with pytest.raises(ConfigError, match="auto, none, or a comma-separated list of probe, positions"):
         parts_after_network(InferenceConfig(ModelConfig(), refine=text))
 
 

@@ -100,7 +100,7 @@ BAD = {
         "dataset 'probe' is missing.*export it from ptychodus",
     ),
     "no energy": ({"photon_energy_eV": None}, errors.DataKeyError, "'photon_energy_eV' is missing"),
-    "no light": ({"photon_energy_eV": 0.0}, errors.DataRangeError, "no geometry, numbers above 0"),
+    "no light": ({"photon_energy_eV": 0.0}, errors.DataRangeError, "not a valid geometry"),
     "x and y": ({"probe_position_x_px": [1.0]}, errors.ShapeError, r"\(12,\) \(y\) and \(1,\) \(x\)"),
     "a real probe": ({"probe": np.ones((16, 16))}, errors.DataRangeError, "complex numbers are needed"),
     "another mask": ({"bad_pixels": np.zeros((3, 3))}, errors.ShapeError, "bad_pixels is float64 of shape"),
@@ -159,9 +159,9 @@ def test_frames_and_positions_are_matched_by_their_scan_points(tmp_path, scan):
     kept = np.sort(order)
     assert np.array_equal(found.diffraction, scan.diffraction[kept])
     np.testing.assert_allclose(found.positions, scan.positions[kept], atol=1e-9)
-    assert "10 of 12 frames have a position of the same scan point" in said
+    assert "10 of 12 frames have a position with the same scan index" in said
     np.savez(tmp_path / "a.npz", patterns=scan.diffraction, indexes=np.arange(len(scan)))
-    with pytest.raises(errors.ShapeError, match="0 of them among the product's positions"):
+    with pytest.raises(errors.ShapeError, match="0 of them in the product"):
         product_measurement(product, open_frames(tmp_path / "a.npz"))
 
 
@@ -170,7 +170,7 @@ def test_other_patterns_do_not_fit(tmp_path, scan):
     with pytest.raises(errors.ShapeError, match="12 positions for 11 frames"):
         measured_scan(product_measurement(product_of(scan), open_frames(tmp_path / "a.npy")))
     np.save(tmp_path / "a.npy", scan.diffraction[:, 1:-1, 1:-1])
-    with pytest.raises(errors.ShapeError, match=r"become 14 x 14: cut them with --size"):
+    with pytest.raises(errors.ShapeError, match=r"become 14 x 14: crop them with --size"):
         measured_scan(product_measurement(product_of(scan), open_frames(tmp_path / "a.npy")))
     np.save(tmp_path / "a.npy", np.pad(scan.diffraction, ((0, 0), (5, 4), (6, 1))))
     cut = Framing(N=16, centre=(13, 14))
@@ -227,7 +227,7 @@ def test_one_loss_that_is_no_list(tmp_path, scan):
         ({"photon_energy_eV": [1.0, 2.0]}, errors.ShapeError, "one number is needed"),
         ({"probe": "text"}, errors.DataRangeError, "numbers are needed"),
         ({"probe": np.array([{}], object)}, errors.DataFormatError, "pickled"),
-        ({"probe_position_x_m": [1.0]}, errors.ShapeError, "one number a frame"),
+        ({"probe_position_x_m": [1.0]}, errors.ShapeError, "one number per frame"),
     ],
 )
 def test_bad_products_in_npz(tmp_path, scan, only_sentence, changes, error, sentence):

@@ -82,7 +82,7 @@ def test_what_was_left_out_is_said_once_logged_and_kept(tmp_path, caplog):
     stack = counts(9, np.int32)
     stack[:, 3, 4], stack[:, 5], stack[2, 0, 0] = -2, -1, -1
     scan = read_scan(saved(tmp_path, stack, metadata=np.array('{"conversion": {"said": ["first"]}}')))
-    sentence = "9 pixel(s) and 1 pixel(s) of some frames not measured (they hold -2, -1): left out"
+    sentence = "9 pixel(s) and 1 pixel(s) of some frames not measured (they hold -2, -1) and left out"
     assert scan.metadata["conversion"]["said"] == ["first", sentence]
     assert sentence in caplog.text
 
@@ -118,7 +118,7 @@ def test_frames_that_hold_nothing_go_and_the_others_keep_their_numbers(tmp_path,
         assert scan.bad_pixels is None
         every = np.arange(len(lit)) if numbered or not lit.all() else np.zeros(len(lit))
         np.testing.assert_array_equal(scan.scan_index, (7 if numbered else 1) * every[lit])
-        assert lit.all() or f"{(~lit).sum()} of {len(lit)} frames hold nothing" in str(scan.metadata)
+        assert lit.all() or f"{(~lit).sum()} of {len(lit)} frames are empty" in str(scan.metadata)
     summary = summarise_scan(path, frames_axis=0)
     assert (summary.frames, summary.empty) == (lit.sum(), (~lit).sum())
     assert summary.photons.mean() == scan.nphotons
@@ -134,7 +134,7 @@ def test_a_scan_of_nothing_is_refused(tmp_path):
 def test_what_a_subtracted_dark_leaves_is_no_marker(tmp_path, negatives):
     stack = counts(4, np.float64)
     stack[2, 1, : len(negatives)] = negatives
-    with pytest.raises(DataRangeError, match=r"pattern 2 holds .* the dark as background"):
+    with pytest.raises(DataRangeError, match=r"pattern 2 holds .* the dark frame as background"):
         read_scan(saved(tmp_path, stack))
     bad = stack[2] < 0
     assert read_scan(saved(tmp_path, stack, bad_pixels=bad)).bad_pixels.sum() == len(negatives)
@@ -161,7 +161,7 @@ def test_arrays_of_a_program_keep_their_numbers_and_their_frames():
 def test_a_list_of_scan_numbers_of_another_length_is_refused(tmp_path):
     stack = counts(4)
     stack[1] = 0
-    with pytest.raises(ShapeError, match="scan_index has 3 entries, but one a frame, 4"):
+    with pytest.raises(ShapeError, match="scan_index has 3 entries, but one per frame, 4"):
         read_scan(saved(tmp_path, stack, scan_index=np.arange(3)))
 
 

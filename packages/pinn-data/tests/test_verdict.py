@@ -84,8 +84,8 @@ def test_more_misfit_is_never_a_better_verdict(scan, ratio, times, held_out, exp
         ({"residual": 0.3, "held_out_residual": 0.3}, "bad", "Do not trust"),
         ({"residual": 0.015, "expected_residual": 0.002}, "doubtful", "7.50 times"),
         ({"residual": 0.009, "expected_residual": 0.0055}, "good", "1.64 times"),  # little is left: 0.0071
-        ({"held_out_residual": 0.15}, "doubtful", "held out are predicted worse (1.50"),
-        ({"held_out_gain": 0.4, "held_out_gain_error": 0.3}, "bad", "no image in these data"),
+        ({"held_out_residual": 0.15}, "doubtful", "held-out frames are predicted worse (1.50"),
+        ({"held_out_gain": 0.4, "held_out_gain_error": 0.3}, "bad", "These data contain no image"),
         (
             {"residual": 0.15, "held_out_gain": 0.4, "held_out_gain_error": 0.3},
             "bad",
@@ -100,7 +100,7 @@ def test_more_misfit_is_never_a_better_verdict(scan, ratio, times, held_out, exp
         ({"held_out_gain": 3.0, "held_out_gain_error": 0.3}, "doubtful", "may be noise"),
         ({"held_out_gain": 10.0, "held_out_gain_error": 0.3}, "doubtful", "may be noise"),
         ({"held_out_gain": 25.0, "held_out_gain_error": 0.3}, "good", "1.00 times"),
-        ({"expected_residual": math.nan, "held_out_expected": math.nan}, "unknown", "no whole counts"),
+        ({"expected_residual": math.nan, "held_out_expected": math.nan}, "unknown", "not whole counts"),
         ({"residual": math.nan}, "bad", "diverged"),
     ],
 )

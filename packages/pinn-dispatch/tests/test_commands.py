@@ -389,7 +389,7 @@ def test_what_fails_because_of_a_request_to_stop_is_that_request(
 
     monkeypatch.setattr("pinn_dispatch.dispatch.train", broken)
     found, _, err = pinn("train", "--data", scan_file, "--output", tmp_path / "run", "--quiet")
-    assert (found, err) == (code, "pinn: interrupted; what was complete before is kept\n")
+    assert (found, err) == (code, "pinn: interrupted; finished results are kept\n")
     assert not (tmp_path / "run").exists()
 
 
@@ -422,4 +422,4 @@ def test_as_a_program(tmp_path):
         [*command[:3], "info", str(tmp_path / "none")], capture_output=True, text=True, check=False
     )
     assert (failed.returncode, failed.stdout) == (2, "")
-    assert failed.stderr == f"pinn: error: there is nothing at {tmp_path / 'none'}: check the path\n"
+    assert failed.stderr == f"pinn: error: {tmp_path / 'none'} does not exist: check the path\n"

@@ -137,7 +137,7 @@ def test_what_cannot_be_compared(pinn, runs, scan, scan_file, tmp_path):
         (good, "--reference", tmp_path / "none.npz"): "check the path",
         (good, f"={good}"): "write NAME=PATH",
         (good, "name="): "write NAME=PATH",
-        (f"a={good}", f"a={good}"): "a name of its own",
+        (f"a={good}", f"a={good}"): "different names",
         (good, small): "hardly overlap",
         (good, good, "--roi", "1,2"): "R0,R1,C0,C1",
         (good, good, "--roi", "0,900,0,900"): "reaches outside",

@@ -96,7 +96,7 @@ def test_raw_counts_with_their_geometry(pinn, measured, tmp_path):
         "--probe", tmp_path / "probe.npy", "--output", tmp_path / "a.npz",
     )  # fmt: skip
     assert code == 0, err
-    assert "cut to 16 x 16" in out and "as given" in out
+    assert "cropped to 16 x 16" in out and "as given" in out
     back = read_scan(tmp_path / "a.npz")
     assert np.array_equal(back.diffraction, measured.diffraction)
     np.testing.assert_allclose(steps(back.positions), steps(measured.positions), atol=1e-6)
@@ -241,9 +241,9 @@ def files(cxi, scan_file, reconstruction, scan, tmp_path):
 _RAW = ["--positions", "{xy}", "--positions-columns", "y,x", "--positions-unit", "px", "--guess-probe"]
 
 BAD = {
-    "nothing there": ("none", [], "is not there: check the path"),
+    "nothing there": ("none", [], "is missing: check the path"),
     "a folder": ("folder", [], "is a folder"),
-    "no known kind": ("text", [], "of no kind that is known"),
+    "no known kind": ("text", [], "has no known format"),
     "an archive": ("archive", [], "a ZIP file without arrays, such as a model archive"),
     "no stack in HDF5": ("other", [], "has no dataset patterns or .*name their dataset as FILE:DATASET"),
     "no probe": ("dark", [], "has no probe, but a scan needs one: give --probe FILE, or --guess-probe"),
@@ -261,14 +261,14 @@ BAD = {
         ["--positions", "{xy}", "--positions-columns", "y,x", "--positions-unit", "px"],
         "1 positions for 49 frames",
     ),
-    "an idle flag": ("scan", ["--size", "32"], "--size says nothing about a scan"),
-    "a mask that is none": ("raw", ["--mask", "{text}", *_RAW], "no mask that is known"),
+    "an idle flag": ("scan", ["--size", "32"], "--size has no effect on a scan"),
+    "a mask that is none": ("raw", ["--mask", "{text}", *_RAW], "not a known mask format"),
     "a mask of too many": ("scan", ["--mask", "{raw}"], "pixels, more than half: give --invert-mask"),
-    "no mask to invert": ("scan", ["--invert-mask"], "--invert-mask is about the mask in a file"),
+    "no mask to invert": ("scan", ["--invert-mask"], "--invert-mask needs a mask"),
     "neither mask": ("cxi", ["--mask", "none", "--invert-mask"], "so there is none to invert"),
-    "an idle motion": ("scan", ["--probe-motion"], "--probe-motion says nothing about a scan"),
-    "no patterns": ("product", ["--size", "32"], "--size is about patterns, .* give --patterns"),
-    "an idle defocus": ("cxi", ["--defocus", "1um"], "--defocus is of a guessed probe"),
+    "an idle motion": ("scan", ["--probe-motion"], "--probe-motion has no effect on a scan"),
+    "no patterns": ("product", ["--size", "32"], "--size applies to patterns, .* give --patterns"),
+    "an idle defocus": ("cxi", ["--defocus", "1um"], "--defocus needs a guessed probe"),
     "an array of a scan": ("scan:x", ["--from", "scan"], "names an array"),
     "no length": ("cxi", ["--distance", "1parsec"], "'1parsec' is not a length"),
     "no distance": ("cxi", ["--distance", "-1"], "--distance is -1, but a number above 0"),
@@ -302,8 +302,8 @@ def test_bad_input_is_one_sentence_and_leaves_nothing(pinn, files, tmp_path, cas
     [
         ("cxi", "a.h5", r"a CXI file becomes a file named \*\.npz or \*\.cxi"),
         ("product", "a.cxi", r"a ptychodus product becomes a file named \*\.npz or \*\.h5"),
-        ("scan", "a.cxi", r"does not tell detector_distance_m \(--distance\)"),
-        ("cxi", "scan.cxi", "is .*scan.cxi itself, which would be written over"),
+        ("scan", "a.cxi", r"does not state detector_distance_m \(--distance\)"),
+        ("cxi", "scan.cxi", "is .*scan.cxi itself, which would be overwritten"),
     ],
 )
 def test_what_cannot_be_written(pinn, files, tmp_path, source, output, sentence):

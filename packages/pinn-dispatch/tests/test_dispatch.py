@@ -210,10 +210,10 @@ def test_an_archive_is_saved_where_the_config_or_the_caller_says(tmp_path, scan,
 
 
 def test_what_cannot_be_saved_gets_a_sentence(tmp_path, scan, backend):
-    with pytest.raises(DispatchError, match="no folder for the archive was named: give bundle_dir"):
+    with pytest.raises(DispatchError, match="no folder for the archive was given: set bundle_dir"):
         save_with_backend({}, _config(Path()))
     foreign = {"backend": "tensorflow"}
-    with pytest.raises(DispatchError, match=r"of the backend 'tensorflow', but config\.backend is 'pytorch'"):
+    with pytest.raises(DispatchError, match=r"by the backend 'tensorflow', but config\.backend is 'pytorch'"):
         save_with_backend(foreign, _config(tmp_path))
     assert not backend.CALLS
 

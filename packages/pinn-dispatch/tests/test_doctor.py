@@ -67,7 +67,7 @@ def test_a_backend_that_works(child, tmp_path):
             "x\nlast words\n",
             "importing the framework failed: the process crashed (SIGAB",
         ),
-        ((LOADED, FRAMEWORK), None, "", "importing the framework failed: no end after 9 s"),
+        ((LOADED, FRAMEWORK), None, "", "importing the framework failed: not finished after 9 s"),
         ((LOADED, FRAMEWORK, DEVICES), 3, "oops\n", "training of the self-test failed: it ended with code 3"),
         ((LOADED, {"stage": "failed", "kind": "OSError", "says": "no libfoo"}), 1, "", "failed: no libfoo"),
     ],
@@ -115,14 +115,14 @@ def test_every_problem_says_what_mends_it_and_quiet_shows_nothing_else(child, pi
     lines = out.splitlines()
     assert code == 1 and len(lines) >= 8
     assert all(line.startswith("problem ") for line in lines[::2])
-    assert all(line.strip().startswith("mend: ") for line in lines[1::2])
+    assert all(line.strip().startswith("fix: ") for line in lines[1::2])
     assert any("OMP_NUM_THREADS" in line for line in lines)
 
 
 def test_without_a_backend_it_ends_with_1(provide, pinn):
     provide()
     code, out, err = pinn("doctor", "--quiet")
-    assert (code, err) == (1, "") and "none works" in out and "pinn-dispatch[pytorch]" in out
+    assert (code, err) == (1, "") and "no backend works" in out and "pinn-dispatch[pytorch]" in out
 
 
 @pytest.fixture

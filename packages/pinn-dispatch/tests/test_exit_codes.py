@@ -148,7 +148,7 @@ def test_a_request_to_stop_leaves_finished_files_and_no_halves(command, name, wo
     finally:
         running.kill()
     assert running.returncode == code, err
-    assert err.endswith("pinn: interrupted; what was complete before is kept\n") and "Traceback" not in err
+    assert err.endswith("pinn: interrupted; finished results are kept\n") and "Traceback" not in err
     found = {path.name: path for path in (tmp_path / "new").rglob("*") if path.is_file()}
     assert set(found) == {*row.writes[: row.writes.index(name)], *row.tells}
     assert found or not (tmp_path / "new").exists()

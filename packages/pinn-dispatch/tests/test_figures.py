@@ -131,7 +131,7 @@ def test_positions_are_drawn_over_the_object_that_was_scanned(drawn, tmp_path):
         history=HISTORY,
         subtitle="a line",
     )
-    (panel,) = [axes for axes in drawn[0].axes if "scanned at" in axes.get_title(loc="left")]
+    (panel,) = [axes for axes in drawn[0].axes if "training object" in axes.get_title(loc="left")]
     (line,) = panel.lines
     np.testing.assert_array_equal(line.get_xdata(), POSITIONS[:, 1])
     np.testing.assert_array_equal(line.get_ydata(), POSITIONS[:, 0])

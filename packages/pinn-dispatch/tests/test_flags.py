@@ -53,6 +53,26 @@ def test_a_flag_that_is_neither_says_what_is_allowed():
         _train("--devices", "all")
 
 
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        ("recnstruct", "unknown command 'recnstruct': did you mean 'reconstruct'? (see 'pinn --help')"),
+        ("config templte", "unknown command 'templte': did you mean 'template'? (see 'pinn config --help')"),
+        (
+            "reconstruct --dta scan.npz --output x",
+            "unknown flag --dta: did you mean --data? (see 'pinn reconstruct --help')",
+        ),
+        ("train --n_epochs 4", "unknown flag --n-epochs: did you mean --nepochs? (see 'pinn train --help')"),
+        (
+            "train --backend pytroch --output x",
+            "argument --backend: invalid choice 'pytroch': did you mean 'pytorch'? (see 'pinn train --help')",
+        ),
+    ],
+)
+def test_a_misspelled_name_brings_the_nearest_known_one(line, sentence, pinn):
+    assert pinn(*line.split()) == (2, "", f"pinn: error: {sentence}\n")
+
+
 def _train(*arguments):
     return build_parser().parse_args(kebab(["train", "--output", "o", *arguments]))
 
@@ -123,7 +143,7 @@ def test_size_of_the_patterns_comes_from_the_data():
 def test_another_size_in_the_file_is_refused(tmp_path):
     path = tmp_path / "run.yaml"
     path.write_text("model:\n  N: 64\n")
-    with pytest.raises(UsageError, match="says N = 64, but the patterns are 128 x 128"):
+    with pytest.raises(UsageError, match="sets N = 64, but the patterns are 128 x 128"):
         training_settings(_train("--config", str(path))).for_scan(128, 9)
 
 

@@ -125,7 +125,7 @@ WORDS = {
     "object": ["56 x 56 pixels", "no patterns"],
     "scan": [
         "49 of 16 x 16 pixels, taken as counts (as labelled)",
-        "a pattern",
+        "per pattern",
         "centred at y",
         "% of the probe's diameter",
         "hold every pattern",
@@ -177,7 +177,7 @@ def test_what_looks_wrong_is_said(scan, pinn, tmp_path):
     counts[:, 1, 1] = 0
     path = write_scan(tmp_path / "odd.npz", attrs.evolve(scan, diffraction=counts), unit="counts")
     _, out, _ = pinn("info", path)
-    assert "1 of 49 frames hold nothing" in out and "they hold 65535" in out
+    assert "1 of 49 frames are empty" in out and "they hold 65535" in out
     shifted = write_scan(
         tmp_path / "b.npz",
         attrs.evolve(scan, diffraction=np.roll(scan.diffraction, 5, axis=1)),
@@ -226,7 +226,10 @@ def test_the_others_are_described_all_the_same(files, pinn, tmp_path):
     code, out, err = pinn(*arguments)
     assert code == 2 and "object without a scan" in out
     assert (
-        "2 of 3 are not described" in err and "text.txt" in err and "missing" in err and err.count("\n") == 1
+        "2 of 3 could not be described" in err
+        and "text.txt" in err
+        and "missing" in err
+        and err.count("\n") == 1
     )
     code, out, _ = pinn(*arguments, "--json")
     assert code == 2
@@ -259,7 +262,7 @@ def test_a_figure_never_replaces_what_it_shows(files, pinn, tmp_path):
         ((scan, "--thumbnail", scan), "must end in .png"),
         (("--thumbnail", scan, scan), "must end in .png"),
         ((scan, "--thumbnail", tmp_path / "no" / "a.png"), "does not exist"),
-        ((scan, "--thumbnail", "-", "--json"), "leaves no room"),
+        ((scan, "--thumbnail", "-", "--json"), "cannot print a picture"),
         ((scan, "--thumbnail", "-", "--no-thumbnail"), "not allowed with"),
     ):
         code, out, err = pinn("info", *arguments)

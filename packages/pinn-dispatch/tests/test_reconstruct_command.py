@@ -74,7 +74,7 @@ def test_what_is_left_holds_all_that_was_found(pinn, measured, tmp_path):
         *("reconstruct", "--data", source, "--output", tmp_path / "out", "--modes", 2),
         *("--refine", "probe,positions,intensity,background"),
     )
-    assert code == 0 and "residual R" in out and "if only counting noise were left" in out
+    assert code == 0 and "residual R" in out and "for counting noise alone" in out
     assert {path.name for path in (tmp_path / "out").iterdir()} == FILES
     settings = SolverSettings(frozenset(("probe", "positions", "intensity", "background")), modes=2)
     expected = solve(scan, settings, engine="numpy")
@@ -174,7 +174,7 @@ def test_a_request_to_stop_keeps_the_image_of_the_moment(
 
     monkeypatch.setattr(journal.Journal, "tell", tell)
     found, out, err = pinn("reconstruct", "--data", measured[0], "--output", tmp_path / "out", "--quiet")
-    assert (found, err) == (code, "pinn: interrupted; the image is that of the moment\n")
+    assert (found, err) == (code, "pinn: interrupted; the current image was saved\n")
     assert "residual R" in out and {path.name for path in (tmp_path / "out").iterdir()} == FILES
     kept = read_reconstruction(tmp_path / "out").refined.facts
     assert kept["cancelled"] and len(kept["history"]) == 5

@@ -122,9 +122,7 @@ def test_a_model_opens_in_every_form(client, scan, data_folder, tmp_path, arrang
 
 def test_out_of_order_each_step_is_one_sentence(client, scan, tmp_path):
     for call in (lambda: client.reconstruct(scan), lambda: client.save(tmp_path / "m.zip")):
-        with pytest.raises(
-            DispatchError, match=r"there is no model .*: open\(\) one, or train\(\) one, before"
-        ):
+        with pytest.raises(DispatchError, match=r"there is no model .*: open\(\) or train\(\) one first"):
             call()
     assert not client.is_model_open and not (tmp_path / "m.zip").exists()
     with pytest.raises(ArchiveNotFoundError):
@@ -134,7 +132,7 @@ def test_out_of_order_each_step_is_one_sentence(client, scan, tmp_path):
         client.open(tmp_path / "model.zip")
     with pytest.raises(DispatchError, match=r"holds no train_data\.npz"):
         client.train(tmp_path)
-    with pytest.raises(DispatchError, match="no folder for the training was named"):
+    with pytest.raises(DispatchError, match="no folder for the training was given"):
         Reconstructor("pytorch", training={"output_dir": "."}).train(scan)
     assert not client.is_model_open and not client.is_running
 
@@ -269,7 +267,7 @@ def test_another_thread_cancels(client, scan, how):
     assert not client.cancel()  # nothing is at work
     thread.start()
     assert begun.wait(30) and client.is_running
-    with pytest.raises(BusyError, match="a training is at work already"):
+    with pytest.raises(BusyError, match="a training is already running"):
         client.reconstruct(scan)
     client.configure(seed=8)  # counts from the next run on
     if how == "method":

@@ -81,7 +81,7 @@ def test_the_named_module_comes_back(backend):
 
 def test_a_module_without_the_functions_is_no_backend(provide):
     provide(pytorch="json")
-    with pytest.raises(BackendUnavailableError, match=r"json is no backend.*'train'"):
+    with pytest.raises(BackendUnavailableError, match=r"json is not a backend.*'train'"):
         load_backend("pytorch")
 
 
@@ -102,7 +102,7 @@ def test_signatures():
     assert shortcomings(_module()) == []
     more = _module(reconstruct=lambda model, scan, config, execution, *, seed, progress, extra=1: None)
     assert shortcomings(more) == []
-    assert "reconstruct() needs 'extra', which nobody passes" in shortcomings(
+    assert "reconstruct() needs 'extra', which is never passed" in shortcomings(
         _module(reconstruct=lambda model, scan, config, execution, *, seed, progress, extra: None)
     )
     assert any(

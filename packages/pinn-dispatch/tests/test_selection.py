@@ -32,7 +32,7 @@ def test_conditions_are_joined(points, low, high):
     "text", ["", "y", "y=3", "z<3", "y<3;x>2", "3<y", "y<", "y<nan", "y<3,", "y < 3 x > 2", "y<0x10"]
 )
 def test_what_is_no_region(text):
-    with pytest.raises(UsageError, match="as in 'y<238'"):
+    with pytest.raises(UsageError, match="for example 'y<238'"):
         Region.parse(text)
 
 

@@ -303,9 +303,7 @@ def test_no_error_is_of_a_class_of_the_framework(tmp_path, monkeypatch):
 def test_the_configuration_is_bridged_before_anything_else(tmp_path, monkeypatch):
     """CONFIG-001."""
     config = _config(tmp_path, nepochs=1, n_subsample=11, subsample_seed=5)
-    monkeypatch.setattr(
-        TENSORFLOW, "require", lambda: (_ for _ in ()).throw(RuntimeError("first use"))
-    )
+    monkeypatch.setattr(TENSORFLOW, "require", lambda: (_ for _ in ()).throw(RuntimeError("first use")))
     for call in (run_cdi_example, train_cdi_model, lambda a, b, c: reassemble_cdi_image(a, c)):
         legacy.cfg["nepochs"] = -7
         with pytest.raises(RuntimeError, match="first use"):

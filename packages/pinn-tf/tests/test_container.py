@@ -322,7 +322,7 @@ def test_arrays_that_do_not_fit_are_refused_in_one_sentence():
     [
         (lambda g: g, {"which": "validation"}, "which='validation' was given, but 'train' or 'test' or None"),
         (lambda g: (g, 0.5), {"which": None, "create_split": True}, "which=None was given"),
-        (lambda g: g, {"which": "train", "create_split": True}, r"must return \(grouped data, share\)"),
+        (lambda g: g, {"which": "train", "create_split": True}, r"must return \(grouped data, fraction\)"),
         (lambda g: (g, 0.5), {"which": "train"}, "must return the dictionary"),
         (lambda g: {k: v for k, v in g.items() if k != "X_full"}, {}, "the grouped data have no 'X_full'"),
         (lambda g: (g, 1.0), {"which": "train", "create_split": True}, "train_frac=1 of 10 groups leaves"),

@@ -125,7 +125,7 @@ _RECONSTRUCTION: dict[type, dict[str, tuple[Settings, Settings]]] = {
     },
 }
 
-_OF_TORCH = "backend 'pytorch' has and the backend 'tensorflow' has not"
+_OF_TORCH = "only the backend 'pytorch' supports"
 
 # Field: another value that is refused, with the words of the sentence.
 _REFUSED: dict[type, dict[str, tuple[Settings, str]]] = {

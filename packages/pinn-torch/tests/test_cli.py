@@ -482,10 +482,10 @@ def test_paths_are_checked(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ("", "no scan to learn was named: give --train_data_file PATH, or"),
+        ("", "no scan to learn was given: use --train_data_file PATH, or"),
         ("--train_data_file nowhere.npz", "Training data file not found: nowhere.npz"),
         ("--train_data_file datasets/train.npz --max-seconds 0", "--max-seconds is 0, but a time above 0"),
-        ("--train_data_file datasets/train.npz --seed -1", "--seed is -1, but a whole number not below 0"),
+        ("--train_data_file datasets/train.npz --seed -1", "--seed is -1, but a whole number >= 0"),
         ("--train_data_file datasets/train.npz --gridsize 0", "gridsize must be >= 1, not 0"),
         ("--train_data_file datasets/train.npz --config no.yaml", "no configuration file at no.yaml"),
         ("--train_data_file datasets/train.npz --config bad.yaml", "bad.yaml: unknown key 'nepoch': did you"),
@@ -512,8 +512,8 @@ def test_a_model_that_is_not_there(datasets, capsys):
 def test_an_interrupt_and_a_failure_have_their_codes(datasets, monkeypatch, capsys):
     arguments = ["train", "--train-data-file", "datasets/train.npz", "--quiet"]
     for error, code, words in (
-        (KeyboardInterrupt(), 130, "interrupted; a training goes on from its last epoch"),
-        (ZeroDivisionError("odd"), 1, "ZeroDivisionError: odd (an error of pinn-torch itself"),
+        (KeyboardInterrupt(), 130, "interrupted; run the same command again to continue a training"),
+        (ZeroDivisionError("odd"), 1, "ZeroDivisionError: odd (an internal error of pinn-torch"),
         (MemoryError(), 1, "not enough memory: choose a smaller batch, or fewer patterns"),
     ):
 
@@ -584,3 +584,28 @@ runpy.run_module({module!r}, run_name="__main__")
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("usage: ") and done.stdout.strip().endswith("set()")
+
+
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        ("trian", "unknown command 'trian': did you mean 'train'? (see 'pinn-torch --help')"),
+        (
+            "train --train_file x --max_epoch 3",
+            "unknown flags --train-file and --max-epoch: did you mean --train-data-file and --max-epochs? "
+            "(see 'pinn-torch train --help')",
+        ),
+        (
+            "infer --model_pth x",
+            "unknown flag --model-pth: did you mean --model-path? (see 'pinn-torch infer --help')",
+        ),
+        (
+            "train --train_data_file x --logger tensorbord",
+            "argument --logger: invalid choice 'tensorbord': did you mean 'tensorboard'? "
+            "(see 'pinn-torch train --help')",
+        ),
+    ],
+)
+def test_a_misspelled_name_brings_the_nearest_known_one(line, sentence, capsys):
+    assert main(line.split()) == 2
+    assert capsys.readouterr().err == f"pinn-torch: error: {sentence}\n"

@@ -171,8 +171,8 @@ def test_the_defaults_of_an_inference_are_those_of_its_training(folder):
         ("ptycho_torch.train", "--train_data_file no.npz", "Training data file not found: no.npz"),
         ("ptycho_torch.train", "--train_data_file train.npz --num-workers -1", "num_workers must be >= 0"),
         ("ptycho_torch.inference", "--model_path run --test_data no.npz", "Test data file not found: no.npz"),
-        ("ptycho_torch.inference", "--model_path run", "no scan to reconstruct was named"),
-        ("ptycho_torch.inference", "--test_data test.npz", "no model was named: give --model_path PATH"),
+        ("ptycho_torch.inference", "--model_path run", "no scan to reconstruct was given"),
+        ("ptycho_torch.inference", "--test_data test.npz", "no model was given: use --model_path PATH"),
         (
             "ptycho_torch.inference",
             "--model_path run --test_data test.npz --accelerator cuda",
@@ -216,5 +216,8 @@ def test_an_interrupt_ends_with_130_and_leaves_what_to_resume_from(folder):
     finally:
         running.kill()
     assert running.returncode == 130, err
-    assert out == "" and "interrupted; a training goes on from its last epoch with the same command" in err
+    assert (
+        out == ""
+        and "interrupted; run the same command again to continue a training from its last epoch" in err
+    )
     assert not (folder / "stopped" / "wts.h5.zip").exists()

@@ -97,7 +97,7 @@ def test_a_python_that_is_too_new_for_pytorch_is_told_in_one_sentence(monkeypatc
 
     monkeypatch.setenv("CXX", sys.executable)  # whatever can be found
     monkeypatch.setattr(torch.nn.Module, "compile", refuse)
-    with pytest.raises(RunError, match=r"makes no code here \(Dynamo is not .*\): take a newer PyTorch"):
+    with pytest.raises(RunError, match=r"cannot compile here \(Dynamo is not .*\): install a newer PyTorch"):
         small_training(tmp_path / "out", small_scan(), execution={"compile": True})
 
 
@@ -127,5 +127,5 @@ def test_a_compiler_that_fails_is_told_in_one_sentence(tmp_path: Path) -> None:
         timeout=300,
     )
     (said,) = done.stdout.splitlines()
-    assert said.startswith("RunError compile=True was given, but no code can be made for the network here (")
+    assert said.startswith("RunError compile=True was given, but the network cannot be compiled here (")
     assert said.endswith("or leave compile at False")

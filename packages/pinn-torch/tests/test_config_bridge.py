@@ -200,11 +200,11 @@ def test_overrides_of_the_network_and_of_the_execution():
         (lambda c, d, m, t: to_model_config(d, m, {"gridsise": 2}), "'gridsise' .* did you mean 'gridsize'"),
         (
             lambda c, d, m, t: to_training_config(c, d, m, t, {"learning_rate": 1}),
-            "'learning_rate' in overrides is no field of TrainingConfig: known are train_data_file",
+            "'learning_rate' in overrides is not a field of TrainingConfig: choose one of train_data_file",
         ),
         (
             lambda c, d, m, t: to_inference_config(c, d, InferenceConfig(), _FILES | {"model": 1}),
-            "'model' in overrides is no field of InferenceConfig",
+            "'model' in overrides is not a field of InferenceConfig",
         ),
         (
             lambda c, d, m, t: to_execution_config(t, InferenceConfig(), {"devises": 1}),
@@ -223,7 +223,7 @@ def test_the_photons_of_neither_are_taken_for_granted():
     configs = complete(nphotons=1e5)
     data, model, training = (configs[kind] for kind in (DataConfig, ModelConfig, TrainingConfig))
     network = to_model_config(data, model)
-    with pytest.raises(ConfigError, match=r"^nphotons default divergence detected: .*1e\+09: say which"):
+    with pytest.raises(ConfigError, match=r"^nphotons default divergence detected: .*1e\+09: choose one"):
         to_training_config(network, data, model, training)
     assert to_training_config(network, data, model, training, {"nphotons": 1e5}).nphotons == 1e5
 

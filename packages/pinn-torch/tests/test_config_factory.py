@@ -261,16 +261,19 @@ def test_names_of_the_pytorch_configs_and_of_the_command_line_are_understood(sca
     ("overrides", "message"),
     [
         ({"n_grups": 3}, "overrides: unknown setting 'n_grups': did you mean 'n_groups'"),
-        ({"zzz": 3}, "unknown setting 'zzz': known are N, accelerator, accum_steps"),
+        ({"zzz": 3}, "unknown setting 'zzz': choose one of N, accelerator, accum_steps"),
         ({"x_bounds": (0, 1)}, "x_bounds belongs to the clients of pinn_torch.api"),
         ({"intensity_scale": 2.0}, "intensity_scale=2.0 cannot be honoured: it is measured"),
-        ({"C": 4}, r"C has no setting of its own, it is gridsize\*\*2: give gridsize"),
-        ({"epochs": 3, "max_epochs": 4}, "epochs and max_epochs are two names of nepochs, but say 3 and 4"),
+        ({"C": 4}, r"C is not a separate setting, it is gridsize\*\*2: give gridsize"),
+        (
+            {"epochs": 3, "max_epochs": 4},
+            "epochs and max_epochs are two names of nepochs with different values, 3 and 4",
+        ),
         ({"grid_size": (1, 2)}, "Non-square grids not supported"),
         ({"mode": "pinn"}, "Invalid mode 'pinn'"),
         ({"N": 128}, "N=128 was given, but the patterns of .* are 64 x 64: leave N out"),
         ({"output_dir": "elsewhere"}, "output_dir is .* as an argument and elsewhere in overrides"),
-        ({"backend": "tensorflow"}, "backend='tensorflow' was given, but this is the one of pytorch"),
+        ({"backend": "tensorflow"}, "backend='tensorflow' was given, but this is the PyTorch backend"),
         ({"gridsize": "two"}, "gridsize must be a whole number, not 'two'"),
         ({"num_workers": -1}, "num_workers must be >= 0, not -1"),
         ({"learning_rate": 0}, "learning_rate must be > 0, not 0"),
@@ -296,7 +299,9 @@ def test_all_problems_are_told_at_once(scan_file, tmp_path):
 def test_paths_that_are_not_there(scan_file, tmp_path, model_path):
     with pytest.raises(FileNotFoundError, match=r"^Training data file not found: .*nowhere\.npz$"):
         create_training_payload(tmp_path / "nowhere.npz", tmp_path, {"n_groups": 4})
-    with pytest.raises(FileNotFoundError, match=r"^Training data file not found: .* is a folder, name the"):
+    with pytest.raises(
+        FileNotFoundError, match=r"^Training data file not found: .*, which is a folder: give the"
+    ):
         create_training_payload(tmp_path, tmp_path, {"n_groups": 4})
     with pytest.raises(FileNotFoundError, match=r"^Test data file not found: .*no\.npz$"):
         create_training_payload(scan_file, tmp_path, {"n_groups": 4, "test_data_file": tmp_path / "no.npz"})

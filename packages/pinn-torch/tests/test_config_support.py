@@ -86,6 +86,6 @@ def test_defaults_are_never_refused():
 
 def test_a_mask_of_pixels_is_told_to_become_a_circle():
     configs = complete(probe_mask=np.ones((64, 64)))
-    with pytest.warns(UserWarning, match="the mask that is applied is a circle: give True, or"):
+    with pytest.warns(UserWarning, match="only a circular mask is supported: give True, or"):
         assert bridged(configs)["model.probe_mask"] is True
     assert bridged(complete(probe_mask=None))["model.probe_mask"] is False

@@ -166,5 +166,5 @@ def test_a_tensorflow_that_would_make_triton_abort_is_told(monkeypatch, triton, 
     if works:
         assert requirements.require_torch() is sys.modules["torch"]
     else:
-        with pytest.raises(TorchMissingError, match=f"TensorFlow before.*Triton {re.escape(triton)}"):
+        with pytest.raises(TorchMissingError, match=f"already loaded TensorFlow.*Triton {re.escape(triton)}"):
             requirements.require_torch()

@@ -37,7 +37,9 @@ def test_a_validation_of_another_size(tmp_path):
 
 
 def test_a_size_without_a_network(tmp_path):
-    with pytest.raises(ConfigError, match="N=32 has no network: crop or pad the patterns to one of 64") as e:
+    with pytest.raises(
+        ConfigError, match="N=32 is not supported: crop or pad the patterns to one of 64"
+    ) as e:
         small_training(tmp_path / "out", small_scan(32))
     _refused(e, tmp_path / "out")
 
@@ -67,7 +69,7 @@ def test_too_few_frames_for_a_group(tmp_path):
 def test_an_accelerator_that_is_not_there(tmp_path, monkeypatch, accelerator):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
-    expected = f"accelerator='{accelerator}' was asked for, but this machine has none: choose 'cpu' or 'auto'"
+    expected = f"accelerator='{accelerator}' was requested, but this machine has none: choose 'cpu' or 'auto'"
     with pytest.raises(RunError, match=expected) as e:
         small_training(tmp_path / "out", small_scan(), execution={"accelerator": accelerator})
     _refused(e, tmp_path / "out")

@@ -111,7 +111,7 @@ def network(model: ModelConfig) -> Network:
         )
     if model.N not in SIZES:
         raise ConfigError(
-            f"N={model.N} has no network: crop or pad the patterns to one of {', '.join(map(str, SIZES))}"
+            f"N={model.N} is not supported: crop or pad the patterns to one of {', '.join(map(str, SIZES))}"
         )
     if model.gridsize < 1 or model.n_filters_scale < 1:
         raise ConfigError(

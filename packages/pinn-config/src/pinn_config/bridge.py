@@ -99,6 +99,5 @@ def _check_kind(obj: Any) -> None:
     if not isinstance(obj, (ModelConfig, TrainingConfig, InferenceConfig)):
         raise TypeError(
             f"{type(obj).__name__} cannot be bridged: give a TrainingConfig, an InferenceConfig or a "
-            "ModelConfig; "
-            "execution settings are handed to the backend."
+            "ModelConfig; execution settings go to the backend directly."
         )

@@ -1,5 +1,5 @@
-"""What pinn-config raises. Each class derives from the builtin that a caller already catches, and can be
-pickled."""
+"""The exceptions of pinn-config. Each class derives from the builtin that a caller already catches, and can
+be pickled."""
 
 __all__ = ["ConfigError", "ConfigFileError", "ConfigFileNotFoundError", "ParameterNotFoundError"]
 
@@ -7,7 +7,7 @@ __all__ = ["ConfigError", "ConfigFileError", "ConfigFileNotFoundError", "Paramet
 class ConfigError(ValueError):
     """A configuration cannot be run.
 
-    problems : one sentence for each thing that is wrong, all of them at once.
+    problems : one sentence for each error, all of them at once
     """
 
     def __init__(self, *problems: str):
@@ -24,11 +24,11 @@ class ConfigError(ValueError):
 
 
 class ConfigFileError(ConfigError):
-    """A configuration file cannot be read as what it should be; every problem names the file."""
+    """A configuration file is not valid; every problem names the file."""
 
 
 class ConfigFileNotFoundError(FileNotFoundError):
-    """There is no configuration file at the path that was given."""
+    """There is no configuration file at the given path."""
 
 
 class ParameterNotFoundError(KeyError):

@@ -1,6 +1,7 @@
-"""How a PyTorch run is executed: device, data loading, optimiser, checkpoints (specification, section 4.9).
+"""Execution settings of a PyTorch run: device, data loading, optimiser, checkpoints (specification, section
+4.9).
 
-Nothing of it enters the legacy dictionary: the bridge refuses this class.
+They never enter the legacy dictionary: the bridge refuses this class.
 """
 
 from __future__ import annotations
@@ -27,54 +28,54 @@ class PyTorchExecutionConfig:
         With every setting that cannot work, for example ``num_workers must be >= 0, not -1``.
     """
 
-    accelerator: Literal["auto", "cpu", "gpu", "cuda", "tpu", "mps"] = setting("cpu", "kind of device")
-    devices: int | Literal["auto"] = setting(1, "number of devices, or auto: all of them")
-    strategy: str = setting("auto", "how Lightning spreads a run over devices, for example ddp")
+    accelerator: Literal["auto", "cpu", "gpu", "cuda", "tpu", "mps"] = setting("cpu", "device type")
+    devices: int | Literal["auto"] = setting(1, "number of devices, or auto for all")
+    strategy: str = setting("auto", "strategy of Lightning for several devices, for example ddp")
     deterministic: bool | Literal["warn"] = setting(
-        True,
-        "the same seed gives the same result; off: perhaps faster, not reproducible; warn: where possible",
+        True, "reproducible results; off may be faster; warn: reproducible where possible"
     )
     precision: Literal["32-true", "bf16-mixed", "16-mixed", "auto"] = setting(
-        "32-true", "arithmetic of the network; auto: bf16-mixed where the processor has it, else 32-true"
+        "32-true", "floating-point precision; auto: bf16-mixed if the processor supports it, else 32-true"
     )
-    compile: bool = setting(
-        False,
-        "code is made for the network first (torch.compile): minutes, and a C++ compiler",
+    compile: bool = setting(False, "compile the network first (takes minutes, needs a C++ compiler)")
+    gradient_clip_val: float | None = setting(None, "threshold of gradient clipping", unset="no clipping")
+    gradient_clip_algorithm: Literal["norm", "value"] = setting(
+        "norm", "gradient clipping by the total norm, or of each value"
     )
-    gradient_clip_val: float | None = setting(None, "gradients are clipped to this; none: not at all")
-    gradient_clip_algorithm: Literal["norm", "value"] = setting("norm", "clip the norm of all, or each value")
-    accum_steps: int = setting(1, "batches whose gradients are added before one optimiser step")
+    accum_steps: int = setting(1, "number of batches over which gradients are accumulated")
 
     num_workers: int = setting(
-        0, "processes that load data; 0: the main process; best with persistent_workers"
+        0, "number of data-loading processes; 0 loads in the main process; best with persistent_workers"
     )
-    pin_memory: bool = setting(False, "page-locked memory, which is faster to copy to a GPU")
-    persistent_workers: bool = setting(False, "those processes stay alive between epochs")
-    prefetch_factor: int | None = setting(None, "batches that each of them loads ahead")
+    pin_memory: bool = setting(False, "page-locked memory for faster copies to a GPU")
+    persistent_workers: bool = setting(False, "keep data-loading processes alive between epochs")
+    prefetch_factor: int | None = setting(
+        None, "batches that each data-loading process loads ahead", unset="chosen by the backend"
+    )
 
-    learning_rate: float = setting(1e-3, "learning rate of the optimiser, for Adam 1e-5 to 1e-2")
+    learning_rate: float = setting(1e-3, "learning rate, for Adam 1e-5 to 1e-2")
     scheduler: Literal["Default", "Exponential", "MultiStage", "Adaptive"] = setting(
-        "Default", "how the learning rate changes; Default: not"
+        "Default", "learning-rate schedule; Default keeps it constant"
     )
-    warmup_steps: int = setting(
-        0, "first optimiser steps, in which the learning rate rises to its value; 0: none"
-    )
+    warmup_steps: int = setting(0, "optimiser steps of learning-rate warm-up; 0 for none")
 
-    enable_progress_bar: bool = setting(False, "show progress")
+    enable_progress_bar: bool = setting(False, "show a progress bar")
     enable_checkpointing: bool = setting(True, "save checkpoints during training")
-    checkpoint_save_top_k: int = setting(1, "best checkpoints that are kept; -1: all, 0: none")
-    checkpoint_monitor_metric: str = setting("val_loss", "metric that says which checkpoint is best")
-    checkpoint_mode: Literal["min", "max"] = setting("min", "the best is the smallest, or the largest")
-    early_stop_patience: int = setting(100, "epochs without improvement after which training stops")
-    logger_backend: Literal["mlflow", "csv", "tensorboard", "none"] = setting(
-        "mlflow", "who records the metrics"
+    checkpoint_save_top_k: int = setting(1, "number of best checkpoints to keep; -1 for all, 0 for none")
+    checkpoint_monitor_metric: str = setting("val_loss", "metric that ranks the checkpoints")
+    checkpoint_mode: Literal["min", "max"] = setting(
+        "min", "best value of that metric: the smallest or the largest"
     )
+    early_stop_patience: int = setting(100, "epochs without improvement before training stops")
+    logger_backend: Literal["mlflow", "csv", "tensorboard", "none"] = setting("mlflow", "metrics logger")
 
     inference_batch_size: int | None = setting(
-        None, "groups in one batch of a reconstruction; none: batch_size"
+        None, "groups per batch of a reconstruction", unset="batch_size"
     )
-    middle_trim: int = setting(0, "pixels along one side of a patch's centre that count in the image; 0: all")
-    pad_eval: bool = setting(False, "only the central N/2 pixels of a patch count in the image at most")
+    middle_trim: int = setting(
+        0, "side of the central part of each patch that enters the image; 0 for the whole patch [pixels]"
+    )
+    pad_eval: bool = setting(False, "use at most the central N/2 x N/2 pixels of each patch in the image")
 
     def __post_init__(self) -> None:
         if self.logger_backend is None:

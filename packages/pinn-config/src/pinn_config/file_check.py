@@ -1,4 +1,4 @@
-"""Everything that is wrong with a configuration file, each with its line.
+"""All errors of a configuration file, each with its line.
 
 `pinn_config.files` reads a file or refuses it; here a person who edits one is told all at once.
 """
@@ -30,7 +30,7 @@ _SECTIONS: dict[str, type] = {"model": ModelConfig, EXECUTION: PyTorchExecutionC
 
 @dataclass(frozen=True, order=True)
 class Finding:
-    """One thing that is wrong.
+    """One error of a configuration file.
 
     line : counted from 1
     key : the setting, those of a section as ``model.gridsize``; empty where the file is none
@@ -119,7 +119,7 @@ def _read(path: str | os.PathLike[str]) -> tuple[dict[str, _Entry], list[Finding
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         if isinstance(error, ConfigFileError):
             raise
-        raise ConfigFileError(f"{path} is no YAML that can be read: {one_line(error, 300)}.") from error
+        raise ConfigFileError(f"{path} is not valid YAML: {one_line(error, 300)}.") from error
     finally:
         loader.dispose()
 
@@ -133,11 +133,13 @@ def _entries(
         name = loader.construct_object(key_node, deep=True)
         if not isinstance(name, str):
             findings.append(
-                Finding(line, f"{before}{name}", f"the key {shown(name)} is no text: write a setting")
+                Finding(
+                    line, f"{before}{name}", f"the key {shown(name)} is not text: write the name of a setting"
+                )
             )
             continue
         if name in seen:
-            problem = f"{name!r} comes twice, first in line {seen[name]}: keep one of them"
+            problem = f"{name!r} is set twice, first in line {seen[name]}: keep one of them"
             findings.append(Finding(line, before + name, problem))
             continue
         seen[name] = line
@@ -159,7 +161,7 @@ def _line_of(error: BaseException | None) -> int:
 def _problems(
     values: Mapping[str, Any], wrong: Collection[str], kind: type, defaults: Mapping[str, Any]
 ) -> Iterator[tuple[tuple[str, ...], str]]:
-    """What is wrong with values that are of the right types; `wrong` are those that are not."""
+    """Errors of values that have the right types; `wrong` are those that are not."""
 
     def part(section: str) -> dict[str, Any]:
         start = f"{section}." if section else ""

@@ -11,7 +11,6 @@ object. What is nested deeper than any configuration is refused where it begins,
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 from collections.abc import Collection, Iterator, Mapping
@@ -26,6 +25,7 @@ from pinn_config.configs import InferenceConfig, ModelConfig, TrainingConfig
 from pinn_config.errors import ConfigFileError, ConfigFileNotFoundError
 from pinn_config.execution import PyTorchExecutionConfig
 from pinn_config.quoting import one_line
+from pinn_config.suggestions import nearest
 from pinn_config.superseded import current_settings
 from pinn_config.validation import allowed, field_types, shown, type_problem
 from pinn_config.whole_file import whole_file
@@ -95,7 +95,7 @@ def load_mapping(path: str | os.PathLike[str]) -> dict[str, Any]:
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         if isinstance(error, ConfigFileError):
             raise
-        raise ConfigFileError(f"{path} is no YAML that can be read: {one_line(error, 300)}.") from error
+        raise ConfigFileError(f"{path} is not valid YAML: {one_line(error, 300)}.") from error
     if value is None:
         return {}
     if not isinstance(value, dict):
@@ -116,7 +116,7 @@ def read_bytes(path: str | os.PathLike[str]) -> bytes:
     except IsADirectoryError as error:
         raise ConfigFileError(f"{path} is a folder: give the path of a YAML file in it.") from error
     if len(data) > MAX_BYTES:
-        raise ConfigFileError(f"{path} has more than {MAX_BYTES} bytes: it is no configuration file.")
+        raise ConfigFileError(f"{path} has more than {MAX_BYTES} bytes, too many for a configuration file.")
     return data
 
 
@@ -232,10 +232,10 @@ def _unknown(key: Any, kind: type) -> str:
         return f"{key!r} describes the network: write it under 'model:'"
     if "model" in known and key in field_types(PyTorchExecutionConfig):
         return f"{key!r} is an execution setting: write it under '{EXECUTION}:'"
-    near = difflib.get_close_matches(str(key), known, n=1, cutoff=0.6)
-    if near:
-        return f"unknown key {shown(key)}: did you mean {near[0]!r}?"
-    return f"unknown key {shown(key)}: known are {', '.join(known)}"
+    meant = nearest(str(key), known)
+    if meant:
+        return f"unknown key {shown(key)}: did you mean {meant!r}?"
+    return f"unknown key {shown(key)}: choose one of {', '.join(known)}"
 
 
 def _lines(config: Any, indent: str, unsaid: Collection[str]) -> Iterator[str]:
@@ -247,8 +247,10 @@ def _lines(config: Any, indent: str, unsaid: Collection[str]) -> Iterator[str]:
             continue
         comment = item.metadata.get("help", "")
         choices = allowed(item.name, field_types(type(config))[item.name])
-        if choices:
-            comment += f" ({choices})"
+        unset = item.metadata.get("unset")
+        facts = [*([choices] if choices else []), *([f"null: {unset}"] if unset else [])]
+        if facts:
+            comment += f" ({'; '.join(facts)})"
         sign = "# " if item.name in unsaid else ""
         yield f"{indent}{sign}{item.name}: {_scalar(value, item.name)}  # {comment}"
     if model is not None and "model" not in unsaid:
@@ -341,7 +343,7 @@ class StrictLoader(yaml.SafeLoader):
     def _check_depth(self, depth: int) -> None:
         if depth > _MAX_DEPTH:
             raise yaml.composer.ComposerError(
-                None, None, f"it is nested more than {_MAX_DEPTH} deep", self.get_mark()
+                None, None, f"it is nested more than {_MAX_DEPTH} levels deep", self.get_mark()
             )
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
@@ -350,11 +352,11 @@ class StrictLoader(yaml.SafeLoader):
             key = self.construct_object(key_node, deep=True)
             if not isinstance(key, str):
                 raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {shown(key)} is no text", key_node.start_mark
+                    None, None, f"the key {shown(key)} is not text", key_node.start_mark
                 )
             if key in seen:
                 raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {shown(key)} comes twice", key_node.start_mark
+                    None, None, f"the key {shown(key)} is set twice", key_node.start_mark
                 )
             seen.add(key)
         return super().construct_mapping(node, deep=True)

@@ -140,7 +140,7 @@ def params() -> dict[str, Any]:
 
 
 def validate(values: Mapping[str, Any] | None = None) -> None:
-    """Returns if `values`, or `cfg`, hold together.
+    """Checks that `values`, or `cfg`, are consistent.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What a training minimises: one weighted sum, written down here and nowhere else.
+"""The loss of a training: one weighted sum, defined only here.
 
 For the network's object ``o`` of each group, a canvas in network units::
 
@@ -69,7 +69,7 @@ class Objective:
 
     @property
     def label_weights(self) -> tuple[float, float]:
-        """Of `amplitude_error` and of `phase_error`."""
+        """The weights of `amplitude_error` and of `phase_error`."""
         both = self.realspace_weight * self.realspace_mae_weight
         if self.supervised:
             return AMPLITUDE_WEIGHT + both, PHASE_WEIGHT + both

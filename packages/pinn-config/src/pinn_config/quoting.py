@@ -1,4 +1,4 @@
-"""What files and libraries say, fit to stand in a message of ours."""
+"""Texts of files and libraries, made safe for an error message."""
 
 from __future__ import annotations
 

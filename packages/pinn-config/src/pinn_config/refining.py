@@ -1,4 +1,4 @@
-"""What the physics solver may find in a scan besides the object, in the words of settings and flags."""
+"""The quantities that the physics solver can refine besides the object, as settings and flags name them."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ because the search takes longer than all else together."""
 
 
 def parse_parts(text: str) -> frozenset[str]:
-    """The parts that a text names: 'auto' (:data:`AUTOMATIC`), 'none', or some of :data:`PARTS` with commas
-    between.
+    """The quantities that a text names: 'auto' (:data:`AUTOMATIC`), 'none', or some of :data:`PARTS`
+    separated by commas.
 
     Raises ConfigError for another word.
     """
@@ -28,7 +28,7 @@ def parse_parts(text: str) -> frozenset[str]:
     unknown = [word for word in words if word not in PARTS]
     if unknown or not words:
         raise ConfigError(
-            f"refine must be auto, none, or some of {', '.join(PARTS)} with commas between, not "
+            f"refine must be auto, none, or a comma-separated list of {', '.join(PARTS)}, not "
             f"{unknown[0] if unknown else text!r}"
         )
     return frozenset(words)

@@ -1,4 +1,4 @@
-"""What version 0.1.0 wrote and later versions do not have; it is left out where a file is opened, with a
+"""Settings and weights of version 0.1.0 that later versions do not have: readers ignore them, with a
 sentence in the log.
 
 An image was made in several passes over a scan, each from the image of the one before; now it is made in one.
@@ -38,7 +38,8 @@ def current_parameters(weights: Mapping[str, V], spelled: Callable[[str], str] =
     current = {name: value for name, value in weights.items() if name not in former}
     if len(current) < len(weights):
         _LOG.info(
-            "the model is of version 0.1.0; its %d constants for further passes over a scan are left out",
+            "the model was saved by version 0.1.0; %d of its constants, for further passes over a scan, "
+            "are ignored",
             len(weights) - len(current),
         )
     return current

@@ -1,4 +1,4 @@
-"""Says everything that is wrong with a configuration, at once.
+"""Reports all errors of a configuration at once.
 
 One table of bounds and the types of the fields are the rules; a few that concern two fields follow. Paths are
 not looked at: ``Path()`` is a legitimate stand-in, and whoever opens a file says which one is missing.
@@ -96,7 +96,7 @@ def validate(config: Any) -> None:
     Raises
     ------
     ConfigError
-        Its ``problems`` hold one sentence for each thing that is wrong.
+        Its ``problems`` hold one sentence for each error.
     """
     problems = problems_of(config)
     if problems:
@@ -124,8 +124,7 @@ def validate_execution_config(config: Any) -> None:
 
 
 def problems_of(config: Any) -> list[str]:
-    """One sentence for each thing that is wrong with `config`, in the order of its fields; the network
-    first."""
+    """One sentence for each error of `config`, in the order of its fields; the network first."""
     return [sentence for _, sentence in located_problems(config)]
 
 
@@ -163,7 +162,7 @@ def field_types(kind: type) -> dict[str, Any]:
 
 
 def type_problem(name: str, value: Any, hint: Any) -> str | None:
-    """None if `value` is of the type `hint`; otherwise the sentence that says what is allowed.
+    """None if `value` has the type `hint`; otherwise a sentence that says what is allowed.
 
     A whole number is also a number, but true and false are neither.
     """
@@ -232,7 +231,7 @@ def _joint_problems(sound: Mapping[str, Any], model: Any) -> Iterator[tuple[tupl
     if all(sound.get(name) == 0 for name in weights) and getattr(model, "model_type", None) == "pinn":
         yield (
             weights,
-            f"{', '.join(weights)} are all 0, so nothing would be learned: give one of them > 0",
+            f"{', '.join(weights)} are all 0, so nothing would be learned: set one of them > 0",
         )
     if sound.get("refine") is not None:
         try:
@@ -258,8 +257,8 @@ def _distance_problems(sound: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ..
     if low is not None and high is not None and low >= high:
         yield (
             names,
-            f"max_neighbor_distance ({high}) must be > min_neighbor_distance ({low}): raise the one or lower "
-            "the other",
+            f"max_neighbor_distance ({high}) must be > min_neighbor_distance ({low}): raise the first or "
+            "lower the second",
         )
     if sound.get("neighbor_function") == "Nearest" and (low or high is not None):
         yield (

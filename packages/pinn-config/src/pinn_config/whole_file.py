@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all: written beside their place, flushed to disk, then renamed."""
+"""Atomic writes: a file is written beside its place, flushed to disk, then renamed."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def unfinished_files(folder: Path) -> list[Path]:
-    """What processes that were killed while they wrote to `folder` left there."""
+    """Temporary files that killed processes left in `folder`."""
     return sorted(folder.glob(f".*{_ENDING}"))
 
 

@@ -183,10 +183,10 @@ def shortcomings(module: ModuleType | Any) -> list[str]:
                 else places[place : place + 1] == [parameter.name]
             )
             if not fits:
-                problems.append(f"{name}() does not take {parameter.name!r} where it belongs")
+                problems.append(f"{name}() does not take {parameter.name!r} in the right place")
         known = {p.name for p in wanted}
         problems += [
-            f"{name}() needs {p.name!r}, which nobody passes"
+            f"{name}() needs {p.name!r}, which is never passed"
             for p in found
             if p.name not in known
             and p.default is p.empty

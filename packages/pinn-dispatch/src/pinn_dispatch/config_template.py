@@ -17,12 +17,12 @@ KINDS = ("training", "inference", "execution")
 
 _TRAINING = """\
 # Settings of `pinn train --config FILE`. Every line is the default; delete what you do not change.
-# Lines that begin with '#' are said by the data (N) or by a flag (output_dir).
+# Lines that begin with '#' are set by the data (N) or by a flag (output_dir).
 
 """
 _INFERENCE = """\
 # Settings of `pinn infer --config FILE`. Every line is the default; delete what you do not change.
-# Lines that begin with '#' are said by the archive (backend; the network, too) or by flags.
+# Lines that begin with '#' are set by the archive (backend and network) or by flags.
 
 """
 _EXECUTION = """\

@@ -111,7 +111,7 @@ def converted(
     if kind == "product":
         product = read_any_product(request.source)
         if request.patterns is None:
-            return product, ["a product holds no patterns: with --patterns FILE it becomes a scan"]
+            return product, ["a product holds no patterns: give --patterns FILE to make a scan"]
         frames = open_frames(*split_entry(request.patterns), request.frames_axis or 0)
         with naming(request.source):
             measurement = product_measurement(product, frames)
@@ -179,7 +179,7 @@ def _reconstruction(request: Request) -> tuple[Reconstruction, list[str]]:
     found = read_reconstruction(request.source)
     known = Geometry.of({**found.metadata, **request.metadata(found.probe.shape[-1])})
     nominal = [f"{key} = {value:g}" for key, value in NOMINAL.items() if getattr(known, key) is None]
-    said = f"nominal, because neither the file nor a flag tells: {', '.join(nominal)}"
+    said = f"nominal, because neither the file nor a flag states them: {', '.join(nominal)}"
     return found, [said] if nominal else []
 
 
@@ -194,12 +194,12 @@ def _raw(request: Request) -> Measurement:
     recorded, unit = read_positions(path, entry, request.positions_columns)
     if unit is None and request.positions_unit is None:
         raise UsageError(
-            f"{path} does not tell the unit of its positions: give --positions-unit m, um, nm or px"
+            f"{path} does not state the unit of its positions: give --positions-unit m, um, nm or px"
         )
     if unit is not None and request.positions_unit not in (None, unit):
         raise UsageError(
             f"--positions-unit is {request.positions_unit}, but {path} says {unit}: leave the flag out, or "
-            "mend the headings"
+            "fix the headings"
         )
     given = request.geometry
     geometry, said = None, []
@@ -243,7 +243,7 @@ def _given_probe(request: Request) -> NDArray[Any] | None:
     elif is_npy(path):
         array = np.array(mapped_npy(path))
     else:
-        raise DataFormatError(f"{path} holds no probe that can be read: give an NPY, NPZ or HDF5 file")
+        raise DataFormatError(f"{path} holds no readable probe: give an NPY, NPZ or HDF5 file")
     while array.ndim > 3:  # (OPR, modes, H, W) of a product, (1, OPR, modes, H, W) of tike
         array = array[0]
     return array

@@ -216,13 +216,13 @@ def save_with_backend(
     folder = Path(config.output_dir if bundle_dir is None else bundle_dir)
     if folder == Path() and bundle_dir is None:
         raise DispatchError(
-            "no folder for the archive was named: give bundle_dir, or set output_dir in the configuration"
+            "no folder for the archive was given: set bundle_dir, or set output_dir in the configuration"
         )
     made_by = results.get("backend") if isinstance(results, Mapping) else None
     if made_by not in (None, config.backend):
         raise DispatchError(
-            f"the results are of the backend {made_by!r}, but config.backend is {config.backend!r}: save "
-            "them with the backend that trained them; the other one opens the archive"
+            f"the results were made by the backend {made_by!r}, but config.backend is {config.backend!r}: "
+            "save them with the backend that trained them; the other backend can open the archive"
         )
     return _translated(config.backend, lambda: backend.save_inference_bundle(results, folder))
 

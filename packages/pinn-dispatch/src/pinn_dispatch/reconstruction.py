@@ -278,8 +278,8 @@ def read_reconstruction(path: str | os.PathLike[str]) -> Reconstruction:
         ]
         if missing:
             raise ReconstructionFileError(
-                f"{file_path} is no reconstruction, it lacks {', '.join(missing)}: give the {FILE_NAME} that "
-                "'pinn infer' wrote"
+                f"{file_path} is not a reconstruction, it lacks {', '.join(missing)}: give the {FILE_NAME} "
+                "that 'pinn infer' wrote"
             )
         image, coverage = file.read("object"), file.read("coverage")
         origin = file.read("canvas_origin").reshape(-1)
@@ -287,8 +287,8 @@ def read_reconstruction(path: str | os.PathLike[str]) -> Reconstruction:
         kinds = zip((image, coverage, origin, x, y), ("iufc", "biuf", "iu", "iuf", "iuf"), strict=True)
         if any(array.dtype.kind not in allowed for array, allowed in kinds):
             raise ReconstructionFileError(
-                f"{file_path} holds arrays of another kind than a reconstruction has (image complex, origin "
-                "whole numbers, all others real): write it again with 'pinn infer'"
+                f"{file_path} holds arrays of the wrong type (the image must be complex, the origin whole "
+                "numbers, all others real): write it again with 'pinn infer'"
             )
         with naming(file_path):
             text = read_text(file, "metadata") or "{}"
@@ -388,5 +388,5 @@ def _json(text: str, path: Path) -> dict[str, Any]:
             f"the metadata of {path} is not JSON ({error}): write it again"
         ) from error
     if not isinstance(value, dict):
-        raise ReconstructionFileError(f"the metadata of {path} is no JSON object: write it again")
+        raise ReconstructionFileError(f"the metadata of {path} is not a JSON object: write it again")
     return value

@@ -313,7 +313,7 @@ class Reconstructor:
 
     def _opened(self, what: str) -> Path:
         if self._archive is None:
-            raise DispatchError(f"there is no model that could be {what}: open() one, or train() one, before")
+            raise DispatchError(f"there is no model to be {what}: open() or train() one first")
         return self._archive
 
     def _installed(self, wanted: str = "tensorflow") -> str:

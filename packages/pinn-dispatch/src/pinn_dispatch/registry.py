@@ -67,9 +67,8 @@ def load_backend(name: str) -> Backend:
     problems = shortcomings(module)
     if problems:
         raise BackendUnavailableError(
-            f"{row.title} backend selected, but {module.__name__} is no backend ({'; '.join(problems)}): "
-            "install the "
-            "version that belongs to this pinn-dispatch"
+            f"{row.title} backend selected, but {module.__name__} is not a backend ({'; '.join(problems)}): "
+            "install the version that matches this pinn-dispatch"
         )
     return cast(Backend, module)
 
@@ -88,8 +87,8 @@ def _load(name: str, group: str) -> ModuleType:
     if len({point.value for point in points}) > 1:
         claims = " and ".join(f"{_owner(point)} ({point.value})" for point in points)
         raise BackendUnavailableError(
-            f"{row.title} backend selected, but more than one installed package claims to be it: {claims}; "
-            "uninstall all but one"
+            f"{row.title} backend selected, but several installed packages provide it: {claims}; uninstall "
+            "all but one"
         )
     if util.find_spec(row.framework) is None:
         raise BackendUnavailableError(_sentence(row, f"{row.framework} is not installed"))

@@ -27,7 +27,7 @@ def source_kind(path: Path) -> Kind:
     if path.is_dir() and (path / FILE_NAME).is_file():
         return "reconstruction"
     if not path.is_file():
-        what = "a folder: name the file inside it" if path.is_dir() else "not there: check the path"
+        what = "a folder: give a file inside it" if path.is_dir() else "missing: check the path"
         raise UsageError(f"{path} is {what}")
     if is_hdf5(path):
         with opened(path, "HDF5 file") as file:
@@ -42,8 +42,8 @@ def source_kind(path: Path) -> Kind:
         return "raw"
     if not start.startswith(b"PK"):
         raise UsageError(
-            f"{path} is of no kind that is known: give a scan, product or stack of patterns (NPZ, NPY), or "
-            "a CXI file, product, training file or stack in HDF5"
+            f"{path} has no known format: give a scan, product or stack of patterns (NPZ, NPY), or a CXI "
+            "file, product, training file or stack in HDF5"
         )
     with NpzReader(path) as file:
         if not file.keys:

@@ -68,7 +68,7 @@ class _Mistake:
 _NONE = _Mistake("")
 _MISTAKES = (
     _Mistake(
-        "x and y of the positions are exchanged: swap xcoords and ycoords (pinn convert --swap-xy)",
+        "x and y of the positions are swapped: swap xcoords and ycoords (pinn convert --swap-xy)",
         lambda p: p[:, ::-1],
     ),
     _Mistake("y of the positions has the wrong sign: negate ycoords (--negate-y)", lambda p: p * [-1, 1]),
@@ -79,30 +79,30 @@ _MISTAKES = (
         lambda p: -p,
     ),
     _Mistake(
-        "x and y of the positions are exchanged, and one has the wrong sign: take ycoords for x and -xcoords "
+        "x and y of the positions are swapped, and one has the wrong sign: take ycoords for x and -xcoords "
         "for y (--swap-xy --negate-y)",
         lambda p: p[:, ::-1] * [-1, 1],
     ),
     _Mistake(
-        "x and y of the positions are exchanged, and one has the wrong sign: take -ycoords for x and xcoords "
+        "x and y of the positions are swapped, and one has the wrong sign: take -ycoords for x and xcoords "
         "for y (--swap-xy --negate-x)",
         lambda p: p[:, ::-1] * [1, -1],
     ),
     _Mistake(
-        "x and y of the positions are exchanged, and both have the wrong sign (--swap-xy --negate-x "
+        "x and y of the positions are swapped, and both have the wrong sign (--swap-xy --negate-x "
         "--negate-y)",
         lambda p: -p[:, ::-1],
     ),
-    _Mistake("the patterns are transposed: exchange their rows and columns", images=_turned),
+    _Mistake("the patterns are transposed: swap their rows and columns", images=_turned),
     _Mistake("the patterns are upside down: flip their rows", images=_mirrored(-2)),
     _Mistake("the patterns are mirrored: flip their columns", images=_mirrored(-1)),
     _Mistake(
-        "the patterns are turned by half a turn, or the probe is conjugated, which is the same: conjugate "
-        "probeGuess",
+        "the patterns are rotated by 180 degrees, or the probe is conjugated, which is equivalent: "
+        "conjugate probeGuess",
         images=_mirrored(-2, -1),
     ),
-    _Mistake("the patterns are turned by 90 degrees", images=lambda i: _mirrored(-1)(_turned(i))),
-    _Mistake("the patterns are turned by 90 degrees", images=lambda i: _mirrored(-2)(_turned(i))),
+    _Mistake("the patterns are rotated by 90 degrees", images=lambda i: _mirrored(-1)(_turned(i))),
+    _Mistake("the patterns are rotated by 90 degrees", images=lambda i: _mirrored(-2)(_turned(i))),
     _Mistake(
         "the patterns are transposed along the other diagonal",
         images=lambda i: _mirrored(-2, -1)(_turned(i)),
@@ -122,7 +122,7 @@ def diagnose(scan: Scan, solution: Solution, *, operations: ArrayOperations | No
     not tell.
     """
     if len(scan) < _FEWEST:
-        return [f"{len(scan)} frames are too few to try what may be wrong with the scan."]
+        return [f"{len(scan)} frames are too few to find out what is wrong with the scan."]
     ops = NumpyOperations() if operations is None else operations
 
     def misfit(mistake: _Mistake, plan: tuple[int, int]) -> float:
@@ -138,24 +138,26 @@ def diagnose(scan: Scan, solution: Solution, *, operations: ArrayOperations | No
         by_chance = misfit(_Mistake("", lambda positions: positions[order]), _LONG)
         if now > _RANDOM * by_chance:
             return [
-                "The patterns fit their positions no better than in a random order, and no exchanged or "
+                "The patterns fit their positions no better than in a random order, and no swapped or "
                 "negated axis, transposed or flipped pattern or shifted frame explains it: check that the "
-                "positions belong to these frames, their unit and the probe. With few photons this says "
-                "nothing."
+                "positions belong to these frames, their unit and the probe. With few photons this test is "
+                "inconclusive."
             ]
         return [
-            "None of the usual mistakes (exchanged or negated axes, transposed or flipped patterns, a "
-            "conjugated probe, frames in another order) would fit better: try --modes 3, --guess-probe, and "
-            "a mask."
+            "None of the usual mistakes (swapped or negated axes, transposed or flipped patterns, a "
+            "conjugated probe, frames in another order) fits better: try --modes 3, --guess-probe, and a "
+            "mask."
         ]
     fitting = [mistake for mistake in first if found[mistake] < min(_ALIKE * least, _FITS * now)]
     likely = [mistake for mistake in fitting if quick[mistake] < _AT_ONCE * quick[fitting[0]]]
-    sentences = [f"On some frames R falls from {now:.3f} to {least:.3f} if {_either(likely)}."]
+    sentences = [f"On a sample of the frames R falls from {now:.3f} to {least:.3f} if {_either(likely)}."]
     if len(likely) > 1:
-        sentences.append("These cannot be told apart: their images differ by a turn or a mirror.")
+        sentences.append(
+            "These cannot be distinguished: their images differ only by a rotation or a reflection."
+        )
     if len(likely) < len(fitting):
         others = _either([mistake for mistake in fitting if mistake not in likely])
-        sentences.append(f"With another probe than the file's the same would hold if {others}.")
+        sentences.append(f"With a probe other than the one in the file, the same would be true if {others}.")
     return sentences
 
 

@@ -122,8 +122,7 @@ def _positions(positions: NDArray[np.float64], N: int) -> Iterator[Finding]:
             "bad",
             "unit of positions",
             f"nearest neighbours are {step:.4g} pixels apart, more than a pattern is wide ({N}), so no two "
-            "see the same part of the object: check the unit of the positions (nanometres?), which must be "
-            "object pixels",
+            "patterns overlap: check the unit of the positions (nanometres?), which must be object pixels",
         )
 
 
@@ -144,7 +143,7 @@ def _centre(mean: NDArray[np.float64], light: NDArray[np.float64]) -> Iterator[F
         yield Finding(
             "warning",
             "centre",
-            f"the light is centred at (y, x) = ({y}, {x}), but the probe says ({N // 2}, {N // 2}): move the "
+            f"the light is centred at (y, x) = ({y}, {x}), but the probe at ({N // 2}, {N // 2}): move the "
             f"patterns by ({-off[0]}, {-off[1]}) pixels, or convert the frames with --centre {y},{x}",
         )
 
@@ -189,8 +188,8 @@ def _pixels(
             yield Finding(
                 "warning",
                 name,
-                f"{int(found.sum())} pixels {what} ({_named(found)}): mark them with --mask FILE, unless the "
-                "solver is to find them",
+                f"{int(found.sum())} pixels {what} ({_named(found)}): mark them with --mask FILE, or let "
+                "the solver find them",
             )
     brightest = np.where(good & ~hot & ~stuck, intensity, 0.0)
     top = float(brightest.max())
@@ -221,7 +220,7 @@ def _units(sample: Sample, intensity: NDArray[np.float64], probe: NDArray[Any]) 
         yield Finding(
             "warning",
             "unit of patterns",
-            "the patterns are taken for amplitudes, but they are whole numbers, so they are likely counts: "
+            "the patterns are read as amplitudes, but they are whole numbers, so they are likely counts: "
             "set diffraction_unit to 'counts' in the file",
         )
     elif unit == "amplitude" and not holds_counts(frames, unit):
@@ -230,16 +229,16 @@ def _units(sample: Sample, intensity: NDArray[np.float64], probe: NDArray[Any]) 
             yield Finding(
                 "bad",
                 "unit of patterns",
-                "the patterns are taken for amplitudes, but their sum is the light of the probe, so they are "
-                "likely intensities: set diffraction_unit to 'intensity' in the file, or give --unit "
-                "intensity to 'pinn convert'",
+                "the patterns are read as amplitudes, but their sum equals the intensity of the probe, so "
+                "they are likely intensities: set diffraction_unit to 'intensity' in the file, or give "
+                "--unit intensity to 'pinn convert'",
             )
     elif unit == "counts" and not is_whole(frames):
         yield Finding(
             "warning",
             "unit of patterns",
-            "the patterns are taken for counts but hold fractions, so their noise is not that of photons: "
-            "set diffraction_unit to 'intensity', or divide by the gain and round",
+            "the patterns are read as counts but hold fractions, so their noise is not photon noise: set "
+            "diffraction_unit to 'intensity', or divide by the gain and round",
         )
     elif unit == "counts":
         values = np.unique(frames)
@@ -248,6 +247,6 @@ def _units(sample: Sample, intensity: NDArray[np.float64], probe: NDArray[Any]) 
             yield Finding(
                 "warning",
                 "unit of patterns",
-                f"every number in the patterns is a multiple of {step}, so they seem to be no photons but "
-                f"units of the detector: divide them by {step}",
+                f"every number in the patterns is a multiple of {step}, so they seem to be detector units "
+                f"rather than photons: divide them by {step}",
             )

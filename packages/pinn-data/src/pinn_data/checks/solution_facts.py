@@ -72,7 +72,7 @@ def in_words(refined: Refined) -> dict[str, str]:
     """The rows that a person asks for first: R beside that of counting noise, and the verdict."""
     facts = refined.facts
     noise = facts["R_of_noise"]
-    beside = "" if noise is None else f" ({noise:.4f} if only counting noise were left)"
+    beside = "" if noise is None else f" ({noise:.4f} for counting noise alone)"
     rows = {"residual R": f"{facts['R']:.4f}{beside}"}
     if facts["R_held_out"] is not None:
         rows["of held-out frames"] = f"{facts['R_held_out']:.4f}"

@@ -75,41 +75,41 @@ def _level(solution: Solution, scan: Scan, ratio: float, held_out: float) -> tup
     R = solution.residual
     if not math.isfinite(R):
         return "bad", "Do not use this image: the solver diverged; check the scan with 'pinn info'."
-    told = f"the misfit (R {R:.3f}) is {ratio:.2f} times what counting noise leaves"
+    told = f"the misfit (R = {R:.3f}) is {ratio:.2f} times that of counting noise"
     left = math.sqrt(max(0.0, R**2 - solution.expected_residual**2)) if ratio > 0 else 0.0
     if ratio > _BAD and left > _SMALL:
         return "bad", (
-            f"Do not trust this image: {told}, so something in the scan is not as the file says; check "
-            "positions, probe and units, and try --modes 3."
+            f"Do not trust this image: {told}, so positions, probe or units in the file are probably wrong; "
+            "check them, and try --modes 3."
         )
     if solution.held_out_gain < _NO_IMAGE * solution.held_out_gain_error:
         if ratio > _GOOD and left > _SMALL:  # noise is not what is wrong
             return "bad", (
-                f"Do not trust this image: {told}, and frames that were held out are predicted no better "
-                "than by the mean of all frames; check probe, background, positions and units."
+                f"Do not trust this image: {told}, and held-out frames are predicted no better than by the "
+                "mean of all frames; check probe, background, positions and units."
             )
         return "bad", (
-            "There is no image in these data: frames that were held out are predicted no better than by the "
-            "mean of all frames; count longer, lower the background, or check the positions."
+            "These data contain no image: held-out frames are predicted no better than by the mean of all "
+            "frames; expose longer, lower the background, or check the positions."
         )
     if math.isnan(ratio):
         return "unknown", (
-            f"R is {R:.3f}, but the patterns hold no whole counts, so the share of noise is not known: "
-            "compare with a scan that is known to be good, or give the patterns as counts."
+            f"R is {R:.3f}, but the patterns are not whole counts, so the noise level is unknown: compare "
+            "with a scan that is known to be good, or give the patterns as counts."
         )
     gain = _gain_of_a_pixel(solution)
     drowned = _is_drowned(solution, scan.N)
     if gain < (_LOST_IN_BACKGROUND if drowned else _LOST):
         few = "the background is brighter than the diffraction" if drowned else "there are too few photons"
         return "bad", (
-            f"The data do not allow an image with details: {few}, so no more than coarse shapes can be "
-            "right; count longer, lower the background, or use smaller steps."
+            f"The data do not allow a detailed image: {few}, so only coarse shapes can be trusted; expose "
+            "longer, lower the background, or use smaller steps."
         )
     if not math.isnan(held_out) and held_out > _OVERFITTED * max(ratio, 1.0):
         return "doubtful", (
-            f"This image is doubtful: frames that were held out are predicted worse ({held_out:.2f} times "
-            f"counting noise) than those that were fitted ({ratio:.2f} times): use smaller steps or count "
-            "longer, and trust coarse features only."
+            f"This image is doubtful: held-out frames are predicted worse ({held_out:.2f} times counting "
+            f"noise) than fitted ones ({ratio:.2f} times); use smaller steps or expose longer, and trust "
+            "only coarse features."
         )
     if ratio > _GOOD and left > _LITTLE:
         return "doubtful", (
@@ -119,7 +119,7 @@ def _level(solution: Solution, scan: Scan, ratio: float, held_out: float) -> tup
     if gain < _ROUGH:
         return "doubtful", (
             f"This image is doubtful in its details: {told}, but there are few photons for so many pixels, "
-            "so small and faint features may be noise; count longer, or use smaller steps."
+            "so small and faint features may be noise; expose longer, or use smaller steps."
         )
     return "good", f"This image is good: {told}."
 
@@ -127,29 +127,29 @@ def _level(solution: Solution, scan: Scan, ratio: float, held_out: float) -> tup
 def _advice(solution: Solution, scan: Scan, level: Level) -> list[str]:
     said = []
     if solution.cancelled or solution.out_of_time:
-        said.append("The solver was stopped before it was done: give it more time (--seconds).")
+        said.append("The solver was stopped before it finished: give it more time (--seconds).")
     frames = solution.frame_misfit
     limit = _ODD * max(float(np.median(frames)), 1.0 if not math.isnan(solution.expected_residual) else 0.0)
     odd = np.flatnonzero(frames > limit)
     if 0 < len(odd) <= len(frames) // 4:
         named = ", ".join(str(number) for number in odd[np.argsort(-frames[odd])][:5].tolist())
         said.append(
-            f"{len(odd)} frames are explained far worse than the others (worst, from 0: {named}): look at "
-            "them, and leave out what was no regular exposure."
+            f"{len(odd)} frames fit far worse than the others (worst first, counted from 0: {named}): look "
+            "at them, and leave out bad exposures."
         )
     pixels = solution.pixel_misfit
     usual = max(float(np.nanmedian(pixels)) if np.isfinite(pixels).any() else 1.0, 1.0)
     wrong = int((np.nan_to_num(pixels) > 4 * _ODD * usual).sum())
     if level != "good" and wrong > 0.005 * scan.N**2:
         said.append(
-            f"{wrong} detector pixels are explained far worse than the others: look at the map of residuals, "
-            "and mask what is bad (--mask FILE)."
+            f"{wrong} detector pixels fit far worse than the others: look at the misfit per pixel, and mask "
+            "bad pixels (--mask FILE)."
         )
     moved = np.linalg.norm(solution.positions - solution.positions_start, axis=1)
     if "positions" in solution.kept and np.sqrt(np.mean(moved**2)) > _MANY_MOVED_PX:
         said.append(
             f"The positions moved by {np.sqrt(np.mean(moved**2)):.1f} pixels (root mean square), up to "
-            f"{moved.max():.1f}: check the stage, parts of the field may have moved together."
+            f"{moved.max():.1f}: check the stage, since parts of the image may be shifted."
         )
     return said
 

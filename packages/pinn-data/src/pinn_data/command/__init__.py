@@ -1,1 +1,1 @@
-"""What every command of this project shares: flags, exit codes, signals, processes."""
+"""Shared parts of all commands: flags, parser, exit codes, signals, processes."""

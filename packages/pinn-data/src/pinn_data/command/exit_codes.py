@@ -1,4 +1,4 @@
-"""Which exit code of a command an exception means, and the one sentence for it."""
+"""The exit code of a command for an exception, and the one sentence that explains it."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def explained(error: Exception, command: str, *, smaller: str) -> tuple[int, str
             )
         return FAILED, f"the system refused ({reason}): free space or memory and try again"
     what = f"{type(error).__name__}: {sentence}" if sentence else type(error).__name__
-    return FAILED, f"{what} (an error of {command} itself, not of the input: --debug shows where)"
+    return FAILED, f"{what} (an internal error of {command}, not of the input: --debug shows where)"
 
 
 def end_now(code: int) -> NoReturn:

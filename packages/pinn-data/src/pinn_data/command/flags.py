@@ -50,9 +50,9 @@ def add_flags(
 
     The attribute has the field's name.
 
-    defaults : what is told as the default where it is not that of the field
-    spelled : names of the flag where they are not that of the field; of several one may be typed
-    choices : texts that are allowed where the field's type is just text
+    defaults : defaults to show where they differ from those of the fields
+    spelled : names of the flag where they differ from the name of the field; only one of several may be given
+    choices : allowed texts, for fields whose type is plain text
     described : descriptions in place of the fields'
     """
     by_name = {item.name: item for item in fields(kind)}
@@ -60,17 +60,27 @@ def add_flags(
     for name in names:
         item = by_name[name]
         default = (defaults or {}).get(name, None if item.default is MISSING else item.default)
-        shown = "" if default is None else f" (default: {default})"
+        default = item.metadata.get("unset") if default is None else default
+        shown = "" if default is None else f" (default: {_in_words(default)})"
         spellings = (spelled or {}).get(name, name)
         first, *others = ("--" + s.replace("_", "-") for s in _several(spellings))
         how = {"choices": choices[name]} if name in (choices or {}) else reading(types[name])
+        if how.get("type") is Path and name.endswith("_dir"):
+            how["metavar"] = "DIR"
         where = group.add_mutually_exclusive_group() if others else group
         for flag in (first, *others):
             text = (described or {}).get(name, item.metadata["help"]) + shown
-            text = text if flag == first else f"another name of {first}"
+            text = text if flag == first else f"same as {first}"
             where.add_argument(
                 flag, dest=name, default=argparse.SUPPRESS, help=text.replace("%", "%%"), **how
             )
+
+
+def _in_words(default: Any) -> str:
+    """A default as the help shows it."""
+    if isinstance(default, bool):
+        return "on" if default else "off"
+    return f"{default:g}" if isinstance(default, float) else str(default)
 
 
 def _several(names: str | Sequence[str]) -> Sequence[str]:

@@ -14,16 +14,16 @@ __all__ = ["add_mask_flags", "masked"]
 
 
 def add_mask_flags(group: Any, default: str | None = None) -> None:
-    """The two flags, with the default of argparse where they are not typed."""
+    """Adds the two flags; `default` is their value if they are not given."""
     group.add_argument(
         "--mask",
         default=default,
         metavar="FILE[:NAME]",
-        help="pixels that were not measured, besides those that the scan marks: NPY, NPZ, HDF5 or TIFF, "
-        "not 0 where a pixel is bad, or JSON, [[row, column], ...]",
+        help="mask of bad pixels, added to the one in the scan: NPY, NPZ, HDF5 or TIFF (nonzero = bad), "
+        "or JSON ([[row, column], ...])",
     )
     group.add_argument(
-        "--invert-mask", action="store_true", default=default, help="the mask marks the good pixels"
+        "--invert-mask", action="store_true", default=default, help="treat nonzero pixels of the mask as good"
     )
 
 
@@ -35,7 +35,7 @@ def masked(scan: Scan, args: argparse.Namespace) -> Scan:
     """
     if args.mask is None:
         if args.invert_mask:
-            raise RequestError("--invert-mask is about the mask in a file: give --mask FILE too")
+            raise RequestError("--invert-mask needs a mask: give --mask FILE too")
         return scan
 
     from pinn_data.files.detector_masks import masked_scan

@@ -71,8 +71,8 @@ def launched_process(environment: Mapping[str, str] | None = None) -> LaunchedPr
     if place != found.local_rank or not 0 <= machine < found.nodes or found.size % found.local_size:
         raise ConfigError(
             f"{found.launcher} started process {found.rank} of {found.size} as number {found.local_rank} of "
-            f"{found.local_size} on its machine, but every machine must run as many, numbered one machine "
-            "after the other: start them with torchrun, or with srun --ntasks-per-node and "
+            f"{found.local_size} on its machine, but every machine must run the same number, numbered "
+            "machine by machine: start them with torchrun, or with srun --ntasks-per-node and "
             "--distribution=block"
         )
     return found

@@ -20,7 +20,7 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
     """
     target = Path(path)
     if target.is_dir():
-        raise DataWriteError(f"{target} is a folder, but a file is to be written there: give a file name")
+        raise DataWriteError(f"{target} is a folder: give the name of a file to write")
     try:
         with whole_file(target) as temporary:
             yield temporary

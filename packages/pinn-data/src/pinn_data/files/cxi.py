@@ -138,7 +138,7 @@ def _geometry(file: h5py.File, given: GivenGeometry, needed: bool, said: list[st
             )
             if value is None
         ]
-        raise DataKeyError(f"the file does not tell its {', '.join(lacking)}: give it")
+        raise DataKeyError(f"the file does not state its {', '.join(lacking)}: give it")
     return FarField(abs(distance), wavelength, pixel)
 
 
@@ -155,10 +155,10 @@ def _pixel(file: h5py.File, said: list[str]) -> tuple[float, float] | None:
         basis = _stored_basis(file)
         if basis is None:
             return None
-        said.append("detector pixel as long as the basis vectors")
+        said.append("detector pixel taken from the length of the basis vectors")
         height, width = (float(length) for length in np.linalg.norm(basis, axis=0))
     elif height is None or width is None:
-        said.append(f"the file tells {'the width' if height is None else 'the height'} of a pixel only")
+        said.append(f"the file states only {'the width' if height is None else 'the height'} of a pixel")
     one, other = (width if height is None else height), (height if width is None else width)
     assert one is not None and other is not None
     return one, other
@@ -180,16 +180,16 @@ def _wavelength(file: h5py.File, given: float | None, said: list[str]) -> float 
     if 1e-19 < value < 1e-12:
         value /= _J_per_eV
     elif 10 <= value < 1e6:  # no photon has that many joules
-        said.append(f"the energy {value:g} is taken for electronvolts, though CXI has joules")
+        said.append(f"the energy {value:g} is read as electronvolts, although CXI uses joules")
     else:
         raise DataRangeError(
-            f"'{label(energy)}' is {value:g}, which is neither joules nor electronvolts of a photon: give "
-            "--energy or --wavelength"
+            f"'{label(energy)}' is {value:g}, which is no plausible photon energy in joules or "
+            "electronvolts: give --energy or --wavelength"
         )
     if found is not None and abs(found * value / wavelength_m(1.0) - 1) > 0.01:
         raise DataRangeError(
-            f"the file says a wavelength of {found:g} m, which is {photon_energy_eV(found):.6g} eV, and an "
-            f"energy of {value:.6g} eV: say which with --energy or --wavelength"
+            f"the file states a wavelength of {found:g} m, which is {photon_energy_eV(found):.6g} eV, and "
+            f"an energy of {value:.6g} eV, which disagree: choose one with --energy or --wavelength"
         )
     return wavelength_m(value) if found is None else found
 
@@ -204,8 +204,8 @@ def _stored_basis(file: h5py.File) -> NDArray[np.float64] | None:
         length = np.linalg.norm(basis, axis=0) if basis.shape == (3, 2) else np.zeros(2)
     if not (np.isfinite(length) & (length > 0)).all():
         raise ShapeError(
-            f"'{label(found)}' has shape {found.shape}, but two finite vectors that are not 0, (3, 2), are "
-            "needed: mend it"
+            f"'{label(found)}' has shape {found.shape}, but two finite nonzero vectors, (3, 2), are needed: "
+            "fix it"
         )
     return basis
 
@@ -214,18 +214,18 @@ def _basis(file: h5py.File, geometry: FarField | None, said: list[str]) -> NDArr
     """(3, 2): unit vectors of a step from row to row, and from column to column, in the laboratory."""
     basis = _stored_basis(file)
     if basis is None:
-        said.append("no basis vectors: rows step along -y, columns along -x of the laboratory")
+        said.append("no basis vectors: rows are taken to run along -y, columns along -x of the laboratory")
         return np.array([[0.0, -1.0], [-1.0, 0.0], [0.0, 0.0]])
     basis = basis / np.linalg.norm(basis, axis=0)
     tilt = max(abs(float(basis[:, 0] @ basis[:, 1])), float(np.abs(basis[2]).max()))
     if tilt > _SQUARE_ON:
         raise DataRangeError(
             f"the basis vectors of the detector are tilted by {np.rad2deg(np.arcsin(min(tilt, 1))):.0f} "
-            "degrees, but only a detector that faces the beam squarely is described by the far-field model: "
-            "project the frames first"
+            "degrees, but the far-field model needs a detector perpendicular to the beam: project the "
+            "frames first"
         )
     names = ["".join(_axis_words(column)) for column in basis.T]
-    said.append(f"basis vectors: rows step along {names[0]}, columns along {names[1]} of the laboratory")
+    said.append(f"basis vectors: rows run along {names[0]}, columns along {names[1]} of the laboratory")
     return basis
 
 
@@ -240,11 +240,15 @@ def _translations(file: h5py.File, basis: NDArray[np.float64]) -> NDArray[np.flo
     """(n, 2) along rows and columns."""
     found = find_dataset(file, *_TRANSLATION)
     if found is None:
-        raise missing(_TRANSLATION[0], "a scan", "give the positions in a file, as raw counts (--from raw)")
+        raise missing(
+            _TRANSLATION[0],
+            "a scan",
+            "convert the patterns as raw counts (--from raw) with the positions in a file",
+        )
     if len(found.shape) != 2 or found.shape[1] not in (2, 3) or found.shape[0] == 0:
         raise ShapeError(
-            f"'{label(found)}' has shape {found.shape}, but one (x, y, z) a frame, (frames, 3), is needed: "
-            "store it so"
+            f"'{label(found)}' has shape {found.shape}, but one (x, y, z) per frame, (frames, 3), is "
+            "needed: reshape it"
         )
     vectors = read_numbers(found, "iuf").astype(np.float64)
     return vectors @ basis[: vectors.shape[1]]
@@ -258,7 +262,7 @@ def _background(file: h5py.File, shape: tuple[int, int], said: list[str]) -> NDA
     if found.shape[-2:] != shape or len(found.shape) not in (2, 3):
         raise ShapeError(
             f"'{label(found)}' has shape {found.shape}, but dark frames of {shape[0]} x {shape[1]} are "
-            "needed: store them so, or leave them out"
+            "needed: reshape them, or leave them out"
         )
     dark = read_numbers(found, "iuf").astype(np.float64)
     said.append("the mean of the dark frames (data_dark) is the background")
@@ -279,11 +283,12 @@ def _beam(
         return None
     corner = read_numbers(found, "iuf").astype(np.float64)
     if corner.shape != (3,) or not np.isfinite(corner).all():
-        raise ShapeError(f"'{label(found)}' has shape {corner.shape}, but (x, y, z) is needed: store it so")
+        raise ShapeError(f"'{label(found)}' has shape {corner.shape}, but (x, y, z) is needed: reshape it")
     with np.errstate(over="ignore", invalid="ignore"):
         row, column = -(corner @ basis) / geometry.detector_pixel_m
     if not (math.isfinite(row) and math.isfinite(column)):
         raise DataRangeError(
-            f"'{label(found)}' holds {one_line(corner)}, which are no metres of a detector: mend it"
+            f"'{label(found)}' holds {one_line(corner)}, which is no plausible detector position in metres: "
+            "fix it"
         )
     return float(row), float(column)

@@ -37,7 +37,7 @@ def geometry_of(scan: Scan, given: dict[str, float]) -> FarField:
     lacking = [f"{key} ({names[key]})" for key, value in known.items() if not isinstance(value, (int, float))]
     if lacking:
         raise DataKeyError(
-            f"a CXI file is in metres, but the scan does not tell {', '.join(lacking)}: give it"
+            f"a CXI file is in metres, but the scan does not state {', '.join(lacking)}: give it"
         )
     wavelength = wavelength_m(known["photon_energy_eV"])
     return FarField(

@@ -69,8 +69,8 @@ def find_mask(file: h5py.File) -> NDArray[np.bool_] | None:
         if found is not None:
             if len(found.shape) not in (2, 3):
                 raise ShapeError(
-                    f"'{label(found)}' has shape {found.shape}, but one mask, (rows, columns), or one a "
-                    "frame is needed: combine them"
+                    f"'{label(found)}' has shape {found.shape}, but one mask, (rows, columns), or one mask "
+                    "per frame is needed: combine them"
                 )
             values = read_numbers(found)
             bad = (values.astype(np.int64) & bits) != 0 if values.dtype.kind in "iu" else values != 0
@@ -101,7 +101,7 @@ def read_mask(
         values = _values(source, entry, shape)
         if values.ndim not in (2, 3) or 0 in values.shape or values.dtype.kind not in "biuf":
             raise ShapeError(
-                f"the mask is {one_line(values.dtype)} of shape {values.shape}, but one number a pixel, "
+                f"the mask is {one_line(values.dtype)} of shape {values.shape}, but one number per pixel, "
                 "(rows, columns), is needed: name another array as FILE:NAME"
             )
     bad = np.isnan(values) | (values != 0) if values.dtype.kind == "f" else values != 0
@@ -135,8 +135,8 @@ def masked_scan(
     bad = read_mask(path, entry, invert=invert, shape=(N, N))
     if bad.shape not in ((N, N), (frames, N, N)):
         raise ShapeError(
-            f"{path}: the mask has shape {bad.shape}, but the patterns are {N} x {N}: cut it as they "
-            "were cut, or give it to 'pinn convert' with the frames of the detector"
+            f"{path}: the mask has shape {bad.shape}, but the patterns are {N} x {N}: crop it like the "
+            "patterns, or pass it to 'pinn convert' with the detector frames"
         )
     check_sense(bad, path, f"give {'no ' if invert else ''}--invert-mask if it marks good pixels")
     return attrs.evolve(scan, bad_pixels=bad if scan.bad_pixels is None else bad | scan.bad_pixels)
@@ -156,7 +156,7 @@ def _values(path: Path, entry: str | None, shape: tuple[int, int] | None) -> NDA
         return _tiff_values(path)
     if start.lstrip()[:1] in (b"[", b"{"):
         return _listed_pixels(path, shape)
-    raise DataFormatError(f"{path} is no mask that is known: give an NPY, NPZ, HDF5, TIFF or JSON file")
+    raise DataFormatError(f"{path} is not a known mask format: give an NPY, NPZ, HDF5, TIFF or JSON file")
 
 
 def _only(names: list[str], *customary: str) -> str:
@@ -202,14 +202,16 @@ def _tiff_values(path: Path) -> NDArray[Any]:
     except Exception as error:  # a decoder of many formats: anything may come
         reason = one_line(error) or type(error).__name__
         raise DataFormatError(
-            f"{path} is no TIFF file that can be read ({reason}): store the mask as NPY"
+            f"{path} is not a readable TIFF file ({reason}): store the mask as NPY"
         ) from error
     return values[..., 0] if values.ndim == 3 else values
 
 
 def _listed_pixels(path: Path, shape: tuple[int, int] | None) -> NDArray[np.bool_]:
     if shape is None:
-        raise ShapeError(f"{path} lists pixels, which do not tell the size of the detector: give an image")
+        raise ShapeError(
+            f"{path} lists bad pixels, but the size of the detector is not known: give a mask image"
+        )
     if path.stat().st_size > _MOST_JSON:
         raise DataFormatError(f"{path} is larger than {_MOST_JSON} bytes: store the mask as NPY")
     try:
@@ -222,7 +224,8 @@ def _listed_pixels(path: Path, shape: tuple[int, int] | None) -> NDArray[np.bool
         exact = bool((where == np.array(pixels, np.float64).reshape(len(pixels), 2)).all())
     except (ValueError, KeyError, TypeError, RecursionError, OverflowError) as error:
         raise DataFormatError(
-            f"{path} is no list of pixels: give [[row, column], ...], or the list of bad pixels of ptychodus"
+            f"{path} is not a list of pixels: give [[row, column], ...], or the list of bad pixels of "
+            "ptychodus"
         ) from error
     if not exact or (where < 0).any() or (where >= shape).any():
         raise DataRangeError(

@@ -113,8 +113,8 @@ class FrameStack:
         except MemoryError as error:
             need = count * window.N**2 * self.dtype.itemsize / 2**30
             raise DataFormatError(
-                f"{self.source} needs {need:.1f} GiB of memory, more than there is: use a larger machine, or "
-                "split the scan"
+                f"{self.source} needs {need:.1f} GiB of memory, more than available: use a larger machine, "
+                "or split the scan"
             ) from error
         for start, block in self.blocks():
             to = target[start : start + len(block)]
@@ -147,7 +147,7 @@ def open_frames(path: Path, entry: str | None = None, frames_axis: int = 0) -> F
     Raises DataFileNotFoundError, DataFormatError, DataKeyError (which array?), ShapeError, EmptyScanError.
     """
     if not path.is_file():
-        why = "is a folder: name the file inside it" if path.is_dir() else "does not exist: check the path"
+        why = "is a folder: give the file" if path.is_dir() else "does not exist: check the path"
         raise DataFileNotFoundError(f"{path} {why} of the patterns")
     if is_hdf5(path):
         names = _HDF5_NAMES if entry is None else (entry,)
@@ -159,8 +159,7 @@ def open_frames(path: Path, entry: str | None = None, frames_axis: int = 0) -> F
     if start.startswith(b"PK"):
         return _npz_frames(path, entry, frames_axis)
     raise DataFormatError(
-        f"{path} is no file of patterns that is known: give an NPY, NPZ or HDF5 file, the array in it as "
-        "FILE:NAME"
+        f"{path} is not a known file of patterns: give an NPY, NPZ or HDF5 file (FILE:NAME selects an array)"
     )
 
 
@@ -211,7 +210,7 @@ def _stack_in(file: h5py.File, names: tuple[str, ...]) -> h5py.Dataset:
     if dataset is None:
         raise DataKeyError(
             f"the file has no dataset {' or '.join(names)} (at its top: {listed(file, 12)}), but the "
-            "patterns are needed: name their dataset as FILE:DATASET, if they are elsewhere"
+            "patterns are needed: name their dataset as FILE:DATASET"
         )
     return dataset
 
@@ -291,13 +290,13 @@ def _check_beside(
     """Before anything of it is read."""
     if key == "bad_pixels" and (shape != frames[1:] or dtype.kind not in "biuf"):
         raise ShapeError(
-            f"{path}: bad_pixels is {one_line(dtype)} of shape {shape}, but one number a pixel of the "
-            f"frames, {frames[1]} x {frames[2]}, is needed: make it so"
+            f"{path}: bad_pixels is {one_line(dtype)} of shape {shape}, but one number per pixel of the "
+            f"frames, {frames[1]} x {frames[2]}, is needed: fix it or leave it out"
         )
     if key == "indexes" and (shape != frames[:1] or dtype.kind not in "iu"):
         raise ShapeError(
-            f"{path}: indexes is {one_line(dtype)} of shape {shape}, but one whole number a frame, "
-            f"({frames[0]},), is needed: make it so"
+            f"{path}: indexes is {one_line(dtype)} of shape {shape}, but one whole number per frame, "
+            f"({frames[0]},), is needed: fix it or leave it out"
         )
 
 

@@ -66,7 +66,7 @@ def opened(path: Path, what: str) -> Iterator[h5py.File]:
     Raises DataFileNotFoundError, DataFormatError (foreign, truncated, damaged).
     """
     if not path.is_file():
-        why = "is a folder: name the file inside it" if path.is_dir() else "does not exist: check the path"
+        why = "is a folder: give the file" if path.is_dir() else "does not exist: check the path"
         raise DataFileNotFoundError(f"{path} {why} of the {what}")
     try:
         with naming(path), h5py.File(path, "r") as file:
@@ -79,8 +79,8 @@ def opened(path: Path, what: str) -> Iterator[h5py.File]:
                 f"{path} cannot be read (permission denied): check its permissions"
             ) from error
         raise DataFormatError(
-            f"{path} is not a readable {what} ({one_line(error)}): it is foreign, truncated or damaged, so "
-            "copy or export it again"
+            f"{path} is not a readable {what} ({one_line(error)}): it has another format, or is truncated "
+            "or damaged, so copy or export it again"
         ) from error
 
 
@@ -215,7 +215,7 @@ def _follow(file: h5py.File, name: str) -> Any:
         if isinstance(link, h5py.SoftLink):
             links += 1
             if links > _MOST_LINKS:
-                raise DataFormatError(f"'{name}' is a link that leads in a circle: store the data itself")
+                raise DataFormatError(f"'{name}' is a circular link: store the data itself")
             if link.path.startswith("/"):
                 here = file["/"]
             way += [part for part in reversed(link.path.split("/")) if part not in ("", ".")]

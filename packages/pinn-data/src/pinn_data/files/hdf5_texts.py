@@ -50,7 +50,7 @@ def _objects(collection: bytes) -> int:
         number, _, length = _OBJECT.unpack_from(collection, at)
         step = length if number == 0 else _OBJECT.size + -(-length // 8) * 8
         if step < _OBJECT.size:
-            raise DataFormatError("its texts are damaged (an object of no size): copy or export it again")
+            raise DataFormatError("its texts are damaged (an object of size zero): copy or export it again")
         at += step
         count += 1
     return count

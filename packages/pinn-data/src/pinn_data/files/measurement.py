@@ -118,7 +118,7 @@ def measured_scan(
     if len(measurement.recorded) != count:
         raise ShapeError(
             f"there are {len(measurement.recorded)} positions for {count} frames ({frames.source}), but "
-            "each frame needs exactly one: remove or add the odd ones"
+            "each frame needs exactly one: add the missing ones or remove the extra ones"
         )
     if measurement.probe is None and probe.given is None and not probe.guess:
         raise DataKeyError(
@@ -131,7 +131,7 @@ def measured_scan(
     if brought is not None and brought.shape[-2:] != (window.N, window.N):
         raise ShapeError(
             f"the probe has shape {brought.shape}, but the patterns of {frames.source} become {window.N} x "
-            f"{window.N}: cut them with --size, or give another --probe"
+            f"{window.N}: crop them with --size, or give another --probe"
         )
     pixel = _object_pixel(measurement, window.N, object_pixel_m, said)
     said.append(f"positions {measurement.stage.words}")
@@ -142,7 +142,7 @@ def measured_scan(
     patterns, bad = found.stack, found.bad_pixels
     said.extend(found.said)
     if bad is None and frames.mask is None and not found.said:
-        said.append("no mask and no marker: every pixel counts")
+        said.append("no mask and no bad-pixel marker: all pixels are used")
     unit = _unit(measurement, framing, patterns, brought)
     said.append(f"patterns taken as {unit}" + ("" if framing.unit else f" ({patterns.dtype})"))
     holes = None if bad is None else _holes(bad, window)
@@ -224,7 +224,7 @@ def _mask(frames: FrameStack, framing: Framing, said: list[str]) -> NDArray[np.b
     given = framing.mask
     if given is None:
         return own
-    said.append(f"{int(given.sum())} pixel(s) of the given mask not measured")
+    said.append(f"{int(given.sum())} pixel(s) excluded by the given mask")
     if given.shape == frames.frame_shape:
         return given if own is None else own | given
     if framing.N is None or given.shape != (framing.N, framing.N):
@@ -237,7 +237,7 @@ def _mask(frames: FrameStack, framing: Framing, said: list[str]) -> NDArray[np.b
 
 def _mask_in_file(frames: FrameStack, framing: Framing, said: list[str]) -> NDArray[np.bool_] | None:
     if frames.mask is not None and not framing.file_mask:
-        said.append("the mask in the file is left out, as asked")
+        said.append("the mask in the file is ignored, as requested")
         return None
     if frames.mask is None:
         if framing.invert_mask:
@@ -248,10 +248,10 @@ def _mask_in_file(frames: FrameStack, framing: Framing, said: list[str]) -> NDAr
         mask,
         frames.source,
         f"give {'no ' if framing.invert_mask else ''}--invert-mask if it marks good pixels, or --mask none "
-        "to leave it out",
+        "to ignore it",
     )
     count = int(mask.sum())
-    said.append(f"{count or 'no'} pixel(s) of the mask in the file not measured")
+    said.append(f"{count or 'no'} pixel(s) excluded by the mask in the file")
     return mask if mask.any() else None
 
 
@@ -277,9 +277,9 @@ def _window(
     if framing.centre is not None:
         centre, why = framing.centre, "as given"
     elif corner:
-        centre, why = middle, "brought there from the corner"
+        centre, why = middle, "shifted there from the corner"
     elif measurement.beam_px is not None:
-        centre, why = measurement.beam_px, "where the file says that the beam is"
+        centre, why = measurement.beam_px, "the beam centre in the file"
     elif (height, width) == (N, N):
         centre, why = middle, "the middle of the frames"
     else:
@@ -291,8 +291,8 @@ def _window(
     said.append(f"zero frequency at detector pixel (y, x) = {whole}{rounded}, {why}")
     if not window.is_whole:
         said.append(
-            f"frames of {height} x {width} cut to {N} x {N} around it"
-            + (f", {window.padded_px} pixels of them padded, not measured" if window.padded_px else "")
+            f"frames of {height} x {width} cropped to {N} x {N} around it"
+            + (f", {window.padded_px} pixels padded (not measured)" if window.padded_px else "")
         )
     return window
 
@@ -309,9 +309,9 @@ def _object_pixel(measurement: Measurement, N: int, given: float | None, said: l
         if measurement.stage.unit == "px":
             return None
         raise DataKeyError(
-            f"the positions are in {measurement.stage.unit}, but without a geometry they cannot be brought "
-            "to object pixels: give --distance, --wavelength or --energy, and --detector-pixel, or "
-            "--object-pixel"
+            f"the positions are in {measurement.stage.unit}, but without a geometry they cannot be "
+            "converted to object pixels: give --distance, --wavelength or --energy, and --detector-pixel, "
+            "or --object-pixel"
         )
     pixel = measurement.geometry.object_pixel_m(N)
     said.append(
@@ -390,7 +390,7 @@ def _probe(
         return choice.given
     if choice.guess:
         defocus = 0.0
-        words = "probe guessed: the inverse transform of the mean amplitude"
+        words = "probe estimated as the inverse Fourier transform of the mean amplitude"
         if choice.defocus_m:
             if pixel is None or measurement.geometry is None:
                 raise DataKeyError(

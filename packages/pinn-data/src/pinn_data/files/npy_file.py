@@ -37,5 +37,5 @@ def mapped_npy(path: Path) -> NDArray[Any]:
         raise DataFormatError(f"{path} is a damaged NPY file ({reason}): copy or save it again") from error
     count = math.prod(found.shape)  # `size` wraps around
     if found.dtype.itemsize == 0 and count > 1:  # a copy of it would have a byte for each
-        raise DataFormatError(f"{path} declares {count} values of no size: save the file anew")
+        raise DataFormatError(f"{path} declares {count} values of size zero: save the file again")
     return found

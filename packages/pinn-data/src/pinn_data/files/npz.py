@@ -129,7 +129,9 @@ def read_scan(
     _log.info("%s: %d patterns of %d x %d taken as %s (%s)", path, len(scan), scan.N, scan.N, known, why)
     if known == "amplitude" and (stack.dtype.kind in "iu"):
         _log.warning(
-            "%s: integers are %s taken for amplitudes; counts are likelier, check the unit", path, why
+            "%s: integers are %s read as amplitudes, but they are more likely counts: check the unit",
+            path,
+            why,
         )
     return scan
 
@@ -153,8 +155,8 @@ def _only(
         if key in parts:
             if len(parts[key]) != len(positions):
                 raise ShapeError(
-                    f"{key} has {len(parts[key])} entries, but one a frame, {len(positions)}, is needed: "
-                    "leave it out or make it so"
+                    f"{key} has {len(parts[key])} entries, but one per frame, {len(positions)}, is needed: "
+                    "fix it or leave it out"
                 )
             chosen[key] = parts[key][kept]
     return positions[kept], chosen
@@ -209,7 +211,7 @@ def _converted_blocks(stack: units.Stack, unit: units.Unit, wanted: units.Unit) 
         converted = units.convert_block(stack[block], unit, wanted)
         if wanted == "counts" and unit == "amplitude" and not units.is_whole(converted):
             raise UnitError(
-                "the squares of these amplitudes are not whole numbers, so they are no counts: write "
+                "the squares of these amplitudes are not whole numbers, so they are not counts: write "
                 "'intensity'"
             )
         yield converted
@@ -224,13 +226,13 @@ def read_pair(file: NpzReader, x_key: str, y_key: str) -> NDArray[np.float64]:
     for key, array in ((x_key, x), (y_key, y)):
         if array.ndim != 1 or array.dtype.kind not in "iuf":
             raise ShapeError(
-                f"'{key}' is {array.dtype} of shape {array.shape}, but one real number a frame, "
-                "(frames,), is needed: store it so"
+                f"'{key}' is {array.dtype} of shape {array.shape}, but one real number per frame, "
+                "(frames,), is needed: reshape it"
             )
     if len(x) != len(y):
         raise ShapeError(
-            f"'{x_key}' has {len(x)} entries and '{y_key}' {len(y)}, but both need one a frame: check which "
-            "is right"
+            f"'{x_key}' has {len(x)} entries and '{y_key}' {len(y)}, but both need one per frame: check "
+            "which is right"
         )
     return validate_positions(np.stack([y, x], axis=1))
 
@@ -240,6 +242,6 @@ def _metadata_text(metadata: Mapping[str, Any]) -> str:
         return json.dumps(dict(metadata), allow_nan=False)
     except (TypeError, ValueError) as error:
         raise DataFormatError(
-            f"the scan's metadata cannot be written as JSON ({error}): keep to text, finite numbers, lists "
+            f"the scan's metadata cannot be written as JSON ({error}): use only text, finite numbers, lists "
             "and dictionaries"
         ) from error

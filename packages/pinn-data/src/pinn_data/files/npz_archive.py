@@ -79,7 +79,7 @@ class NpzReader:
         if not self.path.exists():
             raise DataFileNotFoundError(f"{self.path} does not exist: check the path of the NPZ file")
         if not self.path.is_file():
-            raise DataFileNotFoundError(f"{self.path} is a folder: name the NPZ file inside it")
+            raise DataFileNotFoundError(f"{self.path} is a folder: give the NPZ file in it")
         try:
             self._size = self.path.stat().st_size
             self._zip = zipfile.ZipFile(self.path)
@@ -88,9 +88,7 @@ class NpzReader:
         names = [info.filename for info in self._zip.infolist()]
         if len(set(names)) != len(names):
             self._zip.close()
-            raise DataFormatError(
-                f"{self.path} holds two entries of one name, so it is not clear which is meant: save it anew"
-            )
+            raise DataFormatError(f"{self.path} holds two entries with the same name: save it again")
         self._entries: dict[str, Entry] = {}
 
     def __enter__(self) -> NpzReader:
@@ -140,8 +138,8 @@ class NpzReader:
             out = np.empty(tuple(entry.shape[a] for a in order), dtype=entry.dtype)
         except MemoryError as error:
             raise DataFormatError(
-                f"{self._named(key)} needs {entry.nbytes / 2**30:.1f} GiB of memory, more than "
-                "there is: use a larger machine or split the scan"
+                f"{self._named(key)} needs {entry.nbytes / 2**30:.1f} GiB of memory, more than available: "
+                "use a larger machine or split the scan"
             ) from error
         except ValueError as error:  # of no bytes, but more axes or longer ones than an array may have
             raise self._damaged(key, error) from error
@@ -199,7 +197,7 @@ class NpzReader:
                 yield stream
                 if stream.read(1):  # reading up to the end is also what makes zipfile compare the CRC
                     raise DataFormatError(
-                        f"{self._named(key)} is longer than its header says: save the file anew"
+                        f"{self._named(key)} is longer than its header says: save the file again"
                     )
         except DataFormatError:
             raise
@@ -219,7 +217,8 @@ class NpzReader:
         info = self._zip.getinfo(f"{key}.npy")
         if info.flag_bits & 1 or info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             raise DataFormatError(
-                f"{self._named(key)} is encrypted or oddly compressed: save it with numpy.savez"
+                f"{self._named(key)} is encrypted or compressed in an unsupported way: save it with "
+                "numpy.savez"
             )
         try:
             with self._zip.open(info) as stream:
@@ -234,14 +233,14 @@ class NpzReader:
         entry = Entry(tuple(int(n) for n in shape), dtype, fortran_order, data_start, info.CRC)
         if any(n < 0 for n in entry.shape):
             raise DataFormatError(
-                f"{self._named(key)} declares the impossible shape {shape}: save the file anew"
+                f"{self._named(key)} declares the impossible shape {shape}: save the file again"
             )
         if dtype.hasobject:
             return entry
         if dtype.itemsize == 0 and math.prod(entry.shape) > 1:  # NumPy makes at least one byte of each
             count = math.prod(entry.shape)
             raise DataFormatError(
-                f"{self._named(key)} declares {count} values of no size: save the file anew"
+                f"{self._named(key)} declares {count} values of size zero: save the file again"
             )
         expansion = _DEFLATE_LIMIT if info.compress_type == zipfile.ZIP_DEFLATED else 1
         room = min(info.file_size, expansion * min(info.compress_size, self._size)) - data_start
@@ -329,7 +328,7 @@ class NpzWriter:
         """Add one array that arrives in pieces along its first axis; only one is in memory at a time."""
         if dtype.hasobject:
             raise DataFormatError(
-                f"entry '{key}' would have to be pickled, which no reader of ours opens: pass plain numbers"
+                f"entry '{key}' would have to be pickled, which every reader refuses: pass plain numbers"
             )
         # A fixed date keeps the file reproducible; ZipInfo's default is 1980-01-01.
         with self._zip.open(zipfile.ZipInfo(f"{key}.npy"), "w", force_zip64=True) as stream:

@@ -55,8 +55,8 @@ def read_scan_header(path: str | os.PathLike[str], *, frames_axis: int | None = 
         positions = file.entry("xcoords").shape
         if len(positions) != 1:
             raise ShapeError(
-                f"'xcoords' has shape {positions}, but one real number a frame, (frames,), is needed: "
-                "store it so"
+                f"'xcoords' has shape {positions}, but one real number per frame, (frames,), is needed: "
+                "reshape it"
             )
         if frames_axis is None and read_text(file, "diffraction_unit") is not None:
             frames_axis = 0
@@ -75,9 +75,7 @@ def is_present(file: NpzReader, key: str) -> bool:
     if key not in file:
         return False
     if file.holds_python_object(key) and file.entry(key).shape == ():
-        _log.warning(
-            "%s: '%s' is a pickled object, which is never opened; going on without it", file.path, key
-        )
+        _log.warning("%s: '%s' is a pickled object, which is never opened: it is ignored", file.path, key)
         return False
     return True
 

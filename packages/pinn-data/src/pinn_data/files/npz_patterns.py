@@ -119,9 +119,8 @@ def _axes(file: NpzReader, key: str, frames: int, frames_axis: int | None) -> tu
     if frames_axis is None:
         if shape[0] == shape[1] == shape[2] == frames:
             raise ShapeError(
-                f"'{key}' has shape {shape} with {frames} positions, so it does not tell which "
-                "axis counts the frames: pass frames_axis=0 (or 2), or add the entry diffraction_unit to the "
-                "file"
+                f"'{key}' has shape {shape} with {frames} positions, so it is not clear which axis counts "
+                "the frames: pass frames_axis=0 (or 2), or add the entry diffraction_unit to the file"
             )
         frames_axis = 2 if shape[0] == shape[1] and shape[2] == frames else 0
     axes = first if frames_axis == 0 else last
@@ -130,7 +129,7 @@ def _axes(file: NpzReader, key: str, frames: int, frames_axis: int | None) -> tu
     if ordered[0] != frames:
         raise ShapeError(
             f"'{key}' has shape {shape} but there are {frames} positions (xcoords, ycoords), and each "
-            "pattern needs exactly one: remove or add the odd ones"
+            "pattern needs exactly one: add the missing ones or remove the extra ones"
         )
     return axes if len(full) == 3 else (*axes, 3)
 

@@ -45,7 +45,7 @@ def read_positions(
     Raises DataFileNotFoundError, DataFormatError, DataKeyError (which column?), ShapeError.
     """
     if not path.is_file():
-        why = "is a folder: name the file inside it" if path.is_dir() else "does not exist: check the path"
+        why = "is a folder: give the file" if path.is_dir() else "does not exist: check the path"
         raise DataFileNotFoundError(f"{path} {why} of the positions")
     with naming(path):
         unit = None
@@ -59,18 +59,18 @@ def read_positions(
                 columns, unit = _columns(headings)
         if columns is None:
             raise DataKeyError(
-                "the file does not tell which of its columns are y and x: say it with --positions-columns, "
-                "for instance y,x"
+                "the file does not state which of its columns are y and x: give --positions-columns, for "
+                "instance y,x"
             )
         if sorted(c for c in columns if c != "-") != ["x", "y"]:
             raise PositionError(
-                f"the columns {','.join(columns)} were given, but exactly one y and one x are needed, and - "
-                "for others: for instance -,y,x"
+                f"the columns {','.join(columns)} were given, but exactly one y and one x are needed, with "
+                "- for other columns: for instance -,y,x"
             )
         if table.ndim != 2 or table.shape[1] < len(columns) or not len(table):
             raise ShapeError(
                 f"the positions have shape {table.shape}, but a row for each frame with at least "
-                f"{len(columns)} columns ({','.join(columns)}) is needed: mend the file or "
+                f"{len(columns)} columns ({','.join(columns)}) is needed: fix the file or "
                 "--positions-columns"
             )
         order = [list(columns).index(axis) for axis in "yx"]
@@ -91,7 +91,7 @@ def _npy_table(path: Path) -> NDArray[Any]:
     table = mapped_npy(path)
     if table.dtype.kind not in "iuf":
         raise DataFormatError(
-            f"it has dtype {one_line(table.dtype)}, but real numbers are needed: store them so"
+            f"it has dtype {one_line(table.dtype)}, but real numbers are needed: store real numbers"
         )
     return np.array(table)
 
@@ -112,10 +112,12 @@ def _text_table(path: Path) -> tuple[NDArray[Any], list[str] | None]:
             elif line.startswith("#"):
                 continue
             elif row is None:
-                raise DataFormatError(f"line {number} is {line[:40]!r}, which is no row of numbers: mend it")
+                raise DataFormatError(
+                    f"line {number} is {line[:40]!r}, which is not a row of numbers: fix it"
+                )
             elif width and len(row) != width:
                 raise DataFormatError(
-                    f"line {number} has {len(row)} numbers, but those before have {width}: mend it"
+                    f"line {number} has {len(row)} numbers, but the lines before have {width}: fix it"
                 )
             else:
                 width = len(row)
@@ -140,8 +142,8 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
                 return
             if len(line) == _LONGEST_LINE:
                 raise DataFormatError(
-                    f"line {number} has {_LONGEST_LINE} characters or more, which is no row of positions: "
-                    "give a table with a row for each frame"
+                    f"line {number} has {_LONGEST_LINE} characters or more, which is not a row of "
+                    "positions: give a table with one row per frame"
                 )
             yield number, line.strip()
 

@@ -291,8 +291,8 @@ def _product_in(file: h5py.File) -> Product:
     x, y = _read(file, "probe_position_x_m"), _read(file, "probe_position_y_m")
     if x.ndim != 1 or x.shape != y.shape:
         raise ShapeError(
-            f"the positions have shapes {y.shape} (y) and {x.shape} (x), but one number a frame "
-            "is needed: export it again"
+            f"the positions have shapes {y.shape} (y) and {x.shape} (x), but one number per frame is "
+            "needed: export it again"
         )
     return Product(
         positions_m=np.stack([y, x], axis=1),

@@ -64,7 +64,7 @@ def read_product_npz(path: str | os.PathLike[str]) -> Product:
         x, y = _numbers(file, "probe_position_x_m"), _numbers(file, "probe_position_y_m")
         if x.ndim != 1 or x.shape != y.shape:
             raise ShapeError(
-                f"the positions have shapes {y.shape} (y) and {x.shape} (x), but one number a frame is "
+                f"the positions have shapes {y.shape} (y) and {x.shape} (x), but one number per frame is "
                 "needed: export it again"
             )
         pixel = _pair(file, "object_pixel_height_m", "object_pixel_width_m")

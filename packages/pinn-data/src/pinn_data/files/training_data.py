@@ -72,7 +72,7 @@ def read_training_data(path: str | os.PathLike[str]) -> Measurement:
         x, y = (read_numbers(dataset(f"probe_position_{axis}_px"), "iuf") for axis in "xy")
         if x.ndim != 1 or x.shape != y.shape:
             raise ShapeError(
-                f"the positions have shapes {y.shape} (y) and {x.shape} (x), but one number a frame is "
+                f"the positions have shapes {y.shape} (y) and {x.shape} (x), but one number per frame is "
                 "needed: export it again"
             )
         pixel = tuple(read_one(dataset(f"object_pixel_{side}_m")) for side in ("height", "width"))
@@ -86,7 +86,7 @@ def read_training_data(path: str | os.PathLike[str]) -> Measurement:
         geometry,
         probe,
         object=image,
-        said=("positions of ptychodus, which mean the middle of a patch, moved by half a pixel",),
+        said=("ptychodus positions moved by half a pixel, because they mark the middle of a patch",),
     )
 
 
@@ -101,8 +101,8 @@ def read_training_npz(path: str | os.PathLike[str], *, unit: str | None = None) 
     count = 0 if scan.bad_pixels is None else int(scan.bad_pixels.sum())
     said = [
         *(found.get("said", ()) if isinstance(found, dict) else ()),
-        "positions of ptychodus, which mean the middle of a patch, moved by half a pixel",
-        f"{count or 'no'} pixel(s) of the mask in the file not measured",
+        "ptychodus positions moved by half a pixel, because they mark the middle of a patch",
+        f"{count or 'no'} pixel(s) excluded by the mask in the file",
         f"patterns taken as {scan.unit} ({scan.diffraction.dtype})",
     ]
     moved = attrs.evolve(
@@ -122,9 +122,11 @@ def product_measurement(product: Product, frames: FrameStack) -> Measurement:
 
     Raises ShapeError, DataRangeError.
     """
-    said = ["positions of ptychodus, which mean the middle of a patch, moved by half a pixel"]
+    said = ["ptychodus positions moved by half a pixel, because they mark the middle of a patch"]
     if not product.far_field:
-        said.append("the product is of a near field, which the far-field model does not describe")
+        said.append(
+            "the product is from a near-field measurement, which the far-field model does not describe"
+        )
     positions, chosen = product.positions_px(), None
     if frames.indexes is not None:
         common, of_frame, of_position = np.intersect1d(
@@ -132,13 +134,13 @@ def product_measurement(product: Product, frames: FrameStack) -> Measurement:
         )
         if len(np.unique(frames.indexes)) != len(frames) or not len(common):
             raise ShapeError(
-                f"the frames of {frames.source} have {len(np.unique(frames.indexes))} different scan points, "
-                f"{len(common)} of them among the product's positions, but one each is needed: these belong "
-                "to different scans"
+                f"the frames of {frames.source} have {len(np.unique(frames.indexes))} different scan "
+                f"indexes, {len(common)} of them in the product, but each frame needs its own: the files "
+                "seem to belong to different scans"
             )
         order = np.argsort(of_frame)
         chosen, positions = of_frame[order], positions[of_position[order]]
-        said.append(f"{len(chosen)} of {len(frames)} frames have a position of the same scan point")
+        said.append(f"{len(chosen)} of {len(frames)} frames have a position with the same scan index")
         if len(chosen) == len(frames):
             chosen = None
     if len(product.object) > 1:
@@ -166,7 +168,7 @@ def _far_field(distance_m: float, energy_eV: float, object_pixel_m: tuple[float,
     if not (N > 0 and energy_eV > 0 and distance_m > 0 and min(object_pixel_m) > 0):
         raise DataRangeError(
             f"a distance of {distance_m:g} m, an energy of {energy_eV:g} eV and object pixels of "
-            f"{object_pixel_m} m are no geometry, numbers above 0 are needed: export it again"
+            f"{object_pixel_m} m are not a valid geometry (numbers above 0 are needed): export it again"
         )
     wavelength = wavelength_m(energy_eV)
     pixel: NDArray[np.float64] = wavelength * distance_m / (N * np.asarray(object_pixel_m))

@@ -113,8 +113,8 @@ def reconstruction_rows(
     missing = len(np.setdiff1d(frames, rows))
     if missing and config.n_groups is None:
         _LOG.warning(
-            "%d of %d frames are in no group, so the image is empty where they alone saw the object: widen "
-            "the limits of neighbours, or use a model of gridsize 1",
+            "%d of %d frames are in no group, so the image is empty where only they cover the object: "
+            "widen the limits of neighbours, or use a model of gridsize 1",
             missing,
             len(frames),
         )
@@ -153,8 +153,9 @@ def without_far_members(
     if not near.all():
         if not near.any():
             raise PositionError(
-                f"no {what} group has patterns that overlap: neighbours lie more than N={N} pixels apart; "
-                "check the unit of the positions (object pixels), or use gridsize 1 and predicted_neighbors 0"
+                f"no {what} group has overlapping patterns: neighbours lie more than N={N} pixels apart; "
+                "check the unit of the positions (object pixels), or use gridsize 1 and "
+                "predicted_neighbors 0"
             )
         _LOG.warning(
             "%d of %d %s groups are left out: their patterns lie more than N=%d px apart",

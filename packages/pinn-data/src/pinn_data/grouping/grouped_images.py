@@ -107,8 +107,8 @@ class GroupedImages(np.lib.mixins.NDArrayOperatorsMixin):
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray:
         if copy is False:
             raise ValueError(
-                "these images are made when they are looked at, so an array of them is always new: do not "
-                "ask for copy=False"
+                "these images are computed on access, so an array of them is always a copy: do not pass "
+                "copy=False"
             )
         made = self.numpy()
         return made if dtype is None else made.astype(dtype, copy=False)

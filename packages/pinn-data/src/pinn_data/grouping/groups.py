@@ -134,7 +134,7 @@ def group(
         raise PinnDataError(f"gridsize={gridsize} was given, but it must be at least 1")
     if n_groups is not None and n_groups < 1:
         raise PinnDataError(
-            f"n_groups={n_groups} was given, but it must be at least 1 (or None for one a point)"
+            f"n_groups={n_groups} was given, but it must be at least 1 (or None for one per point)"
         )
     if n < channels:
         raise PositionError(
@@ -157,8 +157,8 @@ def group(
     rank[order] = np.arange(n)
     if len(able) < n:
         _LOG.warning(
-            "%d of %d scan points anchor no group: they have fewer than %d neighbours at the distances that "
-            "are allowed",
+            "%d of %d scan points anchor no group: they have fewer than %d neighbours within the distance "
+            "limits",
             n - len(able),
             n,
             channels - 1,
@@ -169,8 +169,8 @@ def group(
         possible = choose.possible(able)
         if wanted > possible:
             _LOG.warning(
-                "%d groups were asked for, but %d points with %d neighbours have %d different ones: some "
-                "repeat; raise neighbor_count for more",
+                "%d groups were requested, but %d points with %d neighbours give only %d different ones, "
+                "so some repeat: raise neighbor_count for more",
                 wanted,
                 len(able),
                 candidates.count,
@@ -196,9 +196,7 @@ def _single_points(
     n = len(points)
     wanted = n if n_groups is None else n_groups
     if wanted > n:
-        _LOG.warning(
-            "%d groups were asked for, but at gridsize 1 there is one for each of the %d points", wanted, n
-        )
+        _LOG.warning("%d groups were requested, but gridsize 1 has one for each of the %d points", wanted, n)
         wanted = n
     order = _coordinate_order(points) if wanted < n and not sequential else np.arange(n)
     return Groups(_anchors(order, wanted, rng, sequential)[:, None])
@@ -386,7 +384,7 @@ def _normalising(scan: Scan, rows: NDArray[np.int64]) -> float:
         energy += float(frame_energies(scan.diffraction[frames], scan.unit) @ times[frames])
     if energy == 0:
         raise DataRangeError(
-            "every diffraction pattern is zero, so no scale can bring it to a given energy: check the file"
+            "every diffraction pattern is zero, so it cannot be scaled to a number of photons: check the file"
         )
     return scan.N / 2 / math.sqrt(energy / rows.size)
 

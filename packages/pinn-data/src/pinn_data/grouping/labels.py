@@ -63,8 +63,8 @@ def _scale(scan: Scan, smoothing_sigma: float) -> float:
         predicted += float(np.sum(wave.real**2 + wave.imag**2))
     if predicted == 0:
         raise LabelError(
-            f"the object of {_name(scan)} is zero wherever the probe shines, so nothing can be learned from "
-            "it: check objectGuess and the positions"
+            f"the object of {_name(scan)} is zero wherever the probe illuminates it, so nothing can be "
+            "learned from it: check objectGuess and the positions"
         )
     measured = float(frame_energies(scan.diffraction[frames], scan.unit).sum())
     norm = float(np.sqrt(np.sum(np.abs(scan.probe.astype(np.complex128)) ** 2)))

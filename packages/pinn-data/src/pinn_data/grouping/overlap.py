@@ -34,7 +34,7 @@ def nearby_frames(
     points = validate_positions(positions)
     if count < 0:
         raise PinnDataError(
-            f"{count} frames outside each group were asked for, but the number must be at least 0"
+            f"{count} frames outside each group were requested, but the number must be at least 0"
         )
     rows = groups.indices
     count = min(count, len(points) - groups.channels)

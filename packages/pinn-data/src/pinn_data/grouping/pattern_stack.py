@@ -138,13 +138,14 @@ def report_overruled(scan: Scan, config: TrainingConfig) -> None:
         )
     if not scan.holds_counts:
         _LOG.info(
-            "the patterns hold no counts, so a mean pattern is taken for nphotons=%g photons", configured
+            "the patterns are not counts, so a mean pattern is taken for nphotons=%g photons",
+            configured,
         )
     # The default stands for no opinion.
     elif configured != TrainingConfig.nphotons and not 0.5 <= configured / scan.nphotons <= 2:
         _LOG.warning(
             "nphotons=%g was given, but the patterns hold %.4g photons on average: the measured number is "
-            "taken; mend nphotons, or check the unit of the patterns",
+            "used; fix nphotons, or check the unit of the patterns",
             configured,
             scan.nphotons,
         )

@@ -108,7 +108,7 @@ class RawData:
             if truth.shape != stack.shape:
                 raise ShapeError(
                     f"Y has shape {truth.shape}, but one truth patch for each pattern, {stack.shape}, is "
-                    "needed: leave it out or make it so"
+                    "needed: fix it or leave it out"
                 )
             self.Y = truth.astype(np.complex64)
 
@@ -161,8 +161,8 @@ class RawData:
         """
         if self.Y is not None:
             raise PinnDataError(
-                "the NPZ format has no place for the truth patches Y: set Y to None, and keep the whole "
-                "object as objectGuess"
+                "the NPZ format cannot store the truth patches Y: set Y to None, and keep the whole object "
+                "as objectGuess"
             )
         return write_scan(path, self.scan, unit=unit)
 
@@ -246,7 +246,7 @@ class RawData:
         many = nsamples > len(scan) and side > 1
         if many and enable_oversampling is False:
             raise PinnDataError(
-                f"{nsamples} groups of {len(scan)} frames were asked for, but enable_oversampling is False: "
+                f"{nsamples} groups of {len(scan)} frames were requested, but enable_oversampling is False: "
                 f"set it to True, or ask for {len(scan)} groups at most"
             )
         wanted = legacy.get("neighbor_count", 4) if K is None else K
@@ -367,7 +367,7 @@ def _pair(x: ArrayLike, y: ArrayLike) -> NDArray[np.float64]:
     columns, rows = np.asarray(x), np.asarray(y)
     if columns.ndim != 1 or columns.shape != rows.shape:
         raise ShapeError(
-            f"xcoords and ycoords have shapes {columns.shape} and {rows.shape}, but one number a frame, "
+            f"xcoords and ycoords have shapes {columns.shape} and {rows.shape}, but one number per frame, "
             "(frames,), is needed in both: check which is right"
         )
     return np.stack([rows, columns], axis=1)

@@ -23,11 +23,11 @@ def beam_centre(mean: NDArray[Any]) -> tuple[float, float]:
     total = float(mean.sum())
     if not math.isfinite(total):
         raise DataRangeError(
-            "the patterns hold NaN or infinity, so they do not tell where the beam is: give --centre"
+            "the patterns hold NaN or infinity, so the beam centre cannot be found: give --centre"
         )
     if not total > 0:
         raise DataRangeError(
-            "the patterns are empty (no counts), so they do not tell where the beam is: give --centre"
+            "the patterns are empty (no counts), so the beam centre cannot be found: give --centre"
         )
     rows, columns = mean.sum(axis=1), mean.sum(axis=0)
     return float(rows / total @ np.arange(len(rows))), float(columns / total @ np.arange(len(columns)))

@@ -293,7 +293,7 @@ def normalisation(amplitude: Stack) -> float:
     energy = measured_nphotons(amplitude, "amplitude")
     if energy == 0:
         raise DataRangeError(
-            "every diffraction pattern is zero, so no scale can bring it to a given energy: check the file"
+            "every diffraction pattern is zero, so it cannot be scaled to a number of photons: check the file"
         )
     return float((amplitude.shape[-1] / 2) / math.sqrt(energy))
 

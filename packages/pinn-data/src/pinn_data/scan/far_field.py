@@ -130,14 +130,15 @@ def near_field_signs(
     if outer <= _FINE_IN_NOISE * noise or outer <= _FINE_IN_COARSE * inner:
         return []
     signs = [
-        f"the patterns have structure as fine as a pixel, {outer / noise:.0f} times what counting statistics "
-        "leave, so the light covers more than half of the field of view, or pixels are hot and not masked"
+        f"the patterns have structure at the scale of single pixels, {outer / noise:.0f} times what "
+        "counting noise explains, so the light covers more than half of the field of view, or hot pixels "
+        "are not masked"
     ]
     if n > 1:
         spacing = float(np.median(KDTree(positions).query(positions, k=2)[0][:, 1]))
         if spacing > N / 2:
             signs.append(
-                f"neighbouring positions lie {spacing:.0f} object pixels apart, but spots that patterns of "
-                f"{N} pixels can resolve are at most {N // 2} wide and would not overlap"
+                f"neighbouring positions lie {spacing:.0f} object pixels apart, but patterns of {N} pixels "
+                f"resolve probes of at most {N // 2} object pixels, which would not overlap"
             )
     return signs

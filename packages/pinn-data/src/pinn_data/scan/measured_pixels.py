@@ -32,13 +32,13 @@ def as_bad_pixels(value: ArrayLike | None) -> NDArray[np.bool_] | None:
     array = np.asarray(value)
     if array.dtype.kind not in "biuf" or (array.dtype.kind == "f" and np.isnan(array).any()):
         raise DataRangeError(
-            f"bad_pixels has dtype {one_line(array.dtype)}, or NaN in it, but True (or 1) for each pixel "
-            "that was not measured is needed: store it as bool"
+            f"bad_pixels has dtype {one_line(array.dtype)}, or NaN in it, but True (or 1) must mark each "
+            "bad pixel: store it as bool"
         )
     if array.ndim not in (2, 3):
         raise ShapeError(
-            f"bad_pixels has shape {array.shape}, but one flag a pixel is needed, (N, N) for all frames or "
-            "(frames, N, N): make it so"
+            f"bad_pixels has shape {array.shape}, but one flag per pixel is needed, (N, N) for all frames "
+            "or (frames, N, N): fix it or leave it out"
         )
     bad = array if array.dtype == bool else array != 0
     return bad if bad.any() else None
@@ -54,11 +54,11 @@ def as_background(value: ArrayLike | None) -> NDArray[np.float64] | None:
     array = np.asarray(value)
     if array.ndim not in (0, 2):
         raise ShapeError(
-            f"background has shape {array.shape}, but one number, or one a pixel, (N, N), is needed"
+            f"background has shape {array.shape}, but one number, or one per pixel, (N, N), is needed"
         )
     if array.dtype.kind not in "iuf" or not bool((array >= 0).all()) or not bool(np.isfinite(array).all()):
         raise DataRangeError(
-            "background must be finite counts not below 0, the square of the amplitude's unit: mend it or "
+            "background must be finite counts not below 0, the square of the amplitude's unit: fix it or "
             "leave it out"
         )
     return array.astype(np.float64) if array.any() else None
@@ -74,12 +74,12 @@ def check_fit(
     if background is not None and background.shape not in ((), shape[1:]):
         raise ShapeError(
             f"background has shape {background.shape}, but the patterns are {shape[1]} x {shape[2]}: give "
-            "one number, or one a pixel"
+            "one number, or one per pixel"
         )
     if bad_pixels is not None and bad_pixels.all():
         raise DataRangeError(
-            "bad_pixels is set everywhere, so nothing was measured: True marks the pixels that were not, "
-            "check its sense"
+            "bad_pixels marks every pixel, so nothing was measured: True must mark bad pixels, check that "
+            "it is not inverted"
         )
 
 
@@ -87,7 +87,7 @@ def check_mask_shape(found: tuple[int, ...], shape: tuple[int, ...]) -> None:
     """Returns if bad pixels of this shape fit patterns of shape (n, N, N); raises ShapeError."""
     if found not in (tuple(shape), tuple(shape[1:])):
         raise ShapeError(
-            f"bad_pixels has shape {found}, but the patterns have {tuple(shape)}: give one flag a pixel, "
+            f"bad_pixels has shape {found}, but the patterns have {tuple(shape)}: give one flag per pixel, "
             f"{tuple(shape[1:])} for all frames or {tuple(shape)}"
         )
 

@@ -61,7 +61,7 @@ def validate_positions(positions: ArrayLike, *, frames: int | None = None) -> ND
     if frames is not None and len(array) != frames:
         raise ShapeError(
             f"there are {len(array)} scan positions for {frames} diffraction patterns, but each pattern "
-            "needs exactly one position: remove or add the odd ones"
+            "needs exactly one position: add the missing ones or remove the extra ones"
         )
     if len(array) == 0:
         raise EmptyScanError(

@@ -56,7 +56,7 @@ def _numbers(value: ArrayLike) -> NDArray[np.float64]:
     array = np.asarray(value)
     if array.dtype.kind not in "iuf":
         raise DataRangeError(
-            f"what the solver found has dtype {array.dtype}, but real numbers are needed: solve again"
+            f"the result of the solver has dtype {array.dtype}, but real numbers are needed: solve again"
         )
     return array.astype(np.float64)
 
@@ -91,8 +91,8 @@ class Refined:
         """Returns if it is about so many frames; raises ShapeError."""
         if len(self.positions_start) != frames:
             raise ShapeError(
-                f"what the solver found is about {len(self.positions_start)} frames, but there are {frames} "
-                "positions: solve again"
+                f"the result of the solver is for {len(self.positions_start)} frames, but there are "
+                f"{frames} positions: solve again"
             )
 
     @property
@@ -135,8 +135,8 @@ class Refined:
         x, y, text = (parts.pop(name) for name in ("xcoords_start", "ycoords_start", "solver"))
         if x.ndim != 1 or x.shape != y.shape:
             raise ShapeError(
-                f"xcoords_start has shape {x.shape} and ycoords_start {y.shape}, but both need one number a "
-                "frame: solve again"
+                f"xcoords_start has shape {x.shape} and ycoords_start {y.shape}, but both need one number "
+                "per frame: solve again"
             )
         return cls(np.stack([y, x], axis=1), **parts, facts=_facts(text))
 
@@ -151,5 +151,5 @@ def _facts(text: NDArray[Any]) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise DataFormatError(f"'solver' is not JSON ({error}): write the file again") from error
     if not isinstance(value, dict):
-        raise DataFormatError("'solver' is no JSON object: write the file again")
+        raise DataFormatError("'solver' is not a JSON object: write the file again")
     return value

@@ -156,8 +156,8 @@ class Scan:
         object.__setattr__(self, "positions_start", validate_positions(self.positions_start, frames=frames))
         if self.scan_index.shape != (frames,):
             raise ShapeError(
-                f"scan_index has shape {self.scan_index.shape}, but one number a frame, ({frames},), is "
-                "needed: leave it out or make it so"
+                f"scan_index has shape {self.scan_index.shape}, but one number per frame, ({frames},), is "
+                "needed: fix it or leave it out"
             )
 
     def __len__(self) -> int:
@@ -200,7 +200,7 @@ class Scan:
         """
         if count is not None and count < 1:
             raise DataRangeError(
-                f"{count} frames were asked for, but the number must be at least 1: mend n_subsample"
+                f"{count} frames were asked for, but the number must be at least 1: fix n_subsample"
             )
         if count is None or count >= len(self):
             return np.arange(len(self))
@@ -216,8 +216,8 @@ class Scan:
         if chosen.dtype == bool:
             if chosen.shape != (len(self),):
                 raise ShapeError(
-                    f"the mask has shape {chosen.shape}, but the scan has {len(self)} frames: one flag a "
-                    "frame"
+                    f"the mask has shape {chosen.shape}, but the scan has {len(self)} frames: one flag per "
+                    "frame is needed"
                 )
             chosen = np.flatnonzero(chosen)
         if chosen.size == 0:

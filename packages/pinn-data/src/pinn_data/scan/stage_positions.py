@@ -44,12 +44,12 @@ class StageConvention:
     def words(self) -> str:
         """The convention in words."""
         parts = [
-            "sample motion, so the probe's positions are their negative"
+            "sample motion, negated to give probe positions"
             if self.motion == "sample"
             else "positions of the probe on the object"
         ]
         if self.swap_xy:
-            parts.append("x and y exchanged")
+            parts.append("x and y swapped")
         parts += [f"{axis} reversed" for axis, on in (("y", self.negate_y), ("x", self.negate_x)) if on]
         return f"in {self.unit}, {', '.join(parts)}"
 

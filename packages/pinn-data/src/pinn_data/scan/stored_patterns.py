@@ -90,7 +90,7 @@ class StoredPatterns:
 
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
         if copy is False:
-            raise ValueError("patterns in a file cannot become an array without being copied from it")
+            raise ValueError("patterns in a file cannot become an array without a copy")
         return self[:] if dtype is None else self[:].astype(dtype, copy=False)
 
     def select(self, which: ArrayLike) -> StoredPatterns:
@@ -127,8 +127,8 @@ class StoredPatterns:
                 self._adopt(os.dup(file.fileno()))
         except OSError as error:
             raise DataFormatError(
-                f"{self.path}, of which the patterns are still to be read, cannot be opened again ({error}): "
-                "leave it where it is"
+                f"{self.path} cannot be opened again to read its patterns ({error}): leave it in place "
+                "while it is used"
             ) from error
         self._check_unchanged()
 

@@ -130,9 +130,9 @@ class MarkerTally:
         if odd:
             holds = np.flatnonzero(np.isin(piece, odd).any(axis=(1, 2)))
             raise DataRangeError(
-                f"diffraction pattern {first + int(holds[0])} holds {odd[0]:g}, but a pixel counts 0 or more "
-                "and only a few whole numbers below 0 (-1, -2) mark pixels that were not measured: store the "
-                "patterns before a dark is subtracted, and the dark as background"
+                f"diffraction pattern {first + int(holds[0])} holds {odd[0]:g}, but pixels must be 0 or "
+                "more, except for a few whole numbers (-1, -2) that mark bad pixels: store the patterns "
+                "without subtracting the dark frame, and the dark frame as background"
             )
 
     def findings(self, *, drop_empty: bool = True) -> Findings:
@@ -161,13 +161,14 @@ class MarkerTally:
             words = [f"{value:.10g}" if value < np.inf else "NaN or infinity" for value in sorted(values)]
             where = [f"{int(always.sum())} pixel(s)"] * bool(always.any())
             where += [f"{sometimes} pixel(s) of some frames"] * bool(sometimes)
-            said.append(f"{' and '.join(where)} not measured (they hold {listed(words, _LISTED)}): left out")
+            said.append(
+                f"{' and '.join(where)} not measured (they hold {listed(words, _LISTED)}) and left out"
+            )
         empty = np.flatnonzero(~self.lit)
         if len(empty) and drop_empty:
             numbers = listed((str(number) for number in empty), _LISTED)
             said.append(
-                f"{len(empty)} of {len(self.lit)} frames hold nothing and are left out (numbers from 0: "
-                f"{numbers})"
+                f"{len(empty)} of {len(self.lit)} frames are empty and left out (counted from 0: {numbers})"
             )
         return tuple(said)
 

@@ -181,7 +181,7 @@ def _started(problem: Problem, known: Knowledge, size: int, journal: Journal) ->
     )
     if image < nothing:
         return known
-    journal.say("the image to begin with explains the patterns no better than a flat object, so it was left")
+    journal.say("the starting image explains the patterns no better than a flat object, so it was not used")
     return flat
 
 
@@ -292,11 +292,11 @@ def _finished(
     ops, N = problem.ops, problem.N
     frames = problem.frames(N)
     if known.bad_pixels.any():
-        journal.say(f"{int(known.bad_pixels.sum())} pixels that no marker told are bad, and were left out")
+        journal.say(f"{int(known.bad_pixels.sum())} bad pixels were found and left out")
     found_background = known.background / problem.gain**2
     if found_background:
         unit = "counts" if problem.counts else "(in the unit of the intensities)"
-        journal.say(f"a background of {found_background:.3g} {unit} in every pixel was found")
+        journal.say(f"a background of {found_background:.3g} {unit} per pixel was found")
     sums = sweep(ops, end, frames, problem.order, pixels=True, noise=True)
     assert sums.pixels is not None
     energy = max(float(sums.measured_counts.sum()), 1e-300)

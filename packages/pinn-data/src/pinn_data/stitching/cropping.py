@@ -33,8 +33,8 @@ def without_border(canvas: Canvas, border_px: int) -> Canvas:
     rows, columns = canvas.shape
     if 2 * border_px >= min(rows, columns):
         raise ShapeError(
-            f"border_px={border_px} was given, but the image has {rows} x {columns} pixels, of which nothing "
-            f"would be left: give at most {(min(rows, columns) - 1) // 2}"
+            f"border_px={border_px} was given, but that leaves nothing of the image of {rows} x {columns} "
+            f"pixels: give at most {(min(rows, columns) - 1) // 2}"
         )
     y, x = canvas.origin
     return Canvas(

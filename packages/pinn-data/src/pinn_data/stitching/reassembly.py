@@ -108,7 +108,7 @@ def reassemble_position(
     lit = patches[:, *_central(N, min(size + size % 2, max(2, N // 2)))]
     if not np.isfinite(window).all():
         raise DataRangeError(
-            "the patches hold NaN or infinity, so there is no image of them: check the model and its input"
+            "the patches hold NaN or infinity, so they give no image: check the model and its input"
         )
     counts = np.ones(window.shape[1:])
     if size % 2:
@@ -195,7 +195,7 @@ def _frame(
         y, x = positions[far]
         raise PositionError(
             f"the positions need an image of {rows} x {columns} pixels, but it may have {LARGEST_IMAGE}: "
-            f"leave out what lies far from the rest (number {far}, at x, y = {x:g}, {y:g}, is farthest), or "
+            f"leave out positions far from the rest (number {far}, at x, y = {x:g}, {y:g}, is farthest), or "
             "check that positions are object pixels"
         )
     return (rows, columns), centre - np.array([rows, columns]) / 2

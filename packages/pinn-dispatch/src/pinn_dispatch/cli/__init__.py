@@ -55,7 +55,7 @@ def _stopped(request: StopRequest, argv: Sequence[str] | None) -> int:
     """Called where the exception is still handled, so that nothing that a framework's threads work with is
     taken away before the end."""
     request.ignore_more()
-    print("pinn: interrupted; what was complete before is kept", file=sys.stderr)
+    print("pinn: interrupted; finished results are kept", file=sys.stderr)
     if argv is None:  # the process is the command
         end_now(request.exit_code)
     return request.exit_code

@@ -27,37 +27,41 @@ def add(commands: Any) -> argparse.ArgumentParser:
     """The flags of this command."""
     parser: argparse.ArgumentParser = commands.add_parser(
         "compare",
-        help="several reconstructions side by side, as a figure and a table",
-        description="Lays reconstructions of one sample over each other (global phase, phase ramp, scale and "
-        "shift are fitted), cuts them to the field that all of them cover, and scores each against a "
-        "reference or, without one, its agreement with the first.",
+        help="compare several reconstructions in a figure and a table",
+        description="Align reconstructions of one sample (global phase, phase ramp, scale and shift are "
+        "fitted), crop them to their common area, and score each against a reference or, without "
+        "one, against the first reconstruction.",
     )
     parser.add_argument(
         "reconstructions",
         nargs="+",
         metavar="[NAME=]RECON",
-        help="folder of a run, reconstruction.npz, a product .h5, or an NPZ with objectGuess",
+        help="reconstruction: run folder, reconstruction.npz, ptychodus product (.h5), or NPZ with "
+        "objectGuess",
     )
     parser.add_argument(
-        "--reference", type=Path, metavar="FILE", help="the truth: a scan with objectGuess, or another image"
+        "--reference",
+        type=Path,
+        metavar="FILE",
+        help="true object: a scan with objectGuess, or another image",
     )
     parser.add_argument(
         "--output",
         type=Path,
         metavar="DIR",
-        help="folder for comparison.png, comparison.csv, comparison.json and frc.csv",
+        help="output folder (comparison.png, comparison.csv, comparison.json, frc.csv)",
     )
     parser.add_argument(
         "--roi",
         type=explaining(box),
         metavar="R0,R1,C0,C1",
-        help="rows and columns to compare, object pixels (default: what all of them cover)",
+        help="rows R0:R1 and columns C0:C1 to compare [object pixels] (default: common area)",
     )
     parser.add_argument(
         "--search",
         action="store_true",
-        help="find by correlation where the images lie, for files whose coordinates have different origins "
-        "(a shift of up to about a sixth of the common field is found without)",
+        help="find large shifts by correlation, for files whose coordinates have different origins (shifts "
+        "up to about a sixth of the common area need no search)",
     )
     return parser
 
@@ -67,7 +71,7 @@ def run(args: argparse.Namespace) -> None:
     paths = named(args.reconstructions)
     if len(paths) < 2 and args.reference is None:
         raise UsageError(
-            "one reconstruction alone was given, but a comparison needs two: add another, or --reference FILE"
+            "only one reconstruction was given, but a comparison needs two: add another, or --reference FILE"
         )
     report = Report(args.quiet)
     if args.output is None:
@@ -101,14 +105,14 @@ def run(args: argparse.Namespace) -> None:
 
 
 def named(texts: Sequence[str]) -> dict[str, Path]:
-    """Paths by name, from ``NAME=PATH`` or a path alone, which is called by what tells it from the others.
+    """Paths by name, from ``NAME=PATH`` or from a path alone, which gets the shortest unique name.
 
     Raises UsageError for a missing name or path, one name for two, or more than a figure can show.
     """
     if len(texts) > _MOST:
         raise UsageError(
-            f"{len(texts)} reconstructions were given, but at most {_MOST} can be told apart in a figure: "
-            "compare fewer at a time"
+            f"{len(texts)} reconstructions were given, but a figure can show at most {_MOST}: compare fewer "
+            "at a time"
         )
     chosen: list[tuple[str | None, Path]] = []
     for text in texts:
@@ -117,14 +121,14 @@ def named(texts: Sequence[str]) -> dict[str, Path]:
             chosen.append((None, Path(text)))
         elif not name.strip() or not path:
             raise UsageError(
-                f"{text!r} names no reconstruction: write NAME=PATH, as in unrolled=outputs/image"
+                f"{text!r} names no reconstruction: write NAME=PATH, for example unrolled=outputs/image"
             )
         else:
             chosen.append((name.strip(), Path(path)))
     given = [name for name, _ in chosen if name is not None]
     twice = next((name for name in given if given.count(name) > 1), None)
     if twice is not None:
-        raise UsageError(f"two reconstructions are called {twice!r}: give each a name of its own")
+        raise UsageError(f"two reconstructions are called {twice!r}: give them different names")
     found: dict[str, Path] = {}
     for name, path in zip(_names(chosen), (path for _, path in chosen), strict=True):
         found[name] = path
@@ -158,7 +162,7 @@ def _bare(path: Path) -> Path:
 
 
 def _compared(args: argparse.Namespace, paths: Mapping[str, Path]) -> tuple[SideBySide, list[dict[str, Any]]]:
-    """Everything that is known of each, one row each."""
+    """The aligned reconstructions, and one row of facts and scores for each."""
     import attrs
 
     from pinn_dispatch.compare.side_by_side import lay_side_by_side

@@ -26,12 +26,12 @@ def add(commands: Any) -> argparse.ArgumentParser:
     """The flags of this command."""
     parser: argparse.ArgumentParser = commands.add_parser(
         "completion",
-        help="print the script with which a shell completes this command",
-        description="Prints a script for the shell that is named.",
+        help="print a shell completion script for pinn",
+        description="Print a completion script for a shell.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("shell", choices=SHELLS, help="the shell")
+    parser.add_argument("shell", choices=SHELLS, help="shell")
     return parser
 
 

@@ -1,4 +1,4 @@
-"""`pinn config`: a file of settings to be edited, and everything that is wrong with one."""
+"""`pinn config`: write a settings file to edit, or list every error in one."""
 
 from __future__ import annotations
 
@@ -27,32 +27,32 @@ def add(commands: Any) -> tuple[argparse.ArgumentParser, ...]:
     """The flags of this command."""
     parser: argparse.ArgumentParser = commands.add_parser(
         "config",
-        help="write a file of settings to be edited, or check one",
-        description="Files for --config of 'pinn train' and 'pinn infer'.",
+        help="write a settings file to edit, or check one",
+        description="Write or check settings files for --config of 'pinn train' and 'pinn infer'.",
     )
     parts = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     writes = parts.add_parser(
         "template",
-        help="every setting with its default and meaning",
-        description="Writes a YAML file with every setting, its default and what it means. Given to --config "
-        "as it is, it changes nothing.",
+        help="write a file with every setting, its default and its meaning",
+        description="Write a YAML file with every setting, its default and its meaning. Used with --config "
+        "without edits, it changes nothing.",
     )
     writes.add_argument(
-        "--kind", choices=KINDS, default="training", help="what is described (default: training)"
+        "--kind", choices=KINDS, default="training", help="kind of settings (default: training)"
     )
-    writes.add_argument("--backend", choices=tuple(BACKENDS), help="the backend that the file names")
+    writes.add_argument("--backend", choices=tuple(BACKENDS), help="backend to write into the file")
     writes.add_argument(
-        "-o", "--output", type=Path, metavar="FILE", help="the file to write (default: the output stream)"
+        "-o", "--output", type=Path, metavar="FILE", help="output file (default: standard output)"
     )
     writes.set_defaults(part=_template)
     checks = parts.add_parser(
         "validate",
-        help="say everything that is wrong with a file",
-        description="Checks files for --config and lists every problem with its line. What only the data "
-        "or a backend can tell is not seen.",
+        help="list every error in a settings file",
+        description="Check files for --config and list every error with its line. Errors that depend on the "
+        "data or on the backend are not found.",
     )
-    checks.add_argument("files", nargs="+", type=Path, metavar="FILE", help="YAML files")
-    checks.add_argument("--kind", choices=tuple(_CONFIGS), help="what they describe (default: found out)")
+    checks.add_argument("files", nargs="+", type=Path, metavar="FILE", help="YAML file with settings")
+    checks.add_argument("--kind", choices=tuple(_CONFIGS), help="kind of settings (default: detected)")
     checks.set_defaults(part=_validate)
     return writes, checks
 
@@ -65,8 +65,7 @@ def run(args: argparse.Namespace) -> None:
 def _template(args: argparse.Namespace) -> None:
     if args.kind == "execution" and args.backend is not None:
         raise UsageError(
-            "--backend was given, but --kind execution describes no backend: choose --kind training or "
-            "inference"
+            "--backend was given, but --kind execution has no backend: choose --kind training or inference"
         )
     text = template(args.kind, RECIPE, args.backend)
     if args.output is None:
@@ -111,6 +110,6 @@ def _validate(args: argparse.Namespace) -> None:
         problems += len(findings)
     if problems:
         raise UsageError(
-            f"{problems} problem{'s' * (problems > 1)} in what was given: mend what is listed, "
-            "'pinn config template' shows every setting"
+            f"{problems} problem{'s' * (problems > 1)} found: fix the lines above ('pinn config template' "
+            "shows every setting)"
         )

@@ -1,4 +1,4 @@
-"""`pinn convert`: scans from the files of others, and files of others from scans."""
+"""`pinn convert`: between scans and the formats of other programs."""
 
 from __future__ import annotations
 
@@ -38,9 +38,10 @@ _TAKEN = {
     | {"write_unit", "positions", "positions_columns", "frames_axis"},
 }
 _DESCRIPTION = """\
-Reads a CXI file, a ptychodus product with its patterns, ptychodus training data, a stack of counts with its
-geometry, or a scan, and writes a scan (F.npz) or a CXI file (F.cxi). A product alone becomes a reconstruction
-(F.npz), a reconstruction a product (F.h5). What was assumed is printed and kept in the scan.
+Convert a CXI file, a ptychodus product with its patterns, ptychodus training data, a stack of raw patterns
+with its geometry, or a scan to a scan (F.npz) or a CXI file (F.cxi). Convert a product without patterns to a
+reconstruction (F.npz), and a reconstruction to a product (F.h5). Assumptions are printed and stored in the
+scan.
 """
 _EXAMPLES = """\
 examples:
@@ -50,7 +51,7 @@ examples:
       --energy 8.8keV --detector-pixel 172um --size 128 --guess-probe --output scan.npz
   pinn convert scan.npz --write-unit counts --output counts.npz
   pinn convert scan.npz --output scan.cxi
-lengths are metres and energies electronvolts, or carry a unit: 55um, 1.12m, 8.8keV
+lengths are in metres and energies in electronvolts unless a unit is given: 55um, 1.12m, 8.8keV
 """
 
 
@@ -58,22 +59,22 @@ def add(commands: Any) -> argparse.ArgumentParser:
     """The flags of this command."""
     parser: argparse.ArgumentParser = commands.add_parser(
         "convert",
-        help="turn CXI files, ptychodus products and training data, or raw counts into a scan, and back",
+        help="convert CXI files, ptychodus files and raw patterns to a scan, and back",
         description=_DESCRIPTION,
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "source", metavar="SOURCE", help="the file; FILE:DATASET names a stack of patterns in it"
+        "source", metavar="SOURCE", help="input file; FILE:DATASET selects a stack of patterns in it"
     )
     parser.add_argument(
-        "--output", type=Path, metavar="F", required=True, help="F.npz, F.cxi or F.h5 to write"
+        "--output", type=Path, metavar="F", required=True, help="output file: F.npz, F.cxi or F.h5"
     )
     parser.add_argument(
-        "--from", dest="kind", choices=tuple(_TAKEN), help="what SOURCE is (default: told by its contents)"
+        "--from", dest="kind", choices=tuple(_TAKEN), help="type of SOURCE (default: detected)"
     )
     parser.add_argument(
-        "--patterns", metavar="FILE[:NAME]", help="of a product: its patterns (NPY, NPZ, HDF5)"
+        "--patterns", metavar="FILE[:NAME]", help="patterns of a product (NPY, NPZ or HDF5 file)"
     )
     _add_patterns(parser.add_argument_group("patterns"))
     _add_positions(parser.add_argument_group("positions"))
@@ -83,77 +84,90 @@ def add(commands: Any) -> argparse.ArgumentParser:
 
 
 def _add_patterns(group: Any) -> None:
-    group.add_argument("--unit", choices=_UNITS, help="what SOURCE holds (default: told by its numbers)")
-    group.add_argument("--write-unit", choices=_UNITS, help="what an NPZ scan is to hold (default: as read)")
+    group.add_argument("--unit", choices=_UNITS, help="unit of the patterns in SOURCE (default: detected)")
     group.add_argument(
-        "--frames-axis", type=int, choices=(0, 2), help="axis that counts the frames (default: 0)"
+        "--write-unit", choices=_UNITS, help="unit of the patterns in an NPZ output (default: as read)"
     )
-    group.add_argument("--size", type=int, metavar="N", help="crop or pad the frames to N x N pixels, N even")
+    group.add_argument("--frames-axis", type=int, choices=(0, 2), help="frame axis of the stack (default: 0)")
+    group.add_argument(
+        "--size", type=int, metavar="N", help="crop or pad the frames to N x N, N even [pixels]"
+    )
     group.add_argument(
         "--centre",
         type=explaining(point),
         metavar="Y,X",
-        help="detector pixel of the zero frequency, from 0 (default: what the file says; the middle; or, to "
-        "crop, the centre of mass of the mean frame)",
+        help="detector pixel of the zero frequency, counted from 0 (default: stated in the file, else "
+        "the middle, or the centre of mass of the mean frame when cropping)",
     )
     group.add_argument(
-        "--zero-frequency", choices=("centre", "corner"), help="where frames have it (default: centre)"
+        "--zero-frequency",
+        choices=("centre", "corner"),
+        help="location of the zero frequency in a frame (default: centre)",
     )
     group.add_argument(
         "--mask",
         metavar="FILE[:NAME]",
-        help="pixels of the detector, or of the patterns, that were not measured, besides those that SOURCE "
-        "marks: NPY, NPZ, HDF5 or TIFF, not 0 where a pixel is bad, or JSON, [[row, column], ...]; none "
-        "leaves the mask in SOURCE out",
+        help="mask of bad pixels, of the detector or of the cropped patterns, added to the one in SOURCE: "
+        "NPY, NPZ, HDF5 or TIFF (nonzero = bad), or JSON ([[row, column], ...]); none "
+        "ignores the mask in SOURCE",
     )
     group.add_argument(
         "--invert-mask",
         action="store_true",
         default=None,
-        help="the mask of --mask (without it: the one in SOURCE) marks the good pixels",
+        help="treat nonzero pixels as good, in the file of --mask or else in the mask of SOURCE",
     )
 
 
 def _add_positions(group: Any) -> None:
     group.add_argument(
-        "--positions", metavar="FILE", help="of raw counts: CSV, text, NPY, or HDF5 as FILE:DATASET"
+        "--positions",
+        metavar="FILE",
+        help="positions of raw patterns: CSV, text or NPY file, or HDF5 as FILE:DATASET",
     )
     group.add_argument(
         "--positions-columns",
         metavar="C,C",
-        help="what the columns of FILE are: y, x or - (default: by its headings)",
+        help="columns of the position file: y, x, or - to skip (default: read from its headings)",
     )
     group.add_argument(
         "--positions-unit",
         choices=("m", "mm", "um", "nm", "px"),
-        help="px: object pixels (default: by the headings; CXI: m)",
+        help="unit of the positions; px is object pixels (default: read from the headings; m for CXI)",
     )
     moved = group.add_mutually_exclusive_group()
     for motion, words in (
-        ("sample", "positions of the sample: the probe's are their negative (CXI: default)"),
-        ("probe", "positions of the probe on the object (raw counts: default)"),
+        ("sample", "positions are those of the sample; the probe moves the opposite way (default for CXI)"),
+        ("probe", "positions are those of the probe on the object (default for raw patterns)"),
     ):
         moved.add_argument(
             f"--{motion}-motion", dest="motion", action="store_const", const=motion, help=words
         )
-    group.add_argument("--swap-xy", action="store_true", default=None, help="exchange x and y")
+    group.add_argument("--swap-xy", action="store_true", default=None, help="swap x and y")
     for axis in "xy":
-        group.add_argument(f"--negate-{axis}", action="store_true", default=None, help=f"then reverse {axis}")
+        group.add_argument(
+            f"--negate-{axis}", action="store_true", default=None, help=f"negate {axis}, after --swap-xy"
+        )
 
 
 def _add_geometry(group: Any) -> None:
-    group.add_argument("--distance", type=explaining(length), metavar="M", help="object to detector, metres")
-    light = group.add_mutually_exclusive_group()
-    light.add_argument("--wavelength", type=explaining(length), metavar="M", help="metres")
-    light.add_argument("--energy", type=explaining(energy), metavar="EV", help="of a photon, electronvolts")
     group.add_argument(
-        "--detector-pixel", type=explaining(pixel), metavar="M", help="side, or HEIGHT,WIDTH, metres"
+        "--distance", type=explaining(length), metavar="M", help="distance from object to detector [m]"
+    )
+    light = group.add_mutually_exclusive_group()
+    light.add_argument("--wavelength", type=explaining(length), metavar="M", help="wavelength [m]")
+    light.add_argument("--energy", type=explaining(energy), metavar="EV", help="photon energy [eV]")
+    group.add_argument(
+        "--detector-pixel",
+        type=explaining(pixel),
+        metavar="M",
+        help="detector pixel side, or HEIGHT,WIDTH [m]",
     )
     group.add_argument(
         "--object-pixel",
         type=explaining(length),
         metavar="M",
-        help="metres (default: of the far field, wavelength * distance / (N * detector pixel))",
+        help="object pixel side [m] (default: wavelength * distance / (N * detector pixel))",
     )
 
 
@@ -162,20 +176,20 @@ def _add_probe(group: Any) -> None:
     either.add_argument(
         "--probe",
         metavar="FILE[:NAME]",
-        help="the probe, ([modes,] N, N) complex, in an NPY, NPZ or HDF5 file",
+        help="probe, complex array ([modes,] N, N) in an NPY, NPZ or HDF5 file",
     )
     either.add_argument(
         "--guess-probe",
         action="store_true",
         default=None,
-        help="make one: the inverse Fourier transform of the mean measured amplitude",
+        help="estimate the probe: inverse Fourier transform of the mean measured amplitude",
     )
     group.add_argument(
         "--defocus",
         type=explaining(length),
         metavar="M",
-        help="of a guessed probe: the sample lies so far behind the focus, metres; before it, as in "
-        "--defocus=-10um (default: 0)",
+        help="distance of the sample behind the focus, for --guess-probe; negative in front of it, "
+        "for example --defocus=-10um [m] (default: 0)",
     )
 
 
@@ -209,7 +223,7 @@ def run(args: argparse.Namespace) -> None:
 _WORDS = {
     "scan": "a scan (NPZ)",
     "cxi": "a CXI file",
-    "training": "training data of ptychodus",
+    "training": "ptychodus training data",
     "product": "a ptychodus product",
     "reconstruction": "a reconstruction",
     "raw": "a stack of patterns",
@@ -217,7 +231,7 @@ _WORDS = {
 
 
 def _check(args: argparse.Namespace, kind: str, source: Path, entry: str | None) -> None:
-    """Refuses flags that would say nothing, an output of no known kind, and writing over the source.
+    """Refuses flags without effect, an output of unknown format, and overwriting the source.
 
     Raises UsageError.
     """
@@ -226,28 +240,33 @@ def _check(args: argparse.Namespace, kind: str, source: Path, entry: str | None)
     idle = sorted((values.keys() & every) - _TAKEN[kind])
     if idle:
         raise UsageError(
-            f"{_flag(idle[0], values)} says nothing about {_WORDS[kind]}: leave it out (with --from, SOURCE "
-            "is taken for something else)"
+            f"{_flag(idle[0], values)} has no effect on {_WORDS[kind]}: leave it out, or give the type of "
+            "SOURCE with --from"
         )
     if kind == "product" and args.patterns is None:
         alone = sorted(values.keys() & (_TAKEN["product"] - {"patterns"}))
         if alone:
             raise UsageError(
-                f"{_flag(alone[0], values)} is about patterns, but a product holds none: give --patterns FILE"
+                f"{_flag(alone[0], values)} applies to patterns, but a product holds none: give --patterns "
+                "FILE"
             )
     if entry is not None and kind != "raw":
         raise UsageError(
-            f"{args.source} names an array, but {_WORDS[kind]} is read as a whole: name the file alone"
+            f"{args.source} names an array, but {_WORDS[kind]} is read as a whole: give only the file"
         )
     if args.mask == "none" and (args.invert_mask or kind == "scan"):
         raise UsageError(
-            "--mask none leaves the mask in the file out, "
-            + ("but bad pixels of a scan stay so" if kind == "scan" else "so there is none to invert")
+            "--mask none ignores the mask in the file, "
+            + (
+                "but the bad pixels of a scan cannot be ignored"
+                if kind == "scan"
+                else "so there is none to invert"
+            )
         )
     if kind == "scan" and args.invert_mask and args.mask is None:
-        raise UsageError("--invert-mask is about the mask in a file: give --mask FILE too")
+        raise UsageError("--invert-mask needs a mask: give --mask FILE too")
     if args.defocus is not None and not args.guess_probe:
-        raise UsageError("--defocus is of a guessed probe: give --guess-probe too")
+        raise UsageError("--defocus needs a guessed probe: give --guess-probe too")
     is_image = kind == "reconstruction" or (kind == "product" and args.patterns is None)
     allowed = (".npz", ".h5", ".hdf5") if is_image else (".npz", ".cxi")
     if args.output.suffix.lower() not in allowed:
@@ -256,9 +275,9 @@ def _check(args: argparse.Namespace, kind: str, source: Path, entry: str | None)
             f"{' or '.join(f'*{suffix}' for suffix in allowed)}"
         )
     if args.output.suffix.lower() == ".cxi" and args.write_unit is not None:
-        raise UsageError("--write-unit is about NPZ scans, but a CXI file holds counts: leave it out")
+        raise UsageError("--write-unit applies to NPZ scans, but a CXI file holds counts: leave it out")
     if args.output.exists() and source.exists() and args.output.samefile(source):
-        raise UsageError(f"--output is {source} itself, which would be written over: give another name")
+        raise UsageError(f"--output is {source} itself, which would be overwritten: give another name")
 
 
 def _flag(name: str, values: dict[str, Any]) -> str:
@@ -310,7 +329,7 @@ def _request(args: argparse.Namespace, source: Path, entry: str | None) -> Reque
 
 @contextmanager
 def _frames_bar(quiet: bool) -> Iterator[Callable[[int], None]]:
-    """A count of the frames read, on the error stream, where that is a terminal."""
+    """A counter of the frames read, on the error stream if that is a terminal."""
     from rich.console import Console
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
@@ -344,12 +363,12 @@ def _summary(path: Path, found: Any, unit: str | None) -> dict[str, object]:
     rows: dict[str, object] = {
         "CXI file" if path.suffix.lower() == ".cxi" else "scan": path,
         "patterns": f"{len(found)} of {found.N} x {found.N} pixels, {unit or found.unit}",
-        "photons": f"{found.nphotons:.4g} a pattern; the brightest pixel as read: {brightest:.4g}",
+        "photons": f"{found.nphotons:.4g} per pattern; the brightest pixel as read: {brightest:.4g}",
         "bad pixels": "none"
         if bad is None
         else f"{int(bad.sum())} of {found.N**2}"
         if bad.ndim == 2
-        else f"{bad.mean(axis=0).sum():.4g} of {found.N**2} a pattern",
+        else f"{bad.mean(axis=0).sum():.4g} of {found.N**2} per pattern",
         "positions": f"y {y0:.1f} to {y1:.1f}, x {x0:.1f} to {x1:.1f} pixels",
     }
     pixel_size = found.geometry.pixel_size_m

@@ -42,30 +42,32 @@ def add(commands: Any) -> argparse.ArgumentParser:
     """The flags of this command."""
     parser: argparse.ArgumentParser = commands.add_parser(
         "demo",
-        help="watch a network learn a simulated scan and reconstruct an object that it never saw",
-        description="Simulates two scans, learns one, reconstructs the other by the network alone and by the "
-        "solver from there, and scores both against the truth. Needs no data and takes two minutes on two "
-        "cores.",
+        help="train on a simulated scan and reconstruct an unseen object (two minutes, needs no data)",
+        description="Simulate two scans, train a network on the first, reconstruct the second with the "
+        "network alone and with the network and the solver, and score both images against the truth. Needs "
+        "no data and takes two minutes on two cores.",
     )
     parser.add_argument(
-        "--output", type=Path, default=Path("pinn_demo"), metavar="DIR", help="(default: pinn_demo)"
+        "--output",
+        type=Path,
+        default=Path("pinn_demo"),
+        metavar="DIR",
+        help="output folder (default: pinn_demo)",
     )
-    parser.add_argument(
-        "--seed", type=int, default=0, metavar="N", help="of everything that is drawn (default: 0)"
-    )
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="random seed (default: 0)")
     parser.add_argument(
         "--max-seconds",
         type=float,
         default=MAX_SECONDS,
         metavar="T",
-        help=f"of training (default: {MAX_SECONDS:g})",
+        help=f"time limit of the training [s] (default: {MAX_SECONDS:g})",
     )
     parser.add_argument(
         "--side",
         type=int,
         default=SIDE,
         metavar="N",
-        help=f"the training scan has N x N patterns (default: {SIDE})",
+        help=f"size of the training scan: N x N patterns (default: {SIDE})",
     )
     add_flags(parser, TrainingConfig, ("nepochs", "batch_size", "backend"), _RECIPE)
     add_flags(parser, ModelConfig, ("architecture", "gridsize"), _RECIPE)
@@ -104,13 +106,13 @@ def run(args: argparse.Namespace) -> None:
         config = settings.for_scan(N, len(learned))
         config.train_data_file, config.output_dir = learned_file, folder
         report.note(
-            f"2/5  learning {len(learned)} patterns of one object, {args.max_seconds:g} s at most, "
+            f"2/5  training on {len(learned)} patterns of one object, {args.max_seconds:g} s at most, "
             f"{course(settings.execution)}"
         )
         began = time.process_time()
         training = train(learned, config, settings.execution, seed=args.seed, max_seconds=args.max_seconds)
         learning = time.process_time() - began
-        report.note(f"3/5  reconstructing {len(unseen)} patterns of another object")
+        report.note(f"3/5  reconstructing {len(unseen)} patterns of an unseen object with the network")
         inference = InferenceConfig(
             config.model,
             model_path=training.archive,
@@ -121,11 +123,11 @@ def run(args: argparse.Namespace) -> None:
         began = time.process_time()
         result = reconstruct(training.archive, unseen, inference, settings.execution, seed=args.seed)
         seconds = {"network": time.process_time() - began}
-        report.note("4/5  the same by the solver, from that image")
+        report.note("4/5  refining that image with the solver")
         began = time.process_time()
         solved = solve(unseen, model=training.archive, network_image=result)
         seconds["solver"] = time.process_time() - began
-        with report.stage("5/5  scoring and drawing"):
+        with report.stage("5/5  scoring and drawing figures"):
             about = {
                 "model": str(training.archive),
                 "data": str(unseen_file),
@@ -155,11 +157,9 @@ def run(args: argparse.Namespace) -> None:
                 measured=measured,
                 predicted=predicted,
                 history=training.history,
-                subtitle=f"learned from {len(learned)} patterns of one object in {training.seconds:.0f} s; "
-                "another object "
-                f"reconstructed from {len(unseen)} patterns "
-                f"({config.model.architecture}, gridsize {result.gridsize}, {training.parameters:,} "
-                "parameters)",
+                subtitle=f"trained on {len(learned)} patterns of one object in {training.seconds:.0f} s; "
+                f"unseen object reconstructed from {len(unseen)} patterns ({config.model.architecture}, "
+                f"gridsize {result.gridsize}, {training.parameters:,} parameters)",
             )
             numbers = {
                 "seconds_training": training.seconds,
@@ -173,7 +173,7 @@ def run(args: argparse.Namespace) -> None:
     report.result(
         {
             "picture": picture,
-            "of the solver": second_picture,
+            "solver picture": second_picture,
             "reconstruction": npz,
             "product": product,
             "metrics": metrics,
@@ -187,6 +187,6 @@ def run(args: argparse.Namespace) -> None:
             "CPU seconds": f"{learning:.0f} training, {seconds['network']:.1f} network, "
             f"{seconds['solver']:.1f} solver",
             "seconds": f"{training.seconds:.0f} training, {result.seconds['total']:.1f} reconstruction, "
-            f"{report.seconds:.0f} in all",
+            f"{report.seconds:.0f} in total",
         }
     )

@@ -1,4 +1,4 @@
-"""`pinn doctor`: whether this installation works here, and the command that mends what does not."""
+"""`pinn doctor`: check the installation, and print a command that fixes each problem."""
 
 from __future__ import annotations
 
@@ -26,32 +26,36 @@ def add(commands: Any) -> argparse.ArgumentParser:
     """The flags of this command."""
     parser: argparse.ArgumentParser = commands.add_parser(
         "doctor",
-        help="say whether this installation works here, and what mends it",
-        description="Looks at versions, backends, devices, memory and folders. Every problem comes with the "
-        "command that mends it. Ends with 0 if at least one backend works; --quiet shows problems only.",
+        help="check this installation and say how to fix it",
+        description="Check versions, backends, devices, memory and folders, and print a command that fixes "
+        "each problem. The exit code is 0 if at least one backend works. --quiet prints problems only.",
     )
     parser.add_argument(
         "--run",
         dest="trial",
         action="store_true",
-        help="also simulate, train and reconstruct 16 patterns with each backend",
+        help="also run a small trial (simulate, train, reconstruct 16 patterns) with each backend",
     )
-    parser.add_argument("--json", action="store_true", help="one JSON object in place of lines")
+    parser.add_argument("--json", action="store_true", help="print one JSON object instead of text")
     parser.add_argument(
-        "--output", type=Path, default=Path(), metavar="DIR", help="where results would go (default: here)"
+        "--output",
+        type=Path,
+        default=Path(),
+        metavar="DIR",
+        help="output folder to check (default: current folder)",
     )
     parser.add_argument(
         "--time-limit",
         type=float,
         default=_SECONDS,
         metavar="T",
-        help=f"seconds after which a backend counts as hanging (default: {_SECONDS:g})",
+        help=f"time after which a backend counts as hanging [s] (default: {_SECONDS:g})",
     )
     return parser
 
 
 def run(args: argparse.Namespace) -> int:
-    """Looks, tells, and returns the exit code."""
+    """Prints all findings and returns the exit code."""
     if not args.time_limit > 0:
         raise UsageError(f"--time-limit is {args.time_limit:g}, but a time above 0 is needed")
 
@@ -64,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
         if not args.json and not (args.quiet and found.level != "problem"):
             print(f"{found.level:<8} {found.subject}: {found.says}", flush=True)
             if found.mend:
-                print(f"{'':<8} mend: {found.mend}", flush=True)
+                print(f"{'':<8} fix: {found.mend}", flush=True)
 
     for found in _installation(args.output):
         tell(found)
@@ -77,7 +81,11 @@ def run(args: argparse.Namespace) -> int:
         from pinn_dispatch.doctor.findings import problem
 
         tell(
-            problem("backends", "none works: nothing can be trained", "pip install 'pinn-dispatch[pytorch]'")
+            problem(
+                "backends",
+                "no backend works, so nothing can be trained",
+                "pip install 'pinn-dispatch[pytorch]'",
+            )
         )
     if args.json:
         import attrs

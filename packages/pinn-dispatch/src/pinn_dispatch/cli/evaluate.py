@@ -1,4 +1,4 @@
-"""`pinn evaluate`: how good a reconstruction is, against the truth or against its own other half."""
+"""`pinn evaluate`: score a reconstruction against the truth or against the other half of the frames."""
 
 from __future__ import annotations
 
@@ -25,42 +25,46 @@ def add(commands: Any) -> argparse.ArgumentParser:
     """The flags of this command."""
     parser: argparse.ArgumentParser = commands.add_parser(
         "evaluate",
-        help="score a reconstruction against the truth, or half of a scan against the other half",
-        description="SSIM, PSNR, MAE and Fourier ring correlation of a reconstruction. Both images must lie "
-        "in the same "
-        "object pixels; a global phase, a scale and a sub-pixel shift are fitted.",
+        help="score a reconstruction against the truth or against the other half of the frames",
+        description="Compute SSIM, PSNR, MAE and Fourier ring correlation of a reconstruction. Both images "
+        "must have the same object pixel grid; global phase, scale and sub-pixel shift are fitted.",
     )
     parser.add_argument(
-        "reconstruction", type=Path, metavar="RECON", help="reconstruction.npz, its folder, or a product .h5"
+        "reconstruction",
+        type=Path,
+        metavar="RECON",
+        help="reconstruction: reconstruction.npz, its folder, or a ptychodus product (.h5)",
     )
     other = parser.add_mutually_exclusive_group(required=True)
     other.add_argument(
-        "--reference", type=Path, metavar="FILE", help="the truth: a scan with objectGuess, or another image"
+        "--reference",
+        type=Path,
+        metavar="FILE",
+        help="true object: a scan with objectGuess, or another image",
     )
     other.add_argument(
-        "--against", type=Path, metavar="RECON2", help="a reconstruction from the other half of the frames"
+        "--against", type=Path, metavar="RECON2", help="reconstruction from the other half of the frames"
     )
     parser.add_argument(
-        "--output", type=Path, metavar="DIR", help="folder for metrics.json, frc.csv and evaluation.png"
+        "--output", type=Path, metavar="DIR", help="output folder (metrics.json, frc.csv, evaluation.png)"
     )
     parser.add_argument(
-        "--remove-ramp", action="store_true", help="also fit a linear phase ramp (always done for halves)"
+        "--remove-ramp", action="store_true", help="also fit a linear phase ramp (always on with --against)"
     )
     parser.add_argument(
         "--roi",
         type=explaining(box),
         metavar="R0,R1,C0,C1",
-        help="rows and columns of the reference to score (default: what the scan covers)",
+        help="rows R0:R1 and columns C0:C1 of the reference to score (default: area covered by the scan)",
     )
     return parser
 
 
 def run(args: argparse.Namespace) -> None:
-    """Scores, prints and, if asked for, saves."""
+    """Scores, prints and, with ``--output``, saves."""
     if args.against is not None and args.roi is not None:
         raise UsageError(
-            "--roi counts pixels of a reference, but halves are compared where both were scanned: leave it "
-            "out"
+            "--roi needs --reference; two halves are compared in the area that both cover: leave it out"
         )
     report = Report(args.quiet)
     if args.output is None:
@@ -76,7 +80,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def summary(scores: Mapping[str, Any]) -> dict[str, object]:
-    """The scores that a person asks for first, as text."""
+    """The most important scores, as text."""
     rows: dict[str, object] = {}
     for name, key in (("phase", "phase"), ("amplitude", "amp")):
         parts = (

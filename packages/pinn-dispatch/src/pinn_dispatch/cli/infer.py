@@ -1,4 +1,4 @@
-"""`pinn infer`: a trained network and a scan in, an image out."""
+"""`pinn infer`: reconstruct a scan with a trained network, then refine it with the solver."""
 
 from __future__ import annotations
 
@@ -36,41 +36,39 @@ def add(commands: Any) -> argparse.ArgumentParser:
     """The flags of this command."""
     parser: argparse.ArgumentParser = commands.add_parser(
         "infer",
-        help="reconstruct a scan with a trained network, then by the solver",
-        description="Reconstructs a scan: the network makes an image, and the physics solver makes it "
-        "better. Leaves reconstruction.npz, .h5 (ptychodus product), .png, reconstruct.log and metrics.json, "
-        "which says where the image comes from too. "
-        "The network, its gridsize included, comes from the archive.",
+        help="reconstruct a scan with a trained network, then refine it with the solver",
+        description="Reconstruct a scan: the network makes an image, and the physics solver refines it. "
+        "Writes reconstruction.npz, .h5 (ptychodus product) and .png, reconstruct.log and metrics.json "
+        "(scores and provenance). The network and its gridsize are read from the archive.",
     )
     data = parser.add_argument_group("data")
     data.add_argument(
         "--model",
         type=Path,
         metavar="PATH",
-        help="wts.h5.zip, or the folder that holds it (or model_path in --config)",
+        help="trained model: wts.h5.zip or its folder (or model_path in --config)",
     )
     data.add_argument(
         "--data",
         type=Path,
         metavar="FILE",
-        help="NPZ with the scan to reconstruct (or test_data_file in --config)",
+        help="NPZ file with the scan to reconstruct (or test_data_file in --config)",
     )
-    data.add_argument("--output", type=Path, metavar="DIR", required=True, help="folder for the results")
+    data.add_argument("--output", type=Path, metavar="DIR", required=True, help="output folder")
     data.add_argument(
-        "--region", type=explaining(Region.parse), metavar="EXPR", help="positions to use, as 'y>=238'"
+        "--region",
+        type=explaining(Region.parse),
+        metavar="EXPR",
+        help="region of positions to use, for example 'y>=238' [pixels]",
     )
-    data.add_argument(
-        "--frames", choices=FRAMES, default="all", help="every frame, or every other (default: all)"
-    )
+    data.add_argument("--frames", choices=FRAMES, default="all", help="frames to use (default: all)")
     add_mask_flags(data)
     add_check_flag(data)
-    how = parser.add_argument_group("how")
-    how.add_argument("--config", type=Path, metavar="YAML", help="settings in a file; flags beat it")
+    how = parser.add_argument_group("reconstruction")
+    how.add_argument("--config", type=Path, metavar="YAML", help="file with settings; flags override it")
+    how.add_argument("--seed", type=int, default=0, metavar="N", help="random seed (default: 0)")
     how.add_argument(
-        "--seed", type=int, default=0, metavar="N", help="of everything that is drawn (default: 0)"
-    )
-    how.add_argument(
-        "--backend", choices=tuple(BACKENDS), help="who opens the network (default: who trained it)"
+        "--backend", choices=tuple(BACKENDS), help="backend (default: the one that trained the model)"
     )
     add_flags(how, InferenceConfig, ("refine",), {"refine": "auto"})
     add_flags(
@@ -93,7 +91,7 @@ def run(args: argparse.Namespace) -> None:
             if model is None
             else ("scan to reconstruct", "--data FILE, or test_data_file")
         )
-        raise UsageError(f"no {what} was named: give {how} in the file of --config")
+        raise UsageError(f"no {what} was given: use {how} in the file of --config")
     validate(config)
 
     from pinn_archive import find_archive
@@ -179,11 +177,11 @@ def run(args: argparse.Namespace) -> None:
 
 def _seconds(result: ReconstructionResult, in_all: float) -> str:
     parts = [f"{result.seconds[name]:.1f} {name}" for name in ("network", "solver") if name in result.seconds]
-    return f"{', '.join(parts)}, {result.seconds['total']:.1f} to the image, {in_all:.1f} in all"
+    return f"{', '.join(parts)}, {result.seconds['total']:.1f} to the image, {in_all:.1f} in total"
 
 
 def _refined(result: ReconstructionResult) -> dict[str, Any]:
-    """What the solver found, for ``metrics.json``; of the image and its time `measures` tells."""
+    """The results of the solver for ``metrics.json``; `measures` gives those of the image and its time."""
     if result.refined is None:
         return {}
     known = ("R", "patterns", "N", "canvas_origin", "canvas_shape", "seconds_total", "history")
@@ -191,7 +189,7 @@ def _refined(result: ReconstructionResult) -> dict[str, Any]:
 
 
 def measures(result: ReconstructionResult, scan: Scan) -> dict[str, Any]:
-    """What can be said of a reconstruction without a truth, for ``metrics.json``."""
+    """Measures of a reconstruction that need no truth, for ``metrics.json``."""
     return {
         "R": float(result.residual),
         "patterns": len(scan),

@@ -1,4 +1,4 @@
-"""`pinn info`: what is in a file, in words."""
+"""`pinn info`: describe the contents of files."""
 
 from __future__ import annotations
 
@@ -26,29 +26,27 @@ def add(commands: Any) -> argparse.ArgumentParser:
     """The flags of this command."""
     parser: argparse.ArgumentParser = commands.add_parser(
         "info",
-        help="say what a scan, an archive, a reconstruction, a product, a CXI file or a run holds",
-        description="Describes NPZ scans, model archives (wts.h5.zip or their folder), reconstructions, "
-        "ptychodus products and training data, CXI files and the folders of runs; on a terminal with a small "
-        "picture of each. Nothing in a file is executed, and the patterns of a scan are read a few MB at a "
-        "time.",
+        help="describe the contents of files: scans, models, reconstructions, products, CXI files, runs",
+        description="Describe NPZ scans, model archives (wts.h5.zip or their folder), reconstructions, "
+        "ptychodus products and training data, CXI files and run folders; on a terminal with a small "
+        "picture of each. Nothing in a file is executed, and patterns are read a few MB at a time.",
     )
-    parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="what to look at")
+    parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="file or folder to describe")
     parser.add_argument(
-        "--json", action="store_true", help="a JSON list with an object for each file, in place of words"
+        "--json", action="store_true", help="print a JSON list with one object per file instead of text"
     )
     pictures = parser.add_mutually_exclusive_group()
     pictures.add_argument(
         "--thumbnail",
         metavar="FILE.png",
-        help=f"write a small figure; '{_HERE}' shows the picture among the words also where the output "
-        "is no terminal",
+        help=f"file for a small figure; '{_HERE}' prints the picture with the text, even without a terminal",
     )
-    pictures.add_argument("--no-thumbnail", action="store_true", help="words only, on a terminal too")
+    pictures.add_argument("--no-thumbnail", action="store_true", help="print text only, even on a terminal")
     return parser
 
 
 def run(args: argparse.Namespace) -> None:
-    """Describes each file; what cannot be described is told at the end."""
+    """Describes each file; errors are reported at the end."""
     _check(args)
 
     from pinn_dispatch.info.kinds import describe
@@ -81,14 +79,14 @@ def run(args: argparse.Namespace) -> None:
         if len(args.files) == 1:
             raise error
         sentences = "; ".join(sentence for _, sentence in failures.values())
-        raise UsageError(f"{len(failures)} of {len(args.files)} are not described: {sentences}") from error
+        raise UsageError(
+            f"{len(failures)} of {len(args.files)} could not be described: {sentences}"
+        ) from error
 
 
 def _check(args: argparse.Namespace) -> None:
     if args.thumbnail == _HERE and args.json:
-        raise UsageError(
-            "--json leaves no room for a picture: give --thumbnail FILE.png, or leave out --json"
-        )
+        raise UsageError("--json cannot print a picture: give --thumbnail FILE.png, or leave out --json")
     if args.thumbnail not in (None, _HERE) and Path(args.thumbnail).suffix.lower() != ".png":
         raise UsageError(
             f"--thumbnail is {args.thumbnail}, but its name must end in .png: name the figure "
@@ -115,7 +113,7 @@ def _print(described: list[Description], args: argparse.Namespace) -> None:
 
 
 def _is_shown(args: argparse.Namespace) -> bool:
-    """Whether pictures appear among the words: where they are asked for, or on a terminal that can."""
+    """Whether to print pictures with the text: on request, or on a terminal that can show them."""
     if args.thumbnail != _HERE and (args.no_thumbnail or args.quiet or not sys.stdout.isatty()):
         return False
 
@@ -125,7 +123,7 @@ def _is_shown(args: argparse.Namespace) -> bool:
         return True
     if args.thumbnail == _HERE:
         raise UsageError(
-            f"the output's encoding, {sys.stdout.encoding}, has no blocks to draw with: set PYTHONUTF8=1, or "
-            "give --thumbnail FILE.png"
+            f"the output's encoding, {sys.stdout.encoding}, has no block characters to draw with: set "
+            "PYTHONUTF8=1, or give --thumbnail FILE.png"
         )
     return False

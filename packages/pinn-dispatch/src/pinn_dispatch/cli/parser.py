@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from typing import NoReturn
 
 from pinn_data.command.flags import kebab
+from pinn_data.command.parser import CommandParser
 
 from pinn_dispatch import __version__
 from pinn_dispatch.cli import (
@@ -33,40 +33,37 @@ COMMANDS = (
 
 _EPILOG = """\
 a first look:         pinn demo
-a scan of your own:   pinn reconstruct --data scan.npz --output image
+your own scan:        pinn reconstruct --data scan.npz --output image
 with a network:       pinn train --data scan.npz --output run
                       pinn infer --model run --data scan.npz --output image
-a file of others:     pinn convert beamline.cxi --guess-probe --output scan.npz
-every flag is accepted with hyphens and with underscores; 'pinn COMMAND --help' lists those of a command
+another file format:  pinn convert beamline.cxi --guess-probe --output scan.npz
+'pinn COMMAND --help' lists the flags of a command; flags may be written with hyphens or underscores
 """
 
 
-class Parser(argparse.ArgumentParser):
-    """A parser whose complaints are exceptions with one sentence."""
+class Parser(CommandParser):
+    """The parser of `pinn` and of each of its commands."""
 
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(f"{message} (see '{self.prog} --help')")
+    usage_error = UsageError
 
 
 def build_parser() -> argparse.ArgumentParser:
     """The whole command line; nothing heavy is imported for it."""
     parser = Parser(
         prog="pinn",
-        description="Neural reconstruction of ptychographic scans, learned without labels from the scan "
-        "itself.",
+        description="Reconstruct ptychographic scans with a physics solver or with a neural network that "
+        "learns from the scan itself, without labels.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"pinn {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for command in COMMANDS:
         added = command.add(commands)
         for sub in added if isinstance(added, tuple) else (added,):
-            sub.allow_abbrev = False
-            talk = sub.add_argument_group("what is shown")
-            talk.add_argument("--quiet", action="store_true", help="no progress, only results")
-            talk.add_argument("--debug", action="store_true", help="log in detail; show tracebacks")
+            talk = sub.add_argument_group("messages")
+            talk.add_argument("--quiet", action="store_true", help="print results only, no progress")
+            talk.add_argument("--debug", action="store_true", help="log details and show tracebacks")
             sub.set_defaults(run=command.run)
             if command is completion:
                 sub.set_defaults(whole_parser=parser)

@@ -1,4 +1,4 @@
-"""`pinn reconstruct`: the best image there is of a scan, by the physics solver."""
+"""`pinn reconstruct`: reconstruct a scan with the physics solver."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pinn_config.refining import PARTS
 from pinn_data.command.mask_flags import add_mask_flags, masked
 from pinn_data.command.processes import is_first_process
 from pinn_data.command.stop_requests import stop_requests_noted
@@ -35,54 +36,60 @@ def add(commands: Any) -> argparse.ArgumentParser:
     """The flags of this command."""
     parser: argparse.ArgumentParser = commands.add_parser(
         "reconstruct",
-        help="reconstruct a scan by physics alone, or from a network's image",
-        description="Finds the object of a scan, its probe, and what else the scan needs: positions, "
-        "background, bad pixels, probe modes. Leaves reconstruction.npz, .h5 (ptychodus product), .png, "
-        "metrics.json and reconstruct.log; while it runs preview.png shows the image so far. Ctrl-C ends it "
-        "with the image of the moment.",
+        help="reconstruct a scan with the physics solver, without training",
+        description="Reconstruct the object and the probe of a scan, and refine what the scan needs: "
+        "positions, background, bad pixels, probe modes. Writes reconstruction.npz, .h5 (ptychodus product) "
+        "and .png, metrics.json and reconstruct.log; preview.png shows the current image. Ctrl-C stops the "
+        "solver and keeps the current image.",
     )
     data = parser.add_argument_group("data")
-    data.add_argument("--data", type=Path, metavar="FILE", required=True, help="NPZ with the scan")
-    data.add_argument("--output", type=Path, metavar="DIR", required=True, help="folder for the results")
+    data.add_argument("--data", type=Path, metavar="FILE", required=True, help="NPZ file with the scan")
+    data.add_argument("--output", type=Path, metavar="DIR", required=True, help="output folder")
     data.add_argument(
-        "--model", type=Path, metavar="PATH", help="start from the image of this trained network (wts.h5.zip)"
+        "--model",
+        type=Path,
+        metavar="PATH",
+        help="trained model whose image is the starting point (wts.h5.zip or its folder)",
     )
     data.add_argument(
-        "--region", type=explaining(Region.parse), metavar="EXPR", help="positions to use, as 'y>=238'"
+        "--region",
+        type=explaining(Region.parse),
+        metavar="EXPR",
+        help="region of positions to use, for example 'y>=238' [pixels]",
     )
-    data.add_argument(
-        "--frames", choices=FRAMES, default="all", help="every frame, or every other (default: all)"
-    )
+    data.add_argument("--frames", choices=FRAMES, default="all", help="frames to use (default: all)")
     add_mask_flags(data)
     add_check_flag(data)
-    how = parser.add_argument_group("how")
+    how = parser.add_argument_group("reconstruction")
     how.add_argument(
-        "--modes", type=int, metavar="M", help="incoherent probe modes (default: as many as the scan's probe)"
+        "--modes", type=int, metavar="N", help="number of incoherent probe modes (default: as in the scan)"
     )
     how.add_argument(
         "--refine",
         default="auto",
         metavar="PARTS",
-        help="what may be refined besides the object: auto (default; all but affine), none, or some of "
-        "probe, positions, background, bad-pixels, affine, intensity, with commas between",
+        help="quantities to refine besides the object: auto (all but affine), none, or a comma-separated "
+        f"list of {', '.join(PARTS)} (default: auto)",
     )
     how.add_argument(
-        "--guess-probe", action="store_true", help="make the first probe from the patterns, not from the scan"
+        "--guess-probe",
+        action="store_true",
+        help="estimate the initial probe from the patterns instead of reading it from the scan",
     )
-    how.add_argument("--seconds", type=float, metavar="S", help="end after this time (default: no limit)")
-    how.add_argument("--engine", choices=ENGINES, help="what computes (default: the fastest installed)")
+    how.add_argument("--seconds", type=float, metavar="S", help="time limit [s] (default: no limit)")
+    how.add_argument("--engine", choices=ENGINES, help="computing engine (default: the fastest installed)")
     how.add_argument(
         "--devices",
         type=int,
         default=1,
         metavar="N",
-        help="processes that share the frames, one for each GPU (default: 1); more than one with pytorch",
+        help="number of processes that share the frames, one per GPU; more than 1 needs pytorch (default: 1)",
     )
     return parser
 
 
 def run(args: argparse.Namespace) -> int | None:
-    """Reconstructs and saves; the exit code of a request to stop where one came."""
+    """Reconstructs and saves; returns the exit code of a stop request, if one came."""
     settings = _settings(args)
     if args.devices < 1:
         raise UsageError(f"--devices is {args.devices}, but a whole number above 0 is needed")
@@ -149,11 +156,11 @@ def run(args: argparse.Namespace) -> int | None:
             "metrics": metrics,
             "log": log,
             **in_words(found.refined),
-            "seconds": f"{facts['seconds_total']:.1f} to the image, {report.seconds:.1f} in all",
+            "seconds": f"{facts['seconds_total']:.1f} to the image, {report.seconds:.1f} in total",
         }
     )
     if request.came:
-        print("pinn: interrupted; the image is that of the moment", file=sys.stderr)
+        print("pinn: interrupted; the current image was saved", file=sys.stderr)
         return request.exit_code
     return None
 

@@ -1,4 +1,4 @@
-"""`pinn simulate`: a scan as a detector would count it, from two pictures."""
+"""`pinn simulate`: simulate a scan with photon noise from two pictures."""
 
 from __future__ import annotations
 
@@ -15,30 +15,33 @@ from pinn_dispatch.errors import UsageError
 
 __all__ = ["add", "run"]
 
-_PICTURES = "pictures that scikit-image ships, such as camera, moon, coins, astronaut, brick, grass, gravel"
+_PICTURES = "pictures come with scikit-image: camera, moon, coins, astronaut, brick, grass, gravel and others"
 
 
 def add(commands: Any) -> argparse.ArgumentParser:
     """The flags of this command."""
     parser: argparse.ArgumentParser = commands.add_parser(
         "simulate",
-        help="make a scan of an object from pictures, with photon noise",
-        description="Simulates a scan with a defocused zone-plate probe on a jittered raster, and writes it "
-        "as NPZ with its "
-        "exact object and probe.",
+        help="simulate a scan with photon noise; the object is made from two pictures",
+        description="Simulate a scan with a defocused zone-plate probe on a jittered raster, and write it "
+        "as NPZ with the true object and probe.",
         epilog=_PICTURES,
     )
-    parser.add_argument("--output", type=Path, metavar="F.npz", required=True, help="the file to write")
+    parser.add_argument("--output", type=Path, metavar="F.npz", required=True, help="output file")
     what = parser.add_argument_group("object and probe")
     what.add_argument(
-        "--amplitude", default="camera", metavar="NAME", help="picture for the amplitude (default: camera)"
+        "--amplitude", default="camera", metavar="NAME", help="picture of the amplitude (default: camera)"
     )
-    what.add_argument("--phase", default="moon", metavar="NAME", help="picture for the phase (default: moon)")
+    what.add_argument("--phase", default="moon", metavar="NAME", help="picture of the phase (default: moon)")
     what.add_argument(
-        "--turns", type=int, default=0, metavar="N", help="quarter turns of both pictures (default: 0)"
+        "--turns",
+        type=int,
+        default=0,
+        metavar="N",
+        help="quarter turns to rotate both pictures by (default: 0)",
     )
     what.add_argument(
-        "--size", type=int, default=336, metavar="PX", help="pixels along a side of the object (default: 336)"
+        "--size", type=int, default=336, metavar="PX", help="side of the object [pixels] (default: 336)"
     )
     scan = parser.add_argument_group("scan")
     scan.add_argument(
@@ -48,41 +51,55 @@ def add(commands: Any) -> argparse.ArgumentParser:
         type=int,
         default=64,
         metavar="PX",
-        help="pixels along a side of a pattern (default: 64)",
+        help="side of a diffraction pattern [pixels] (default: 64)",
     )
     scan.add_argument(
-        "--step", type=float, default=6.0, metavar="PX", help="between neighbouring positions (default: 6)"
+        "--step",
+        type=float,
+        default=6.0,
+        metavar="PX",
+        help="step between neighbouring positions [pixels] (default: 6)",
     )
     scan.add_argument(
-        "--jitter", type=float, default=2.0, metavar="PX", help="random displacement, at most (default: 2)"
+        "--jitter",
+        type=float,
+        default=2.0,
+        metavar="PX",
+        help="maximum random displacement of a position [pixels] (default: 2)",
     )
     scan.add_argument(
-        "--photons", type=float, default=5e5, metavar="X", help="mean counts of a pattern (default: 5e5)"
+        "--photons",
+        type=float,
+        default=5e5,
+        metavar="X",
+        help="mean number of photons per pattern (default: 5e5)",
     )
     scan.add_argument(
         "--background",
         type=float,
         default=0.0,
         metavar="X",
-        help="counts in every pixel besides (default: 0)",
+        help="constant background [counts per pixel] (default: 0)",
     )
     add_mask_flags(scan)
     scan.add_argument(
         "--unit",
         choices=("amplitude", "counts"),
         default="amplitude",
-        help="what is stored under diff3d (default: amplitude, the square root of the counts)",
+        help="unit of diff3d; amplitude is the square root of the counts (default: amplitude)",
     )
-    scan.add_argument("--seed", type=int, default=0, metavar="N", help="of positions and noise (default: 0)")
+    scan.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="random seed of positions and noise (default: 0)"
+    )
     return parser
 
 
 def run(args: argparse.Namespace) -> None:
     """Simulates and writes."""
     if args.seed < 0:
-        raise UsageError(f"--seed is {args.seed}, but a whole number not below 0 is needed")
+        raise UsageError(f"--seed is {args.seed}, but a whole number >= 0 is needed")
     if not (math.isfinite(args.background) and args.background >= 0):
-        raise UsageError(f"--background is {args.background:g}, but a finite number not below 0 is needed")
+        raise UsageError(f"--background is {args.background:g}, but a finite number >= 0 is needed")
     import attrs
     import numpy as np
     from pinn_data.files.npz import write_scan

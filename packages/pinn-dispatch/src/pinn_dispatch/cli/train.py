@@ -1,4 +1,4 @@
-"""`pinn train`: a scan in, a trained network out."""
+"""`pinn train`: train a network on a scan."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from pinn_dispatch.cli.shared.scan_checks import add_check_flag, check
 from pinn_dispatch.cli.shared.settings import add_flags, training_settings
 from pinn_dispatch.compare.selection import Region, select
 from pinn_dispatch.errors import UsageError
+from pinn_dispatch.recipe import RECIPE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -32,41 +33,45 @@ def add(commands: Any) -> argparse.ArgumentParser:
     """The flags of this command."""
     parser: argparse.ArgumentParser = commands.add_parser(
         "train",
-        help="learn a scan: the network, its losses, and what was set",
-        description="Learns a scan without labels. Leaves wts.h5.zip, losses.csv, config.yaml, "
-        "provenance.json and training.png.",
+        help="train a network on a scan",
+        description="Train a network on a scan, without labels. Writes wts.h5.zip (the trained model), "
+        "losses.csv, config.yaml, provenance.json and training.png.",
     )
     data = parser.add_argument_group("data")
     data.add_argument(
         "--data",
         type=Path,
         metavar="FILE",
-        help="NPZ with the scan to learn (or train_data_file in --config)",
+        help="NPZ file with the training scan (or train_data_file in --config)",
     )
-    data.add_argument("--output", type=Path, metavar="DIR", required=True, help="folder for the results")
+    data.add_argument("--output", type=Path, metavar="DIR", required=True, help="output folder")
     data.add_argument(
-        "--validation", type=Path, metavar="FILE", help="NPZ with a scan that is only looked at"
+        "--validation",
+        type=Path,
+        metavar="FILE",
+        help="NPZ file with the validation scan (default: no validation)",
     )
     data.add_argument(
         "--region",
         type=explaining(Region.parse),
         metavar="EXPR",
-        help="positions to learn, as 'y<238' or 'x>=100,y<50'",
+        help="region of positions to use, for example 'y<238' or 'x>=100,y<50' [pixels]",
     )
     add_mask_flags(data)
     add_check_flag(data)
-    what = parser.add_argument_group("what is trained")
-    what.add_argument("--config", type=Path, metavar="YAML", help="settings in a file; flags beat it")
+    what = parser.add_argument_group("network and data")
+    what.add_argument("--config", type=Path, metavar="YAML", help="file with settings; flags override it")
     add_flags(what, ModelConfig, ("architecture", "gridsize", "n_filters_scale"))
     add_flags(
-        what, TrainingConfig, ("nepochs", "batch_size", "n_groups", "neighbor_count", "refine", "backend")
+        what,
+        TrainingConfig,
+        ("nepochs", "batch_size", "n_groups", "neighbor_count", "refine", "backend"),
+        RECIPE | {"n_groups": "one per pattern"},
     )
-    how = parser.add_argument_group("how")
+    how = parser.add_argument_group("training")
+    how.add_argument("--seed", type=int, default=0, metavar="N", help="random seed (default: 0)")
     how.add_argument(
-        "--seed", type=int, default=0, metavar="N", help="of everything that is drawn (default: 0)"
-    )
-    how.add_argument(
-        "--max-seconds", type=float, metavar="T", help="stop training after so long (default: no limit)"
+        "--max-seconds", type=float, metavar="T", help="time limit of the training [s] (default: no limit)"
     )
     add_flags(
         how,
@@ -96,7 +101,7 @@ def run(args: argparse.Namespace) -> None:
     source = args.data or settings.config.train_data_file
     if source is None:
         raise UsageError(
-            "no scan to learn was named: give --data FILE, or train_data_file in the file of --config"
+            "no training scan was given: use --data FILE, or train_data_file in the file of --config"
         )
     validation_source = args.validation or settings.config.test_data_file
 
@@ -114,14 +119,13 @@ def run(args: argparse.Namespace) -> None:
         validation = None if validation_source is None else read_scan(validation_source, in_file_above=LARGE)
         if validation is not None and validation.N != scan.N:
             raise UsageError(
-                f"{validation_source} has patterns of {validation.N} pixels and {source} of {scan.N}: "
-                "validate on a scan "
-                "of the same size"
+                f"{validation_source} has patterns of {validation.N} pixels, but {source} of {scan.N}: use "
+                "a validation scan with patterns of the same size"
             )
         validation = None if validation is None else masked(validation, args)
         report.note(
-            f"learning {len(scan)} patterns of {scan.N} x {scan.N}: {config.model.architecture}, gridsize "
-            f"{config.model.gridsize}, {config.nepochs} epochs, {config.backend}, "
+            f"training on {len(scan)} patterns of {scan.N} x {scan.N}: {config.model.architecture}, "
+            f"gridsize {config.model.gridsize}, {config.nepochs} epochs, {config.backend}, "
             f"{course(settings.execution)}"
         )
         result = train(
@@ -140,7 +144,7 @@ def run(args: argparse.Namespace) -> None:
             "archive": result.archive,
             **written,
             "parameters": f"{result.parameters:,}",
-            "seconds": f"{result.seconds:.1f} training, {report.seconds:.1f} in all",
+            "seconds": f"{result.seconds:.1f} training, {report.seconds:.1f} in total",
             "next": f"pinn infer --model {result.archive} --data SCAN.npz --output DIR",
         }
     )

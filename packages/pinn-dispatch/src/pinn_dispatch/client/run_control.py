@@ -66,7 +66,7 @@ class RunControl:
         """
         if not self._busy.acquire(blocking=False):
             raise BusyError(
-                f"a {self._what} is at work already: wait for it, cancel() it, or use another Reconstructor "
+                f"a {self._what} is already running: wait for it, cancel() it, or use another Reconstructor "
                 f"for this {what}"
             )
         try:

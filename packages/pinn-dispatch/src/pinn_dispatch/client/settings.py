@@ -91,7 +91,7 @@ class Settings:
         """
         folder = Path(self.training.output_dir if folder is None else folder)
         if folder == Path():
-            raise DispatchError("no folder for the training was named: give output_dir, or configure it")
+            raise DispatchError("no folder for the training was given: set output_dir, or configure it")
         return dataclasses.replace(
             self.training,
             model=dataclasses.replace(self.model, N=self.model.N or scan.N),
@@ -130,7 +130,7 @@ def _changed(name: str, before: Any, change: Change, kind: type) -> tuple[Any, l
     known = {item.name for item in dataclasses.fields(kind)} - {"model"}
     unknown = [
         f"{name} has no setting {field!r}: "
-        + ("give it as model=..." if field == "model" else f"choose of {', '.join(sorted(known))}")
+        + ("give it as model=..." if field == "model" else f"choose one of {', '.join(sorted(known))}")
         for field in change
         if field not in known
     ]

@@ -105,8 +105,8 @@ def compare_halves(
     """
     if box is None and (first.positions is None or second.positions is None):
         raise DispatchError(
-            "two halves are compared where both were scanned, but a file holds no positions: give two "
-            "reconstructions"
+            "two halves are compared in the area that both cover, but one file holds no positions: give "
+            "two reconstructions"
         )
     # The first pixel that lies in both; files in metres round by less than a twentieth of a pixel.
     origin = np.ceil(np.maximum(first.origin, second.origin) - 0.05).astype(int)

@@ -42,8 +42,7 @@ class Region:
             if match is None:
                 raise UsageError(
                     f"region {text!r} is not understood at {part.strip()!r}: write comparisons of y or x "
-                    "with a number, "
-                    "separated by commas, as in 'y<238' or 'x>=100,y<50'"
+                    "with a number, separated by commas, for example 'y<238' or 'x>=100,y<50'"
                 )
             conditions.append((match[1], match[2], float(match[3])))
         return cls(text, tuple(conditions))
@@ -79,7 +78,6 @@ def select(scan: Scan, region: Region | None = None, frames: str = "all") -> Sca
         )
         raise UsageError(
             f"{wanted} leaves none of the {len(scan)} frames: y runs from {y0:.1f} to {y1:.1f} and x from "
-            f"{x0:.1f} to "
-            f"{x1:.1f}, so choose bounds within"
+            f"{x0:.1f} to {x1:.1f}, so choose bounds in that range"
         )
     return scan.select(keep)

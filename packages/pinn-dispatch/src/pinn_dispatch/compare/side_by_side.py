@@ -86,7 +86,7 @@ def lay_side_by_side(
     """
     if len(images) < (2 if reference is None else 1):
         raise DispatchError(
-            "one reconstruction alone was given, but a comparison needs two: add another, or a reference"
+            "only one reconstruction was given, but a comparison needs two: add another, or a reference"
         )
     _check_pixel_sizes({**images, **({} if reference is None else {"the reference": reference})})
     first = next(iter(images))
@@ -152,8 +152,8 @@ def _common_field(images: Sequence[Image], box: Box | None) -> Box:
         whole = common_box([_object_box((0, i.image.shape[0], 0, i.image.shape[1]), i) for i in images])
     except DispatchError as error:
         raise DispatchError(
-            "where their files say that they lie, the images hardly overlap: compare images of one sample, "
-            "or have their places found by correlation (--search)"
+            "the images hardly overlap at the coordinates in their files: compare images of one sample, or "
+            "align them by correlation (--search)"
         ) from error
     if box is None:
         covered = [
@@ -165,8 +165,8 @@ def _common_field(images: Sequence[Image], box: Box | None) -> Box:
     inside = common_box([whole, checked_box(box)])
     if inside != tuple(box):
         raise DispatchError(
-            f"the region {box} reaches outside what all images hold, {whole}: choose rows and columns "
-            "in there"
+            f"the region {box} reaches outside the area common to all images, {whole}: choose rows and "
+            "columns inside it"
         )
     return inside
 

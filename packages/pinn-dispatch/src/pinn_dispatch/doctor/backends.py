@@ -61,8 +61,8 @@ def backend_findings(
         findings.append(
             ok(
                 f"{row.title} self-test",
-                f"16 patterns learned (loss {losses[0]:.4g} to {losses[-1]:.4g}), 16 reconstructed with "
-                f"R = {made['residual']:.3f}, {made['seconds']:.0f} s in all",
+                f"trained on 16 patterns (loss {losses[0]:.4g} to {losses[-1]:.4g}), reconstructed 16 "
+                f"patterns with R = {made['residual']:.3f}, {made['seconds']:.0f} s in total",
             )
         )
     if ended is None:
@@ -83,14 +83,14 @@ def _tried(name: str, runs: bool, seconds: float) -> tuple[list[dict[str, Any]],
     except subprocess.TimeoutExpired as error:
         out = error.stdout or b""
         text = out if isinstance(out, str) else out.decode(errors="replace")
-        return _stages(text), f"no end after {seconds:g} s (--time-limit)"
+        return _stages(text), f"not finished after {seconds:g} s (--time-limit)"
     if done.returncode == 0:
         return _stages(done.stdout), None
     said = next((line.strip() for line in reversed(done.stderr.splitlines()) if line.strip()), "")
     why = f"it ended with code {done.returncode}"
     if done.returncode < 0:
         why = f"the process crashed ({signal.Signals(-done.returncode).name})"
-    return _stages(done.stdout), f"{why}; its last words: {said}" if said else why
+    return _stages(done.stdout), f"{why}; its last message: {said}" if said else why
 
 
 def _stages(text: str) -> list[dict[str, Any]]:
@@ -112,7 +112,7 @@ def _devices(name: str, devices: Sequence[Mapping[str, Any]], gpus: Path) -> lis
         findings.append(
             problem(
                 f"{title} device",
-                "this machine has a GPU of NVIDIA that it does not see: it runs on the CPU",
+                "this machine has an NVIDIA GPU that it does not see, so it runs on the CPU",
                 _WITH_CUDA[name],
             )
         )

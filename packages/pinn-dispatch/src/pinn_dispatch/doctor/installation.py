@@ -55,7 +55,7 @@ def requirements(roots: Collection[str] = PACKAGES) -> Iterator[Finding]:
                     seen.add(step)
                     waiting.append(step)
     if not found:
-        yield ok("requirements", f"met, of {len({name for name, _ in seen})} packages")
+        yield ok("requirements", f"met for {len({name for name, _ in seen})} packages")
 
 
 def extras(roots: Collection[str] = PACKAGES) -> Iterator[Finding]:
@@ -95,16 +95,18 @@ def ptychodus() -> Iterator[Finding]:
     for name, (library, package) in _CLIENT_LIBRARIES.items():
         if find_spec(name) is None:
             yield note(
-                f"ptychodus: {library}", f"not listed, there is no package {name}", f"pip install {package}"
+                f"ptychodus: {library}",
+                f"not offered: the package {name} is not installed",
+                f"pip install {package}",
             )
         elif _version(package) is None:
             yield problem(
                 f"ptychodus: {library}",
-                f"listed, but its package {name} is not that of {package}",
+                f"offered, but its package {name} does not come from {package}",
                 f"pip install --force-reinstall {package}",
             )
         else:
-            yield ok(f"ptychodus: {library}", f"listed, by {package} {_version(package)}")
+            yield ok(f"ptychodus: {library}", f"offered, from {package} {_version(package)}")
 
 
 def _version(name: str) -> str | None:

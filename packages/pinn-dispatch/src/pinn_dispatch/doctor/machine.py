@@ -59,7 +59,7 @@ def memory(cgroups: Path = _CGROUPS) -> Iterator[Finding]:
     try:
         total = float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
     except (AttributeError, OSError, ValueError):
-        yield note("memory", "this system does not tell")
+        yield note("memory", "not known on this system")
         return
     free = next(
         (float(line.split()[1]) * 1024 for line in _lines("/proc/meminfo") if "MemAvailable" in line), total
@@ -72,7 +72,7 @@ def memory(cgroups: Path = _CGROUPS) -> Iterator[Finding]:
             free = min(free, float(limit[0]) - float(used[0] if used else 0))
     says = f"{max(free, 0) / _GB:.1f} GB free of {total / _GB:.1f} GB"
     if free < _LITTLE_MEMORY:
-        yield note("memory", f"{says}: little; a smaller --batch-size needs less")
+        yield note("memory", f"{says}, which is little: a smaller --batch-size needs less")
     else:
         yield ok("memory", says)
 
@@ -98,7 +98,7 @@ def folders(output: Path) -> Iterator[Finding]:
             continue
         says = f"{folder}, {free / _GB:.1f} GB free"
         if free < _LITTLE_DISK:
-            yield note(subject, f"{says}: little; set {elsewhere if folder == output else 'TMPDIR'}")
+            yield note(subject, f"{says}, which is little: set {elsewhere if folder == output else 'TMPDIR'}")
         else:
             yield ok(subject, says)
 

@@ -62,7 +62,7 @@ def _run(name: str, folder: Path) -> None:
     inference = InferenceConfig(model, model_path=training.archive, output_dir=folder, backend=name)
     found = reconstruct(training.archive, unseen, inference, execution, seed=0)
     if not np.isfinite(found.object).all() or not np.isfinite(found.residual):
-        raise ArithmeticError("the image that it made is not finite")
+        raise ArithmeticError("the reconstructed image is not finite")
     _tell("reconstructed", residual=float(found.residual), seconds=time.perf_counter() - began)
 
 

@@ -89,7 +89,9 @@ def demo_figure(
             told = f"{title}: SSIM {c.scores[ssim]:.2f}, {spent[title]:.0f} CPU s"
             image_panel(axes, getattr(c, name), told, colours, limits, unit=unit)
     complex_panel(panels[0][3], main_mode(probe), "probe (hue: phase)")
-    image_panel(panels[1][3], np.abs(learned), "learned from (amplitude), scanned at", AMPLITUDE, bar=False)
+    image_panel(
+        panels[1][3], np.abs(learned), "training object (amplitude) and positions", AMPLITUDE, bar=False
+    )
     y, x = learned_positions.T
     panels[1][3].plot(x, y, ".", color=ACCENT, markersize=1.1, alpha=0.7)
     _pattern_pair(panels[2][0], panels[2][1], measured, predicted)
@@ -242,7 +244,7 @@ def _misfit(axes: Axes, history: Sequence[Mapping[str, Any]]) -> None:
     if not any("train_deviance" in row for row in history):
         _likelihood(axes, history)
         return
-    plain_axes(axes, "misfit: half the Poisson deviance, a pixel", "seconds of training")
+    plain_axes(axes, "misfit: half the Poisson deviance per pixel", "seconds of training")
     _curve(axes, history, "train_deviance", SECOND, "patterns that the network sees")
     _curve(axes, history, "train_predicted_deviance", ACCENT, "neighbours that it must predict")
     axes.set_yscale("log")
@@ -250,7 +252,7 @@ def _misfit(axes: Axes, history: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _likelihood(axes: Axes, history: Sequence[Mapping[str, Any]]) -> None:
-    plain_axes(axes, "loss: Poisson negative log-likelihood, a pixel", "seconds of training")
+    plain_axes(axes, "loss: Poisson negative log-likelihood per pixel", "seconds of training")
     drawn = [
         _curve(axes, history, "train_loss", SECOND, "training"),
         _curve(axes, history, "val_loss", ACCENT, "validation"),

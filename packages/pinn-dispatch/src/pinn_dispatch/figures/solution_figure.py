@@ -51,7 +51,8 @@ def solution_figure(path: Path, found: Reconstruction, name: str) -> Path:
     refined = found.refined
     if refined is None:
         raise ReconstructionFileError(
-            "this reconstruction is not of the solver, so there is nothing to draw: run 'pinn reconstruct'"
+            "this reconstruction was not made by the solver, so there is nothing to draw: run 'pinn "
+            "reconstruct'"
         )
     figure = sheet((16.0, 12.6), "Reconstruction", _subtitle(found, refined, name))
     grid = figure.add_gridspec(3, 4, left=0.04, right=0.97, top=0.91, bottom=0.045, hspace=0.24, wspace=0.34)
@@ -69,7 +70,7 @@ def _subtitle(found: Reconstruction, refined: Refined, name: str) -> str:
     R, noise, seconds = (refined.facts.get(key) for key in ("R", "R_of_noise", "seconds_total"))
     parts = [f"{len(found.positions)} patterns of {name}"]
     if isinstance(R, float):
-        beside = f" ({noise:.3f} if only counting noise were left)" if isinstance(noise, float) else ""
+        beside = f" ({noise:.3f} for counting noise alone)" if isinstance(noise, float) else ""
         parts.append(f"R = {R:.3f}{beside}")
     if isinstance(seconds, float):
         parts.append(f"{seconds:.1f} s")
@@ -94,7 +95,7 @@ def _pixels(axes: Axes, refined: Refined) -> None:
     shown = np.log10(np.where(image > 0, image, np.nan))
     reach = float(np.nanquantile(np.abs(shown), 0.99)) if np.isfinite(shown).any() else 1.0
     reach = max(reach, 0.1)
-    title = "misfit per pixel (dark: left out)"
+    title = "misfit per pixel (dark: masked)"
     image_panel(axes, shown, title, "RdBu_r", (-reach, reach), unit="log10, 0: noise")
 
 
@@ -172,5 +173,5 @@ def _sentences(axes: Axes, refined: Refined) -> None:
     ]
     if len(lines) > _LINES:
         lines = [*lines[: _LINES - 1], "..."]
-    text = "\n".join(lines) or "none: the scan's own word holds"
+    text = "\n".join(lines) or "none: kept as in the scan"
     axes.text(0, 0.97, text.replace("$", r"\$"), fontsize=8.5, color=INK, va="top", transform=axes.transAxes)

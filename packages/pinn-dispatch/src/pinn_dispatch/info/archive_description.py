@@ -78,7 +78,7 @@ def _training(told: Mapping[str, Any]) -> str:
     rows = {
         "training_data": "{}",
         "training_frames": "{} patterns",
-        "training_photons_per_frame": "{:.4g} photons a pattern",
+        "training_photons_per_frame": "{:.4g} photons per pattern",
         "epochs": "{} epochs",
         "steps": "{} steps",
         "training_seconds": "{:.1f} s",

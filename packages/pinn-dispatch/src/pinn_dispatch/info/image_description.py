@@ -99,7 +99,7 @@ def describe_product(path: Path) -> Description:
     words = {
         "name": product.name,
         "object": f"{layers} layer{'s' if layers > 1 else ''} of {height} x {width} pixels of {pixel_y:.4g} "
-        f"x {pixel_x:.4g} nm, {height * pixel_y / 1e3:.4g} x {width * pixel_x / 1e3:.4g} um in all",
+        f"x {pixel_x:.4g} nm, {height * pixel_y / 1e3:.4g} x {width * pixel_x / 1e3:.4g} um in total",
         "positions": span_words(product.positions_px()) + " from its corner",
         "probe": probe_words(product.probe[0]),
         "costs": "none"
@@ -151,7 +151,7 @@ def describe_object(path: Path) -> Description:
     words = {
         "object": f"{image.shape[0]} x {image.shape[1]} pixels, amplitude {amplitude.min():.3g} to "
         f"{amplitude.max():.3g}",
-        "besides": ", ".join(others) or "nothing: there are no patterns",
+        "other entries": ", ".join(others) or "none: there are no patterns",
     }
     return Description(
         path, "object without a scan", words, {"object_shape": image.shape, "besides": others}, _image(image)
@@ -189,11 +189,11 @@ def _solver_words(refined: Refined | None, positions: Any) -> dict[str, str]:
     always = 0 if bad is None else int((bad if bad.ndim == 2 else bad.all(axis=0)).sum())
     noise = refined.facts.get("R_of_noise")
     rows = {
-        "R of noise": f"{noise:.4f}, what R would be if only counting noise were left"
+        "R of noise": f"{noise:.4f} (R of counting noise alone)"
         if isinstance(noise, float)
-        else "not defined: the patterns are no counts",
+        else "not defined: the patterns are not counts",
         "moved": f"{rms:.2f} px rms, {moved.max():.2f} px at most" if moved.any() else "no position",
-        "background": f"{background.mean():.4g} counts a pixel",
+        "background": f"{background.mean():.4g} counts per pixel",
         "left out": f"{always} of {refined.pixel_misfit.size} pixels",
         "intensity": "all frames alike" if bright is None else f"varies by {100 * bright.std():.1f} %",
         "misfit": f"{np.median(refined.frame_misfit):.2f} times noise in the median frame; {100 * odd:.0f} % "

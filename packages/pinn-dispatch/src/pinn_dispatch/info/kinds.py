@@ -42,9 +42,9 @@ class Signs:
         if path.is_dir():
             return cls(path, True, b"", None)
         if not path.exists():
-            raise UsageError(f"there is nothing at {path}: check the path")
+            raise UsageError(f"{path} does not exist: check the path")
         if not path.is_file():  # opening a pipe would wait for its other end
-            raise UsageError(f"{path} is no regular file: give a file or the folder of a run")
+            raise UsageError(f"{path} is not a regular file: give a file or the folder of a run")
         with path.open("rb") as file:
             start = file.read(8)
         return cls(path, False, start, _entries(path) if start.startswith(b"PK") else None)

@@ -30,10 +30,10 @@ def describe_measured(path: Path) -> Description:
     kind = source_kind(path)
     if kind == "raw":
         frames = open_frames(path)
-        words = {**_frames(frames), "besides": "no positions: 'pinn convert' takes them with --positions"}
+        words = {**_frames(frames), "positions": "none: give them to 'pinn convert' with --positions"}
         return Description(path, "stack of patterns", words, _facts(frames), (_pattern(_few(frames)[0]),))
     if kind == "training":
-        return _described(path, "training data of ptychodus", read_training_data(path))
+        return _described(path, "ptychodus training data", read_training_data(path))
     return _described(path, "CXI file", read_cxi(path, geometry_needed=False))
 
 
@@ -52,7 +52,7 @@ def _described(path: Path, kind: str, found: Measurement) -> Description:
         if found.object is None
         else f"{found.object.shape[0]} x {found.object.shape[1]} pixels",
         **{f"assumed {number}": sentence for number, sentence in enumerate(found.said, 1)},
-        "besides": "'pinn convert' makes a scan of it",
+        "next": "'pinn convert' turns it into a scan",
     }
     far = found.geometry
     facts = {

@@ -43,7 +43,7 @@ def describe_scan(path: Path) -> Description:
         else f"{scan.object.shape[0]} x {scan.object.shape[1]} pixels ({scan.object.dtype})",
     }
     if scan.background is not None:
-        words["background"] = f"{scan.background.mean():.4g} counts a pixel"
+        words["background"] = f"{scan.background.mean():.4g} counts per pixel"
     if scan.scan_indices > 1:
         words["scans"] = f"{scan.scan_indices} in one file (scan_index)"
     for number, finding in enumerate(scan.findings, 1):
@@ -111,10 +111,10 @@ def probe_picture(probe: Any) -> Picture:
 
 def _photons(scan: ScanSummary) -> str:
     low, mean, high = scan.photons.min(), scan.photons.mean(), scan.photons.max()
-    text = f"{mean:.4g} a pattern, {low:.3g} to {high:.3g}; the largest number is {scan.largest:.5g}"
+    text = f"{mean:.4g} per pattern, {low:.3g} to {high:.3g}; the largest value is {scan.largest:.5g}"
     empty = int((scan.photons == 0).sum())
     if not scan.holds_counts:
-        text += "; they hold no whole counts, so this is an energy"
+        text += "; not whole counts, so this is an energy"
     return text + (f"; {empty} patterns are empty" if empty else "")
 
 
@@ -130,7 +130,9 @@ def _light(scan: ScanSummary) -> str:
     text = f"centred at y {y:.1f}, x {x:.1f} of the mean pattern"
     if silent:
         text += f"; {silent} of {scan.N**2} pixels never counted"
-    return text + (f", {dead} of them amid light: dead? (mask them: --mask)" if dead else "")
+    return text + (
+        f", {dead} of them in bright areas, so probably dead: mask them with --mask" if dead else ""
+    )
 
 
 def _pictures(scan: ScanSummary) -> tuple[Picture, ...]:

@@ -91,6 +91,6 @@ def _dispatcher(name: str) -> Callable[..., Any]:
     for point in metadata.entry_points(group=_GROUP, name=name):
         return point.load()
     raise DispatchMissingError(
-        f"{name} chooses between two backends, which pinn-dispatch does, and that is not installed: "
-        "run `pip install pinn-dispatch`, or call pinn_tf.components directly"
+        f"{name} chooses between two backends, which needs pinn-dispatch, and that is not installed: run "
+        "`pip install pinn-dispatch`, or call pinn_tf.components directly"
     )

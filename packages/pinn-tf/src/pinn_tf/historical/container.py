@@ -104,7 +104,7 @@ class PtychoDataContainer:
     def __attrs_post_init__(self) -> None:
         shape = self.X.shape
         if len(shape) != 4 or shape[1] != shape[2] or 0 in shape:
-            raise ShapeError(f"X has shape {shape}, but (group, N, N, C) is needed: one pattern a channel")
+            raise ShapeError(f"X has shape {shape}, but (group, N, N, C) is needed: one pattern per channel")
         B, N, _, C = shape
         needed = {
             "Y_I": (B, N, N, C),
@@ -126,7 +126,7 @@ class PtychoDataContainer:
         if probe_modes(self.probeGuess).shape[-1] != N:
             raise ShapeError(
                 f"the probe has shape {self.probeGuess.shape}, but the patterns are {N} x {N}: give the "
-                "probe that lit them"
+                "probe of these patterns"
             )
 
     @classmethod

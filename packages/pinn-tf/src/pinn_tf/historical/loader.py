@@ -34,8 +34,8 @@ class PtychoDataset:
         first = round(train_frac * len(container)) if np.isfinite(train_frac) else 0
         if not 0 < first < len(container):
             raise RunError(
-                f"train_frac={train_frac:g} of {len(container)} groups leaves one part without any: give a "
-                "share between 0 and 1, or more groups"
+                f"train_frac={train_frac:g} of {len(container)} groups leaves one part empty: give a "
+                "fraction between 0 and 1, or more groups"
             )
         return cls(container.select(slice(first)), container.select(slice(first, None)))
 
@@ -63,13 +63,13 @@ def load(
     parts = ("train", "test") if create_split else ("train", "test", None)
     if which not in parts:
         raise RunError(
-            f"which={which!r} was given, but {' or '.join(map(repr, parts))} is needed: name the part"
+            f"which={which!r} was given, but {' or '.join(map(repr, parts))} is needed: choose one"
         )
     made = cb()
     if create_split:
         if not (isinstance(made, tuple) and len(made) == 2 and isinstance(made[0], dict)):
             raise RunError(
-                "with create_split the callable must return (grouped data, share), not a "
+                "with create_split the callable must return (grouped data, fraction), not a "
                 f"{type(made).__name__}"
             )
         dataset = PtychoDataset.split(PtychoDataContainer.from_grouped(made[0], probeGuess), float(made[1]))

@@ -120,7 +120,7 @@ class ModelManager:
         if missing:
             raise ModelNameError(
                 f"Requested models not found in archive: {missing} in {path}, which has {sorted(models)}: "
-                "choose of these"
+                "choose one of these"
             )
         restore_legacy_dict(trained)
         return {name: models[name] for name in wanted}

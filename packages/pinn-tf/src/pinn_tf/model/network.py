@@ -271,9 +271,8 @@ def _refuse_what_is_torchs(description: Network) -> None:
     if description.torch_only:
         layer = description.torch_only[0]
         raise ModelArchiveError(
-            f"the network has the layer {layer.name!r} of kind {layer.kind!r}, which the backend 'pytorch' "
-            "has and the backend 'tensorflow' has not: use backend 'pytorch', or train a network without "
-            "attention and batch_norm"
+            f"the network has the layer {layer.name!r} of kind {layer.kind!r}, which only the backend "
+            "'pytorch' supports: use backend 'pytorch', or train a network without attention and batch_norm"
         )
 
 

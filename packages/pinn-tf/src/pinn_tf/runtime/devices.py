@@ -35,7 +35,7 @@ def device_of(accelerator: str) -> str:
     if seen and accelerator in ("auto", "gpu", kind):
         return GPU
     raise RunError(
-        f"accelerator={accelerator!r} was asked for, but TensorFlow sees none on this machine: choose 'cpu' "
+        f"accelerator={accelerator!r} was requested, but TensorFlow sees none on this machine: choose 'cpu' "
         "or 'auto'"
     )
 

@@ -33,26 +33,26 @@ def refuse_unsupported(execution: PyTorchExecutionConfig) -> None:
     there = len(tf.config.list_physical_devices("GPU")) if device == GPU else 1
     if execution.devices not in (1, "auto") or (execution.devices == "auto" and there > 1):
         raise RunError(
-            f"devices={execution.devices!r} was given ({there} of the kind are here), but {_BACKEND} runs on "
+            f"devices={execution.devices!r} was given (this machine has {there}), but {_BACKEND} runs on "
             "one: give devices=1, or choose backend 'pytorch'"
         )
     if execution.strategy != "auto":
         raise RunError(
-            f"strategy={execution.strategy!r} was given, but {_BACKEND} runs on one device, where there is "
-            "nothing to spread: leave it at 'auto', or choose backend 'pytorch'"
+            f"strategy={execution.strategy!r} was given, but {_BACKEND} runs on one device and has no "
+            "strategies: leave it at 'auto', or choose backend 'pytorch'"
         )
     if execution.pin_memory:
         raise RunError(
-            f"pin_memory=True was given, but {_BACKEND} has no say in how memory is copied to a GPU: leave "
+            f"pin_memory=True was given, but {_BACKEND} cannot control how memory is copied to a GPU: leave "
             "it at False"
         )
     if execution.persistent_workers:
         raise RunError(
-            f"persistent_workers=True was given, but with {_BACKEND} threads gather the batches, and nothing "
-            "is gained by keeping them: leave it at False"
+            f"persistent_workers=True was given, but {_BACKEND} gathers batches in threads, which need not "
+            "be kept: leave it at False"
         )
     if execution.deterministic == "warn" and device == GPU:
         raise RunError(
-            f"deterministic='warn' was given, but on a GPU {_BACKEND} is deterministic or not, and cannot "
-            "warn: choose True or False"
+            f"deterministic='warn' was given, but on a GPU {_BACKEND} is either deterministic or not, and "
+            "cannot warn: choose True or False"
         )

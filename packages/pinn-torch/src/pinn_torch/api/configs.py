@@ -92,8 +92,8 @@ class ConfigManager:
         ]
         if wrong:
             raise ConfigError(
-                f"the settings describe another network than the model: {', '.join(wrong)}: "
-                "open a model of such a network, or train one"
+                f"the settings and the model describe different networks: {', '.join(wrong)}: open a model "
+                "that matches the settings, or train one"
             )
 
     def plain(self) -> dict[str, dict[str, Any]]:
@@ -210,8 +210,8 @@ def _as(kind: type[C], given: Any) -> C:
             return kind(**given)
         except TypeError as error:
             raise ConfigError(
-                f"these settings are not those of a {kind.__name__} ({error}): open the model with the "
-                "version that wrote it"
+                f"these settings do not fit a {kind.__name__} ({error}): open the model with the version "
+                "that wrote it"
             ) from error
     raise ConfigError(
         f"a {kind.__name__} of pinn_torch.settings.config_params is needed here, not {type(given).__name__}"

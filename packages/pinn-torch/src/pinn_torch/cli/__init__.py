@@ -17,7 +17,7 @@ __all__ = ["build_parser", "main"]
 _EPILOG = """\
 pinn-torch train --train_data_file scan.npz --output_dir run
 pinn-torch infer --model_path run --test_data other.npz --output_dir image
-every flag is accepted with hyphens and with underscores; 'pinn-torch COMMAND --help' lists those of a command
+'pinn-torch COMMAND --help' lists the flags of a command; flags may be written with hyphens or underscores
 """
 
 
@@ -25,7 +25,7 @@ def build_parser() -> FlagParser:
     """The whole command line; nothing heavy is imported for it."""
     parser = FlagParser(
         prog="pinn-torch",
-        description="Learns a ptychographic scan without labels; reconstructs scans with what was learned.",
+        description="Train a network on a ptychographic scan without labels, and reconstruct scans with it.",
         epilog=_EPILOG,
     )
     parser.add_argument("--version", action="version", version=f"pinn-torch {__version__}")

@@ -10,10 +10,11 @@ import traceback
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, NoReturn
+from typing import Any
 
 from pinn_data.command.exit_codes import end_now, explained
 from pinn_data.command.flags import kebab
+from pinn_data.command.parser import CommandParser
 from pinn_data.command.stop_requests import StopRequest, stop_requests_heeded
 
 from pinn_torch.errors import UsageError
@@ -24,24 +25,22 @@ _PACKAGES = ("pinn_archive", "pinn_config", "pinn_data", "pinn_torch")
 _SMALLER = "a smaller batch, or fewer patterns with --n_subsample"
 
 
-class FlagParser(argparse.ArgumentParser):
-    """A parser whose flags may be spelled ``--like-this`` and ``--like_this``.
+class FlagParser(CommandParser):
+    """The parser of `pinn-torch` and of each of its commands.
 
-    The arguments that come out have every flag's value, typed or not, and in ``given`` the names of those
-    that were typed. Complaints are exceptions with one sentence.
+    The parsed arguments hold every flag's value, typed or not, and in ``given`` the names of the typed ones.
     """
+
+    usage_error = UsageError
 
     def __init__(self, **options: Any) -> None:
         options.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
-        super().__init__(allow_abbrev=False, **options)
+        super().__init__(**options)
         self.untyped: dict[str, Any] = {}
         """Attribute to value where no flag was typed."""
 
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(f"{message} (see '{self.prog} --help')")
-
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
-        found, rest = super().parse_known_args(kebab(sys.argv[1:] if args is None else args), namespace)
+        found, rest = super().parse_known_args(args, namespace)
         if self.untyped:
             found.given = frozenset(vars(found)) & frozenset(self.untyped)
             for name in self.untyped.keys() - found.given:
@@ -83,7 +82,7 @@ def _stopped(request: StopRequest, command: str, argv: Sequence[str] | None) -> 
     away before the end."""
     request.ignore_more()
     print(
-        f"{command}: interrupted; a training goes on from its last epoch with the same command",
+        f"{command}: interrupted; run the same command again to continue a training from its last epoch",
         file=sys.stderr,
     )
     if argv is None:  # the process is the command

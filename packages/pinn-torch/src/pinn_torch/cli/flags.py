@@ -27,11 +27,15 @@ def add_settings(
     names: tuple[str, ...],
     defaults: Mapping[str, Any],
     spelled: Mapping[str, Any] | None = None,
+    shown: Mapping[str, str] | None = None,
 ) -> None:
-    """A group of flags for fields of `kind`."""
+    """A group of flags for fields of `kind`.
+
+    shown : what the help prints as the default, where that is not the value in `defaults`
+    """
     choices = {"architecture": ARCHITECTURES}
     group = parser.add_argument_group(title)
-    add_flags(group, kind, names, defaults=defaults, spelled=spelled, choices=choices)
+    add_flags(group, kind, names, defaults={**defaults, **(shown or {})}, spelled=spelled, choices=choices)
     parser.untyped |= {name: defaults[name] for name in names}
 
 
@@ -42,7 +46,7 @@ def add_execution_flags(
 
     described : descriptions in place of those of the settings
     """
-    group = parser.add_argument_group("how it is executed")
+    group = parser.add_argument_group("execution")
     plain = [name for name in names if name not in ("enable_progress_bar", "enable_checkpointing")]
     add_flags(
         group,
@@ -55,8 +59,8 @@ def add_execution_flags(
     if "enable_checkpointing" in names:
         checkpointing = group.add_mutually_exclusive_group()
         for flag, action, text in (
-            ("--enable-checkpointing", "store_true", "keep checkpoints during training (default: True)"),
-            ("--disable-checkpointing", "store_false", "keep none; a training cannot be resumed then"),
+            ("--enable-checkpointing", "store_true", "save checkpoints during training (default)"),
+            ("--disable-checkpointing", "store_false", "save no checkpoints; the training cannot be resumed"),
         ):
             checkpointing.add_argument(
                 flag, dest="enable_checkpointing", action=action, default=argparse.SUPPRESS, help=text
@@ -65,7 +69,7 @@ def add_execution_flags(
         "--device",
         choices=_DEVICES,
         default=argparse.SUPPRESS,
-        help="deprecated: use --accelerator instead",
+        help="deprecated: use --accelerator",
     )
     parser.untyped |= {name: EXECUTION_DEFAULTS[name] for name in names if name != "enable_progress_bar"}
     parser.untyped |= {"device": None}
@@ -73,18 +77,26 @@ def add_execution_flags(
 
 def add_detector_flags(parser: FlagParser) -> None:
     """The flags of what the detector did not measure."""
-    add_mask_flags(parser.add_argument_group("the detector"), argparse.SUPPRESS)
+    add_mask_flags(parser.add_argument_group("detector"), argparse.SUPPRESS)
     parser.untyped |= {"mask": None, "invert_mask": None}
 
 
 def add_common_flags(parser: FlagParser) -> None:
     """The flags that are no setting of a config."""
-    group = parser.add_argument_group("the run")
+    group = parser.add_argument_group("run")
     for flag, value, options in (
-        ("--config", None, {"type": Path, "metavar": "YAML", "help": "settings in a file; flags beat it"}),
-        ("--seed", 0, {"type": int, "metavar": "N", "help": "of everything that is drawn (default: 0)"}),
-        ("--quiet", False, {"action": "store_true", "help": "no progress bar, only results and warnings"}),
-        ("--debug", False, {"action": "store_true", "help": "log in detail; show tracebacks"}),
+        (
+            "--config",
+            None,
+            {"type": Path, "metavar": "YAML", "help": "file with settings; flags override it"},
+        ),
+        ("--seed", 0, {"type": int, "metavar": "N", "help": "random seed (default: 0)"}),
+        (
+            "--quiet",
+            False,
+            {"action": "store_true", "help": "print results and warnings only, no progress bar"},
+        ),
+        ("--debug", False, {"action": "store_true", "help": "log details and show tracebacks"}),
     ):
         group.add_argument(flag, default=argparse.SUPPRESS, **options)
         parser.untyped[flag.removeprefix("--")] = value

@@ -21,12 +21,12 @@ from pinn_torch.settings.precedence import canonical_defaults
 
 __all__ = ["DEFAULTS", "DESCRIPTION", "SUMMARY", "add_arguments", "build_parser", "main", "run"]
 
-SUMMARY = "reconstruct a scan with a trained network, then by the solver"
-DESCRIPTION = (
-    "Reconstructs a scan: the network makes an image, and the physics solver makes it better. "
-    "Leaves reconstruction.npz, reconstructed_amplitude.png and "
-    "reconstructed_phase.png. The network, its gridsize included, comes from the archive."
-)
+SUMMARY = "reconstruct a scan with a trained network, then refine it with the solver"
+DESCRIPTION = """\
+Reconstruct a scan: the network makes an image, and the physics solver refines it. Writes reconstruction.npz,
+reconstructed_amplitude.png and reconstructed_phase.png. The network and its gridsize are read from the
+archive.
+"""
 
 _FILES = ("model_path", "test_data_file", "output_dir")
 # How groups were made for the training is how they are made here, unless a flag says otherwise.
@@ -51,7 +51,9 @@ _OTHER_NAMES = {
     "test_data_file": ("test_data", "test_data_file"),
 }
 # The specification has this flag here too; batches of a reconstruction are one gather each from memory.
-_DESCRIBED = {"num_workers": "threads that gather batches ahead; 0: none, each is gathered when it is needed"}
+_DESCRIBED = {
+    "num_workers": "number of threads that load batches ahead; 0 loads each batch when it is needed"
+}
 
 
 def build_parser(prog: str = "python -m ptycho_torch.inference") -> FlagParser:
@@ -68,10 +70,11 @@ def add_arguments(parser: FlagParser) -> None:
     add_detector_flags(parser)
     add_settings(
         parser,
-        "groups of patterns (default: as in the training)",
+        "groups",
         InferenceConfig,
         _GROUPS,
         DEFAULTS | dict.fromkeys(_GROUPS),
+        shown=dict.fromkeys(_GROUPS, "as in the training"),
     )
     add_settings(parser, "image", InferenceConfig, _IMAGE, DEFAULTS)
     add_execution_flags(parser, INFERENCE_FIELDS, _DESCRIBED)
@@ -83,7 +86,7 @@ def run(args: argparse.Namespace) -> None:
     quiet = args.quiet or not is_first_process()
     listen(quiet=quiet, debug=args.debug)
     if args.seed < 0:
-        raise UsageError(f"--seed is {args.seed}, but a whole number not below 0 is needed")
+        raise UsageError(f"--seed is {args.seed}, but a whole number >= 0 is needed")
     with warnings_told():
         settings = run_settings(args, "inference", DEFAULTS | {"debug": args.debug})
     model = settings.path("model_path", "model")
@@ -122,7 +125,7 @@ def run(args: argparse.Namespace) -> None:
             "image": f"{rows} x {columns} pixels from ({y}, {x}), gridsize {results['gridsize']}",
             **_misfit(results),
             "seconds": f"{results['reconstruction_seconds']:.1f} to the image, "
-            f"{time.perf_counter() - begun:.1f} in all",
+            f"{time.perf_counter() - begun:.1f} in total",
         }
     )
 

@@ -50,7 +50,7 @@ class RunSettings:
         """The path called `name`; raises UsageError where nobody named it."""
         found = self.paths.get(name)
         if found is None:
-            raise UsageError(f"no {what} was named: give --{name} PATH, or {name} in the file of --config")
+            raise UsageError(f"no {what} was given: use --{name} PATH, or {name} in the file of --config")
         return found
 
     def levels(self) -> dict[str, Any]:

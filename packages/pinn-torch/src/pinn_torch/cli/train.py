@@ -28,10 +28,11 @@ if TYPE_CHECKING:
 
 __all__ = ["DEFAULTS", "DESCRIPTION", "SUMMARY", "add_arguments", "build_parser", "main", "run"]
 
-SUMMARY = "learn a scan: the network, its losses, and what was set"
-DESCRIPTION = (
-    "Learns a scan without labels. Leaves wts.h5.zip, losses.csv and config.yaml, which --config reads."
-)
+SUMMARY = "train a network on a scan"
+DESCRIPTION = """\
+Train a network on a scan, without labels. Writes wts.h5.zip (the trained model), losses.csv and config.yaml,
+which --config can read.
+"""
 
 # What the command line does not offer: the data say it, or there is one value only.
 _NOT_OFFERED = ("N", "backend", "positions_provided")
@@ -73,9 +74,9 @@ def add_arguments(parser: FlagParser) -> None:
     parser.usage = f"{parser.prog} --train_data_file FILE [--output_dir DIR] [flags]"
     add_settings(parser, "data", TrainingConfig, _DATA, DEFAULTS, _OTHER_NAMES)
     add_detector_flags(parser)
-    add_settings(parser, "groups of patterns", TrainingConfig, _GROUPS, DEFAULTS)
+    add_settings(parser, "groups", TrainingConfig, _GROUPS, DEFAULTS)
     add_settings(parser, "network", ModelConfig, _NETWORK, DEFAULTS)
-    add_settings(parser, "what is learned", TrainingConfig, _LEARNING, DEFAULTS, _OTHER_NAMES)
+    add_settings(parser, "training", TrainingConfig, _LEARNING, DEFAULTS, _OTHER_NAMES)
     training = tuple(
         name for name in EXECUTION_DEFAULTS if name not in ("inference_batch_size", "middle_trim", "pad_eval")
     )
@@ -85,7 +86,7 @@ def add_arguments(parser: FlagParser) -> None:
         "--disable-mlflow",
         action="store_true",
         default=argparse.SUPPRESS,
-        help="use --logger none and --quiet instead",
+        help="deprecated: use --logger none and --quiet",
     )
     add_common_flags(parser)
     limit = parser.add_argument_group("limits")
@@ -94,7 +95,7 @@ def add_arguments(parser: FlagParser) -> None:
         type=float,
         default=argparse.SUPPRESS,
         metavar="T",
-        help="stop training after so long, with a finished schedule (default: no limit)",
+        help="time limit of the training [s]; the learning-rate schedule is fitted to it (default: no limit)",
     )
     parser.untyped |= {"disable_mlflow": False, "max_seconds": None}
 
@@ -106,7 +107,7 @@ def run(args: argparse.Namespace) -> None:
     if args.max_seconds is not None and not args.max_seconds > 0:
         raise UsageError(f"--max-seconds is {args.max_seconds:g}, but a time above 0 is needed")
     if args.seed < 0:
-        raise UsageError(f"--seed is {args.seed}, but a whole number not below 0 is needed")
+        raise UsageError(f"--seed is {args.seed}, but a whole number >= 0 is needed")
     with warnings_told():
         settings = run_settings(args, "training", DEFAULTS)
     source, folder = settings.path("train_data_file", "scan to learn"), settings.path("output_dir", "folder")
@@ -135,8 +136,8 @@ def run(args: argparse.Namespace) -> None:
         # A group of one pattern is that pattern, however often it is drawn.
         groups = config.n_groups if gridsize > 1 else min(config.n_groups or len(scan), len(scan))
         print(
-            f"learning {len(scan)} patterns of {scan.N} x {scan.N}: {config.model.architecture}, gridsize "
-            f"{gridsize}, {groups} groups, {config.nepochs} epochs",
+            f"training on {len(scan)} patterns of {scan.N} x {scan.N}: {config.model.architecture}, "
+            f"gridsize {gridsize}, {groups} groups, {config.nepochs} epochs",
             flush=True,
         )
     result = train(
@@ -152,7 +153,7 @@ def run(args: argparse.Namespace) -> None:
             **written,
             "loss": f"{last['train_loss']:.6g}" if last else "not recorded",
             "parameters": f"{result.parameters:,}",
-            "seconds": f"{result.seconds:.1f} training, {time.perf_counter() - begun:.1f} in all",
+            "seconds": f"{result.seconds:.1f} training, {time.perf_counter() - begun:.1f} in total",
             "next": f"pinn-torch infer --model_path {folder} --test_data SCAN.npz --output_dir DIR",
         }
     )

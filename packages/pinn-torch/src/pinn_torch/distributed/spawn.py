@@ -88,8 +88,8 @@ def _helpers(
     """Helpers that run the function, until the block ends; they are gone then, however it ends."""
     if dist.is_initialized():
         raise RunError(
-            f"{processes} processes were asked for, but this one belongs to a torch.distributed group "
-            "already: start all processes with torchrun or srun, or leave the group before"
+            f"{processes} processes were requested, but this process already belongs to a torch.distributed "
+            "group: start all processes with torchrun or srun, or leave the group first"
         )
     threads = max(1, torch.get_num_threads() // processes)
     with (

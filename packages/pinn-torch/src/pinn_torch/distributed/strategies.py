@@ -41,7 +41,7 @@ def processes_for(execution: PyTorchExecutionConfig, device: torch.device) -> in
     """
     if execution.strategy not in STRATEGIES:
         raise RunError(
-            f"strategy={execution.strategy!r} was given, but a run is spread over devices by 'ddp' only: "
+            f"strategy={execution.strategy!r} was given, but only 'ddp' is supported for several devices: "
             "choose auto or ddp"
         )
     wanted, launched = execution.devices, launched_process()
@@ -57,8 +57,8 @@ def processes_for(execution: PyTorchExecutionConfig, device: torch.device) -> in
         return there() if there is not None else 1
     if there is not None and wanted > there():
         raise RunError(
-            f"devices={wanted} was asked for, but this machine has {there()} {device.type.upper()} "
-            f"device(s) that this process sees: give at most {there()}, or auto"
+            f"devices={wanted} was requested, but this process sees {there()} {device.type.upper()} "
+            f"device(s): give at most {there()}, or auto"
             + ("; srun must hide none of them (no --gpus-per-task, no --gpu-bind)" if launched else "")
         )
     return wanted

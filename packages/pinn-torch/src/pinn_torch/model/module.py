@@ -148,8 +148,9 @@ class PtychoPINN_Lightning(lightning.LightningModule):
             self.load_state_dict(weights, strict=True)
         except RuntimeError as error:
             raise ModelArchiveError(
-                f"the weights in {path} are not those of the network that the settings describe "
-                f"({str(error).splitlines()[-1].strip()}): open it with the settings that it was trained with"
+                f"the weights in {path} do not fit the network that the settings describe "
+                f"({str(error).splitlines()[-1].strip()}): open it with the settings that it was trained "
+                "with"
             ) from error
 
     def adopt(self, probe: Tensor, intensity_scale: float) -> None:

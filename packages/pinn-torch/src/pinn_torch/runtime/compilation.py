@@ -43,8 +43,8 @@ def compiled(network: nn.Module, device: torch.device, wanted: bool) -> Iterator
             # The first paragraph: what failed, and in older versions of PyTorch why on the line after.
             reason = " ".join(str(error).strip().split("\n\n")[0].split()) or "no reason given"
             raise RunError(
-                f"compile=True was given, but no code can be made for the network here ({reason[:200]}): "
-                "mend the compiler (it needs the headers of Python too), or leave compile at False"
+                f"compile=True was given, but the network cannot be compiled here ({reason[:200]}): fix the "
+                "compiler (it also needs the Python headers), or leave compile at False"
             ) from error
         finally:
             network._compiled_call_impl = None
@@ -65,8 +65,8 @@ def compile_network(network: nn.Module, device: torch.device) -> None:
     """
     if device.type == "cuda" and find_spec("triton") is None:
         raise RunError(
-            "compile=True was given, but Triton, which makes code for the GPU, is not installed: "
-            "`pip install triton`, or leave compile at False"
+            "compile=True was given, but Triton, which compiles for the GPU, is not installed: `pip "
+            "install triton`, or leave compile at False"
         )
     named = os.environ.get("CXX")
     if device.type != "cuda" and not any(map(shutil.which, [named] if named else ["g++", "clang++", "cl"])):
@@ -78,6 +78,6 @@ def compile_network(network: nn.Module, device: torch.device) -> None:
         network.compile()
     except RuntimeError as error:  # "Dynamo is not supported on Python 3.12+"
         raise RunError(
-            f"compile=True was given, but PyTorch {torch.__version__} makes no code here ({error}): take a "
-            "newer PyTorch, or leave compile at False"
+            f"compile=True was given, but PyTorch {torch.__version__} cannot compile here ({error}): "
+            "install a newer PyTorch, or leave compile at False"
         ) from error

@@ -43,7 +43,7 @@ def device_of(accelerator: str) -> torch.device:
     ):
         return torch.device({"gpu": "cuda" if cuda else "mps"}.get(accelerator, accelerator))
     raise RunError(
-        f"accelerator={accelerator!r} was asked for, but this machine has none: choose 'cpu' or 'auto'"
+        f"accelerator={accelerator!r} was requested, but this machine has none: choose 'cpu' or 'auto'"
     )
 
 

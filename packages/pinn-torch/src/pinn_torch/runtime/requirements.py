@@ -57,9 +57,9 @@ def _refuse_to_be_aborted() -> None:
         return
     if _numbers(triton) >= (3, 7):
         raise TorchMissingError(
-            "PyTorch backend selected, but this process has loaded TensorFlow before, and PyTorch's part "
-            f"Triton {triton} would abort it: `import torch, triton` before tensorflow, or use one process "
-            "for each"
+            "PyTorch backend selected, but this process has already loaded TensorFlow, and PyTorch's "
+            f"package Triton {triton} would abort it: `import torch, triton` before tensorflow, or use one "
+            "process for each"
         )
 
 

@@ -73,8 +73,8 @@ def settings_in(
     said = checkpoint.get(SETTINGS)
     if not isinstance(said, Mapping) or "training_intensity_scale" not in said:
         raise ModelArchiveError(
-            f"{path} is a checkpoint without the settings of its network: choose one that a training of "
-            "pinn-torch left, or open wts.h5.zip with pinn_torch.reconstruct"
+            f"{path} is a checkpoint without the settings of its network: choose one written by a "
+            "pinn-torch training, or open wts.h5.zip with pinn_torch.reconstruct"
         )
     config, execution = stored_configs(said, path, str(said.get("pinn-torch", "unknown")))
     return config, execution, float(said["training_intensity_scale"])

@@ -8,7 +8,6 @@ config built directly, and `pinn_config.update_legacy_dict` takes it. Importing 
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any, TypeVar
@@ -16,6 +15,7 @@ from typing import Any, TypeVar
 from pinn_config import configs as canonical
 from pinn_config.errors import ConfigError
 from pinn_config.execution import PyTorchExecutionConfig
+from pinn_config.suggestions import nearest
 from pinn_config.validation import shown
 
 from pinn_torch.settings import config_values as values
@@ -75,7 +75,7 @@ def to_training_config(
     if "nphotons" not in given and data.nphotons == _default(DataConfig, "nphotons"):
         raise ConfigError(
             f"nphotons default divergence detected: DataConfig has {data.nphotons:g}, where TrainingConfig "
-            f"has {_default(canonical.TrainingConfig, 'nphotons'):g}: say which is meant with "
+            f"has {_default(canonical.TrainingConfig, 'nphotons'):g}: choose one with "
             "overrides={'nphotons': ...}"
         )
     if given.get("train_data_file", training.train_data_file) is None:
@@ -161,9 +161,9 @@ def _built(kind: type[C], settings: dict[str, Any], overrides: Overrides) -> C:
     problems = []
     for name in overrides or {}:
         if name not in known:
-            near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.6)
-            hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}"
-            problems.append(f"{name!r} in overrides is no field of {kind.__name__}: {hint}")
+            meant = nearest(str(name), known)
+            hint = f"did you mean {meant!r}?" if meant else f"choose one of {', '.join(known)}"
+            problems.append(f"{name!r} in overrides is not a field of {kind.__name__}: {hint}")
     if problems:
         raise ConfigError(*problems)
     return kind(**settings | dict(overrides or {}))

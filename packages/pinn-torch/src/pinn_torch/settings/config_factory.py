@@ -270,8 +270,7 @@ def _say_paths(asked: Settings, **paths: str | os.PathLike[str]) -> None:
     for name, path in paths.items():
         if name in asked and Path(asked[name]) != Path(path):
             raise ConfigError(
-                f"{name} is {path} as an argument and {asked[name]} in overrides: give it once, as the "
-                "argument"
+                f"{name} is {path} as an argument and {asked[name]} in overrides: give only the argument"
             )
         asked[name] = Path(path)
 
@@ -284,7 +283,7 @@ def _runnable(kind: type, values: Settings) -> PyTorchExecutionConfig:
     network = canonical.ModelConfig(**{name: values[name] for name in _MODEL})
     problems = problems_of(kind(model=network, **{name: values[name] for name in _names(kind)}))
     if values["backend"] != "pytorch":
-        problems.append(f"backend={shown(values['backend'])} was given, but this is the one of pytorch")
+        problems.append(f"backend={shown(values['backend'])} was given, but this is the PyTorch backend")
     try:
         execution = PyTorchExecutionConfig(**{name: values[name] for name in _EXECUTION})
     except ConfigError as error:
@@ -298,7 +297,7 @@ def _same_size(asked: int | None, header: ScanHeader, path: str | os.PathLike[st
     if asked is not None and asked != header.N:
         raise ConfigError(
             f"N={shown(asked)} was given, but the patterns of {path} are {header.N} x {header.N}: leave N "
-            "out, it is taken from the file"
+            "out, since it is taken from the file"
         )
 
 
@@ -308,8 +307,8 @@ def _same_network(asked: Settings, network: Settings, path: str | os.PathLike[st
         said = ", ".join(f"{name}={shown(asked[name])}" for name in wrong)
         known = ", ".join(f"{name}={shown(network[name])}" for name in wrong)
         raise ConfigError(
-            f"{said} was given, but the model in {path} has {known}: leave it out, the archive says what the "
-            "network is"
+            f"{said} was given, but the model in {path} has {known}: leave it out, since the archive "
+            "defines the network"
         )
 
 

@@ -62,12 +62,14 @@ def _to(*becomes: str, how: str = "") -> Honoured:
     return Honoured(becomes, how)
 
 
-_CANVAS = "the canvas of a group follows the scan positions, so there is no room to set"
+_CANVAS = "the canvas of a group follows the scan positions, so its margin cannot be set"
 _CHANNELS = "must be grid_size[0] * grid_size[1], or at its default, which follows the grid"
 _LIMIT = "where neighbor_function is Nearest, which has no limits, it must be at its default"
-_STAGED = "parts of the network are not trained in stages here: train all of it with epochs and scheduler"
-_SIMULATED = "training data are not simulated here: make them with `pinn simulate` and train on the file"
-_PLATEAU = "scheduler='Adaptive' lowers the learning rate by rules of its own: leave it at its default"
+_STAGED = "training in stages is not supported: train all of it with epochs and scheduler"
+_SIMULATED = (
+    "training data are not simulated by this backend: make them with `pinn simulate` and train on the file"
+)
+_PLATEAU = "scheduler='Adaptive' lowers the learning rate by its own rules: leave it at its default"
 
 OPTIONS: Mapping[type, Mapping[str, Honoured | Refused]] = {
     DataConfig: {
@@ -85,8 +87,8 @@ OPTIONS: Mapping[type, Mapping[str, Honoured | Refused]] = {
         "scan_pattern": _to("both.scan_pattern"),
         "normalize": Refused("one factor scales all patterns of a scan: leave it at 'Batch'"),
         "probe_scale": _to("model.probe_scale"),
-        "probe_normalize": _to(API, how="False: the probe is used as it comes"),
-        "probe_ramp_removal": _to(API, how="True: the linear phase of the probe is taken off"),
+        "probe_normalize": _to(API, how="False: the probe is used as given"),
+        "probe_ramp_removal": _to(API, how="True: the linear phase of the probe is removed"),
         "data_scaling": Refused("patterns are scaled by their mean energy: leave it at 'Parseval'"),
         "phase_subtraction": _to("training.phase_subtraction"),
         "x_bounds": _to(API, how="scan points outside are left out"),
@@ -107,7 +109,7 @@ OPTIONS: Mapping[type, Mapping[str, Honoured | Refused]] = {
         "amp_activation": _to("model.amp_activation", how="silu is swish"),
         "batch_norm": _to("model.batch_norm"),
         "probe_mask": _to("model.probe_mask", how="None is False, an array asks for the circular mask"),
-        "probe_mask_sigma": Refused("the edge of the probe's mask is as it is: leave it at 1.0"),
+        "probe_mask_sigma": Refused("the edge width of the probe mask is fixed: leave it at 1.0"),
         "probe_mask_diameter": Refused("the mask of the probe has the diameter N / 2: leave it at None"),
         "edge_pad": Refused(f"{_CANVAS}: leave it at 10"),
         "decoder_last_c_outer_fraction": _to("model.decoder_last_c_outer_fraction"),
@@ -135,12 +137,12 @@ OPTIONS: Mapping[type, Mapping[str, Honoured | Refused]] = {
         "amp_loss_coeff": _to("training.amp_loss_coeff"),
         "phase_loss_coeff": _to("training.phase_loss_coeff"),
         "probe_reference_coeff": Refused(
-            "there is no such penalty: leave it at 0.0, or do not train the probe"
+            "this penalty does not exist: leave it at 0.0, or do not train the probe"
         ),
         "amplitude_variance_loss": Refused(
-            "there is no such penalty: leave it at False; amp_loss='Mean_Deviation' is near to it"
+            "this penalty does not exist: leave it at False; amp_loss='Mean_Deviation' is similar"
         ),
-        "amplitude_variance_coeff": Refused("there is no such penalty: leave it at 0.01"),
+        "amplitude_variance_coeff": Refused("this penalty does not exist: leave it at 0.01"),
     },
     TrainingConfig: {
         "training_directories": Refused("one scan is learned at a time: name it in train_data_file"),
@@ -155,12 +157,12 @@ OPTIONS: Mapping[type, Mapping[str, Honoured | Refused]] = {
             "training.nll_weight", "training.mae_weight", how="poisson: 1 and 0, mae: 0 and 1"
         ),
         "torch_mae_pred_l2_match_target": Refused("predictions keep their norm: leave it at False"),
-        "device": _to("execution.accelerator", how="cuda: a GPU where there is one, else the CPU"),
+        "device": _to("execution.accelerator", how="cuda: a GPU if there is one, else the CPU"),
         "n_devices": _to("execution.devices"),
         "strategy": _to("execution.strategy", how="with one device: auto"),
         "framework": Refused("Lightning drives every training: leave it at 'Lightning'"),
         "orchestrator": _to("execution.logger_backend", how="Mlflow: mlflow, Lightning: csv"),
-        "experiment_name": Refused("it is not recorded: leave it at its default and give notes"),
+        "experiment_name": Refused("it is not recorded: leave it at its default and use notes"),
         "model_name": _to(API, how="recorded in the archive"),
         "notes": _to(API, how="recorded in the archive"),
         "learning_rate": _to("execution.learning_rate"),
@@ -170,22 +172,22 @@ OPTIONS: Mapping[type, Mapping[str, Honoured | Refused]] = {
         "num_workers": _to("execution.num_workers"),
         "gradient_clip_val": _to("execution.gradient_clip_val"),
         "gradient_clip_algorithm": _to("execution.gradient_clip_algorithm"),
-        "optimizer": Refused("Adam is the optimiser: leave it at 'adam'"),
-        "momentum": Refused("Adam is the optimiser, which has none: leave it at 0.9"),
-        "weight_decay": Refused("weights do not decay: leave it at 0.0"),
-        "adam_beta1": Refused("Adam's memories are as they are: leave it at 0.9"),
-        "adam_beta2": Refused("Adam's memories are as they are: leave it at 0.999"),
+        "optimizer": Refused("the only optimiser is Adam: leave it at 'adam'"),
+        "momentum": Refused("the optimiser is Adam, which has no momentum: leave it at 0.9"),
+        "weight_decay": Refused("weight decay is not supported: leave it at 0.0"),
+        "adam_beta1": Refused("the betas of Adam are fixed: leave it at 0.9"),
+        "adam_beta2": Refused("the betas of Adam are fixed: leave it at 0.999"),
         "scheduler": _to("execution.scheduler", API, how="Cosine is none of those: Default, and a schedule"),
-        "warmup_epochs": _to(API, how="epochs in which the learning rate rises"),
+        "warmup_epochs": _to(API, how="epochs of learning-rate warm-up"),
         "min_lr_ratio": _to(API, how="where scheduler='Cosine' ends"),
-        "lr_warmup_epochs": Refused("it is a second name: give warmup_epochs"),
-        "lr_min_ratio": Refused("it is a second name: give min_lr_ratio"),
+        "lr_warmup_epochs": Refused("it is another name: use warmup_epochs"),
+        "lr_min_ratio": Refused("it is another name: use min_lr_ratio"),
         "plateau_factor": Refused(_PLATEAU),
         "plateau_patience": Refused(_PLATEAU),
         "plateau_min_lr": Refused(_PLATEAU),
         "plateau_threshold": Refused(_PLATEAU),
-        "epochs_fine_tune": _to(API, how="epochs more, at the learning rate times fine_tune_gamma"),
-        "fine_tune_gamma": _to(API, how="factor on the learning rate in those"),
+        "epochs_fine_tune": _to(API, how="extra epochs, at the learning rate times fine_tune_gamma"),
+        "fine_tune_gamma": _to(API, how="factor on the learning rate in those epochs"),
         "enable_staged_finetuning": Refused(_STAGED),
         "finetune_stage1_epochs": Refused(_STAGED),
         "finetune_stage2_epochs": Refused(_STAGED),
@@ -201,8 +203,8 @@ OPTIONS: Mapping[type, Mapping[str, Honoured | Refused]] = {
         "finetune_skip_stage3": Refused(_STAGED),
         "finetune_early_stop_patience": Refused(_STAGED),
         "finetune_val_split": Refused(_STAGED),
-        "log_grad_norm": Refused("norms of gradients are not recorded: leave it at False"),
-        "grad_norm_log_freq": Refused("norms of gradients are not recorded: leave it at 1"),
+        "log_grad_norm": Refused("gradient norms are not recorded: leave it at False"),
+        "grad_norm_log_freq": Refused("gradient norms are not recorded: leave it at 1"),
     },
     InferenceConfig: {
         "middle_trim": _to("execution.middle_trim"),

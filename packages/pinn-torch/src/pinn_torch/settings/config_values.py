@@ -66,8 +66,8 @@ def probe_mask(mask: Any) -> bool:
     if mask is None or isinstance(mask, bool):
         return bool(mask)
     warnings.warn(
-        "probe_mask is an array of pixels, but the mask that is applied is a circle: "
-        "give True, or mask the probe itself",
+        "probe_mask is an array of pixels, but only a circular mask is supported: give True, or mask the "
+        "probe itself",
         UserWarning,
         stacklevel=3,
     )

@@ -20,6 +20,6 @@ def existing_file(what: str, path: str | os.PathLike[str]) -> Path:
     if not Path(path).is_file():
         raise PathNotFoundError(
             f"{what} data file not found: {path}"
-            + (" is a folder, name the NPZ file inside it" if Path(path).is_dir() else "")
+            + (", which is a folder: give the NPZ file in it" if Path(path).is_dir() else "")
         )
     return Path(path)

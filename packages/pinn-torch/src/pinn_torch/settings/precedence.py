@@ -80,7 +80,7 @@ def execution_level(
     if unknown:
         raise ConfigError(
             f"execution_given names {', '.join(map(repr, unknown))}, but PyTorchExecutionConfig has no such "
-            "field: name its fields"
+            "field: give its field names"
         )
     if execution is None:
         return {}

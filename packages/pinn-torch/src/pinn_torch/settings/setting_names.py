@@ -6,12 +6,12 @@ those names; they are translated here. Importing this loads no framework.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
 from typing import Any
 
 from pinn_config.errors import ConfigError
+from pinn_config.suggestions import nearest
 from pinn_config.validation import shown
 
 from pinn_torch.settings import config_values as values
@@ -89,8 +89,8 @@ def translated(source: str, given: Mapping[str, Any], known: Iterable[str]) -> d
         for setting, meant in pairs.items():
             if setting in found and found[setting] != meant:
                 problems.append(
-                    f"{source}: {said_by[setting]} and {name} are two names of {setting}, but say "
-                    f"{shown(found[setting])} and {shown(meant)}: give one of them"
+                    f"{source}: {said_by[setting]} and {name} are two names of {setting} with different "
+                    f"values, {shown(found[setting])} and {shown(meant)}: give only one"
                 )
             found[setting], said_by[setting] = meant, name
     if problems:
@@ -108,7 +108,7 @@ def _one(name: str, value: Any, known: tuple[str, ...]) -> dict[str, Any]:
     if setting in known:
         return {setting: value}
     if name in _CHANNELS:
-        raise ConfigError(f"{name} has no setting of its own, it is gridsize**2: give gridsize")
+        raise ConfigError(f"{name} is not a separate setting, it is gridsize**2: give gridsize")
     for kind, options in OPTIONS.items():
         option = options.get(name)
         if isinstance(option, Refused):
@@ -120,6 +120,6 @@ def _one(name: str, value: Any, known: tuple[str, ...]) -> dict[str, Any]:
                 f"{name} belongs to the clients of pinn_torch.api, which apply it themselves: leave it out"
             )
     names = [*known, *(alias for alias, meant in ALIASES.items() if meant in known), *_CONVERTED]
-    near = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
-    hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(sorted(known))}"
+    meant = nearest(name, names)
+    hint = f"did you mean {meant!r}?" if meant else f"choose one of {', '.join(sorted(known))}"
     raise ConfigError(f"unknown setting {name!r}: {hint}")

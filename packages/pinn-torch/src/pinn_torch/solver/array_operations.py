@@ -52,8 +52,8 @@ class TorchOperations:
         self.share = (self._team.rank, self._team.size)
         if self.device.type == "mps" and (double or not has_complex_numbers(self.device)):
             raise RunError(
-                "the solver was to run on 'mps', but there PyTorch has no float64 and, in older versions, no "
-                "complex numbers: choose 'cpu'"
+                "the solver was requested on 'mps', where PyTorch has no float64 and, in older versions, "
+                "no complex numbers: choose 'cpu'"
             )
 
     def asarray(self, values: Any) -> Tensor:

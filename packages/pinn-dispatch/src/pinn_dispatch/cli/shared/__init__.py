@@ -1,1 +1,1 @@
-"""What several commands do: read settings and quantities, write results, tell a person."""
+"""Shared parts of several commands: settings, quantities, output files, messages."""

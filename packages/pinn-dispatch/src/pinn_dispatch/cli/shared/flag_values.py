@@ -1,4 +1,4 @@
-"""Values of flags that are more than a word: their complaints reach the user as they are."""
+"""Parsers of structured flag values, whose error messages reach the user unchanged."""
 
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ def box(text: str) -> tuple[int, int, int, int]:
         r0, r1, c0, c1 = (int(part) for part in text.split(","))
     except ValueError as error:
         raise UsageError(
-            f"{text!r} is no region of interest: write four whole numbers R0,R1,C0,C1, as in 40,280,40,280"
+            f"{text!r} is not a region of interest: write four whole numbers R0,R1,C0,C1, for example "
+            "40,280,40,280"
         ) from error
     return r0, r1, c0, c1

@@ -17,12 +17,14 @@ _ENERGIES = {"": 1.0, "eV": 1.0, "keV": 1e3}
 
 def length(text: str) -> float:
     """Metres; raises UsageError."""
-    return _quantity(text, _LENGTHS, "a length: write metres, or a number with a unit as in 55um or 1.12m")
+    return _quantity(text, _LENGTHS, "a length: write metres, or a number with a unit such as 55um or 1.12m")
 
 
 def energy(text: str) -> float:
     """Electronvolts; raises UsageError."""
-    return _quantity(text, _ENERGIES, "an energy: write electronvolts, or a number with a unit as in 8.3keV")
+    return _quantity(
+        text, _ENERGIES, "an energy: write electronvolts, or a number with a unit such as 8.3keV"
+    )
 
 
 def pixel(text: str) -> tuple[float, float]:
@@ -38,9 +40,9 @@ def point(text: str) -> tuple[float, float]:
     try:
         y, x = (float(part) for part in text.split(","))
     except ValueError as error:
-        raise UsageError(f"{text!r} is no point: write two numbers Y,X, as in 127.5,130") from error
+        raise UsageError(f"{text!r} is not a point: write two numbers Y,X, for example 127.5,130") from error
     if not (math.isfinite(y) and math.isfinite(x)):
-        raise UsageError(f"{text!r} is no point: write two finite numbers Y,X, as in 127.5,130")
+        raise UsageError(f"{text!r} is not a point: write two finite numbers Y,X, for example 127.5,130")
     return y, x
 
 

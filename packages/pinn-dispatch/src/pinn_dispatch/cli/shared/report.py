@@ -1,4 +1,4 @@
-"""What the commands tell a person while they work and when they are done."""
+"""Messages of the commands to the user: progress, warnings and results."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _PACKAGES = ("pinn_archive", "pinn_config", "pinn_data", "pinn_dispatch", "pinn_
 
 
 class Report:
-    """Lines for a person. `quiet` leaves the results only."""
+    """Prints messages; with `quiet`, only results and warnings."""
 
     def __init__(self, quiet: bool) -> None:
         self.quiet = quiet
@@ -22,16 +22,16 @@ class Report:
 
     @property
     def seconds(self) -> float:
-        """Since this report was begun."""
+        """Seconds since this report was made."""
         return time.perf_counter() - self.start
 
     def note(self, text: str) -> None:
-        """A line about what goes on."""
+        """Prints a line of progress."""
         if not self.quiet:
             print(text, flush=True)
 
     def warn(self, sentence: str) -> None:
-        """A line about what looks wrong, on the error stream: `quiet` does not hide it."""
+        """Prints a warning on the error stream, even with `quiet`."""
         print(f"warning: {sentence}", file=sys.stderr, flush=True)
 
     @contextmanager
@@ -52,7 +52,7 @@ class Report:
         self.note(f"{text}: {time.perf_counter() - begun:.1f} s")
 
     def result(self, rows: dict[str, object]) -> None:
-        """The results: a name and a value a line, aligned."""
+        """Prints the results: one name and value per line, aligned."""
         width = max(len(name) for name in rows)
         for name, value in rows.items():
             print(f"{name:<{width}}  {value}", flush=True)

@@ -1,4 +1,4 @@
-"""What the solver tells: as a bar or as lines on the error stream, and in a file beside its results."""
+"""Progress of the solver: a bar or lines on the error stream, and a log file beside the results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What looks wrong with a scan, told before a command works on it."""
+"""Checks of a scan before a command works on it."""
 
 from __future__ import annotations
 
@@ -20,19 +20,21 @@ __all__ = ["add_check_flag", "check"]
 def add_check_flag(group: Any) -> None:
     """``--anyway``."""
     group.add_argument(
-        "--anyway", action="store_true", help="go on where no image is to be expected of this scan"
+        "--anyway",
+        action="store_true",
+        help="continue even if the checks say that this scan cannot give an image",
     )
 
 
 def check(scan: Scan, args: argparse.Namespace, report: Report) -> None:
-    """Warn of everything that looks wrong.
+    """Warns of every problem found in a scan.
 
-    Raises UsageError where no image is to be expected, unless ``--anyway`` was given.
+    Raises UsageError if the scan cannot give an image, unless ``--anyway`` was given.
     """
     from pinn_data.checks.scan_checks import check_scan
 
     for finding in check_scan(scan):
         if finding.level == "bad" and not args.anyway:
-            raise UsageError(f"{finding.sentence}; --anyway goes on with the scan as it is")
+            raise UsageError(f"{finding.sentence}; use --anyway to continue with the scan as it is")
         if is_first_process():
             report.warn(finding.sentence)

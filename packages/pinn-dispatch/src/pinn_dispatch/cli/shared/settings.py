@@ -19,6 +19,7 @@ from pinn_config import (
     PyTorchExecutionConfig,
     TrainingConfig,
 )
+from pinn_config.architecture import ARCHITECTURES
 from pinn_config.files import EXECUTION, from_mapping, load_mapping
 from pinn_config.validation import field_types, validate
 from pinn_data.command import flags
@@ -42,7 +43,14 @@ _FLAGS = {"accum_steps": "accumulate_grad_batches", "logger_backend": "logger"}
 def add_flags(group: Any, kind: type, names: Iterable[str], recipe: Mapping[str, Any] = RECIPE) -> None:
     """Adds a flag for each named field of the config class `kind`, with the default of `recipe`; without the
     flag the attribute is absent."""
-    flags.add_flags(group, kind, names, defaults=_layer(recipe, kind), spelled=_FLAGS)
+    flags.add_flags(
+        group,
+        kind,
+        names,
+        defaults=_layer(recipe, kind),
+        spelled=_FLAGS,
+        choices={"architecture": ARCHITECTURES},
+    )
 
 
 class TrainingSettings:
@@ -61,9 +69,8 @@ class TrainingSettings:
         """
         if "N" in self.chosen and self.config.model.N != N:
             raise UsageError(
-                f"the configuration says N = {self.config.model.N}, but the patterns are {N} x {N}: leave N "
-                "out, it is "
-                "taken from the data"
+                f"the configuration sets N = {self.config.model.N}, but the patterns are {N} x {N}: leave N "
+                "out, since it is taken from the data"
             )
         self.config.model.N = N
         if not self.chosen & {"n_groups", "n_images"}:
