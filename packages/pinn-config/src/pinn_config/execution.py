@@ -3,6 +3,8 @@
 Nothing of it enters the legacy dictionary: the bridge refuses this class.
 """
 
+# ruff: noqa: RUF009 - `setting` returns a dataclasses.field, which is made for each class anew
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -11,7 +13,9 @@ from typing import Literal
 from pinn_config.configs import setting
 from pinn_config.validation import validate_execution_config
 
-__all__ = ["PyTorchExecutionConfig"]
+__all__ = ["Precision", "PyTorchExecutionConfig"]
+
+Precision = Literal["32-true", "bf16-mixed", "16-mixed", "auto"]
 
 
 @dataclass
@@ -34,7 +38,7 @@ class PyTorchExecutionConfig:
         True,
         "the same seed gives the same result; off: perhaps faster, not reproducible; warn: where possible",
     )
-    precision: Literal["32-true", "bf16-mixed", "16-mixed", "auto"] = setting(
+    precision: Precision = setting(
         "32-true", "arithmetic of the network; auto: bf16-mixed where the processor has it, else 32-true"
     )
     compile: bool = setting(

@@ -63,7 +63,8 @@ def add_flags(
         shown = "" if default is None else f" (default: {default})"
         spellings = (spelled or {}).get(name, name)
         first, *others = ("--" + s.replace("_", "-") for s in _several(spellings))
-        how = {"choices": choices[name]} if name in (choices or {}) else reading(types[name])
+        allowed = (choices or {}).get(name)
+        how = reading(types[name]) if allowed is None else {"choices": allowed}
         where = group.add_mutually_exclusive_group() if others else group
         for flag in (first, *others):
             text = (described or {}).get(name, item.metadata["help"]) + shown
