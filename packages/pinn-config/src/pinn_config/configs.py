@@ -19,7 +19,9 @@ from typing import Any, Literal
 
 from pinn_config.refining import PARTS
 
-__all__ = ["DEFAULT_N_GROUPS", "InferenceConfig", "ModelConfig", "TrainingConfig", "setting"]
+__all__ = ["DEFAULT_N_GROUPS", "Framework", "InferenceConfig", "ModelConfig", "TrainingConfig", "setting"]
+
+Framework = Literal["tensorflow", "pytorch"]
 
 DEFAULT_N_GROUPS = 512
 """Groups that a training draws when neither `n_groups` nor `n_images` is given."""
@@ -119,7 +121,7 @@ class TrainingConfig:
     sequential_sampling: bool = setting(
         False, "groups start at the first patterns in order, not at random ones"
     )
-    backend: Literal["tensorflow", "pytorch"] = setting("tensorflow", "the framework that trains")
+    backend: Framework = setting("tensorflow", "the framework that trains")
     predicted_neighbors: int = setting(
         3, "patterns near each group that the network does not see and must predict: the overlap constraint"
     )
@@ -173,7 +175,7 @@ class InferenceConfig:
     )
     debug: bool = setting(False, "log in detail")
     output_dir: Path = setting(Path("inference_outputs"), "folder for the reconstruction and its pictures")
-    backend: Literal["tensorflow", "pytorch"] = setting("tensorflow", "the framework that reconstructs")
+    backend: Framework = setting("tensorflow", "the framework that reconstructs")
     patch_weighting: Literal["probe", "uniform"] = setting(
         "probe", "where patches overlap, their pixels count by the probe's intensity, or all alike"
     )

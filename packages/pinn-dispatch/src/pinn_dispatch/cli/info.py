@@ -77,11 +77,11 @@ def run(args: argparse.Namespace) -> None:
         if picture is not None:
             print(f"\nthumbnail  {picture}")
     if failures:
-        error, _ = next(iter(failures.values()))
+        first, _ = next(iter(failures.values()))
         if len(args.files) == 1:
-            raise error
+            raise first
         sentences = "; ".join(sentence for _, sentence in failures.values())
-        raise UsageError(f"{len(failures)} of {len(args.files)} are not described: {sentences}") from error
+        raise UsageError(f"{len(failures)} of {len(args.files)} are not described: {sentences}") from first
 
 
 def _check(args: argparse.Namespace) -> None:
