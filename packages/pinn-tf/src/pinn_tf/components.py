@@ -142,20 +142,21 @@ def reassemble_cdi_image(
     scan = given_scan(test_data, config.test_data_file, "test_data")
     check_window(M, scan)
     scan = turned(scan, flip_x=flip_x, flip_y=flip_y, transpose=transpose, scale=coord_scale)
-    training = isinstance(config, TrainingConfig)
     model: Path | TrainedModel
     if bundle_path is not None:
         model = Path(bundle_path)
-    elif training and config.output_dir == Path():
+    elif isinstance(config, TrainingConfig) and config.output_dir == Path():
         model = last_training()
     else:
-        model = Path(config.output_dir if training else config.model_path)
-    inference = inference_config(config) if training else config
+        model = Path(config.output_dir if isinstance(config, TrainingConfig) else config.model_path)
+    inference = inference_config(config) if isinstance(config, TrainingConfig) else config
     results = _stitched(model, scan, inference, M, execution_config, seed)
     return results["amplitude"], results["phase"], results
 
 
-def _bridge(config: Any, kinds: type | tuple[type, ...]) -> None:
+def _bridge(
+    config: Any, kinds: type[TrainingConfig] | tuple[type[TrainingConfig], type[InferenceConfig]]
+) -> None:
     if not isinstance(config, kinds):
         raise TypeError(
             f"the configuration is a {type(config).__name__}, but a "
