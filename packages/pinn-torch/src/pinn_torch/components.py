@@ -148,7 +148,9 @@ def reassemble_cdi_image(
     return results["amplitude"], results["phase"], results
 
 
-def _bridge(config: Any, kinds: type | tuple[type, ...]) -> None:
+def _bridge(
+    config: Any, kinds: type[TrainingConfig] | tuple[type[TrainingConfig], type[InferenceConfig]]
+) -> None:
     if not isinstance(config, kinds):
         raise TypeError(
             f"the configuration is a {type(config).__name__}, but a "
