@@ -12,10 +12,11 @@ setup:  ## the environment with all packages and tools, in .venv
 
 check: lint test  ## what must pass before a commit: lint and test
 
-lint:  ## ruff (rules and format) and the import arrows
+lint:  ## ruff (rules and format), the import arrows and the types
 	uv run ruff check .
 	uv run ruff format --check .
 	uv run lint-imports
+	uv run mypy
 
 format:  ## put the code into shape
 	uv run ruff check --fix .

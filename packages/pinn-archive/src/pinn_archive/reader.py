@@ -122,7 +122,8 @@ def find_archive(path: str | os.PathLike[str]) -> Path:
 
 
 class _Store(Protocol):
-    where: str
+    @property
+    def where(self) -> str: ...
 
     def names(self) -> list[str] | None: ...
 

@@ -19,7 +19,9 @@ from typing import Any, Literal
 
 from pinn_config.refining import PARTS
 
-__all__ = ["DEFAULT_N_GROUPS", "InferenceConfig", "ModelConfig", "TrainingConfig", "setting"]
+__all__ = ["DEFAULT_N_GROUPS", "Framework", "InferenceConfig", "ModelConfig", "TrainingConfig", "setting"]
+
+Framework = Literal["tensorflow", "pytorch"]
 
 DEFAULT_N_GROUPS = 512
 """Groups that a training draws when neither `n_groups` nor `n_images` is given."""
@@ -121,7 +123,7 @@ class TrainingConfig:
     sequential_sampling: bool = setting(
         False, "take the first patterns of the scan as anchors, in order, instead of random ones"
     )
-    backend: Literal["tensorflow", "pytorch"] = setting("tensorflow", "framework for the training")
+    backend: Framework = setting("tensorflow", "framework for the training")
     predicted_neighbors: int = setting(
         3, "held-out neighbours per group that the network must predict (overlap constraint)"
     )
@@ -166,7 +168,7 @@ class InferenceConfig:
     scan_pattern: Literal["Isotropic", "Rectangular"] = setting("Isotropic", _SCAN_PATTERN)
     debug: bool = setting(False, "detailed log")
     output_dir: Path = setting(Path("inference_outputs"), "output folder (reconstruction and pictures)")
-    backend: Literal["tensorflow", "pytorch"] = setting("tensorflow", "framework for the reconstruction")
+    backend: Framework = setting("tensorflow", "framework for the reconstruction")
     patch_weighting: Literal["probe", "uniform"] = setting(
         "probe", "weight of pixels where patches overlap: probe intensity, or uniform"
     )

@@ -4,6 +4,8 @@
 They never enter the legacy dictionary: the bridge refuses this class.
 """
 
+# ruff: noqa: RUF009 - `setting` returns a dataclasses.field, which is made for each class anew
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -12,7 +14,9 @@ from typing import Literal
 from pinn_config.configs import setting
 from pinn_config.validation import validate_execution_config
 
-__all__ = ["PyTorchExecutionConfig"]
+__all__ = ["Precision", "PyTorchExecutionConfig"]
+
+Precision = Literal["32-true", "bf16-mixed", "16-mixed", "auto"]
 
 
 @dataclass
@@ -34,7 +38,7 @@ class PyTorchExecutionConfig:
     deterministic: bool | Literal["warn"] = setting(
         True, "reproducible results; off may be faster; warn: reproducible where possible"
     )
-    precision: Literal["32-true", "bf16-mixed", "16-mixed", "auto"] = setting(
+    precision: Precision = setting(
         "32-true", "floating-point precision; auto: bf16-mixed if the processor supports it, else 32-true"
     )
     compile: bool = setting(False, "compile the network first (takes minutes, needs a C++ compiler)")

@@ -112,6 +112,7 @@ def _read(path: str | os.PathLike[str]) -> tuple[dict[str, _Entry], list[Finding
         if root is None or (isinstance(root, yaml.ScalarNode) and loader.construct_object(root) is None):
             return entries, findings
         if not isinstance(root, yaml.MappingNode):
+            assert isinstance(root, (yaml.ScalarNode, yaml.SequenceNode))
             raise ConfigFileError(f"{path} holds a {root.id}: it must hold 'key: value' lines.")
         for key, entry in _entries(loader, root, "", findings):
             entries[key] = entry

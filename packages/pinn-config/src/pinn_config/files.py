@@ -169,9 +169,8 @@ def write_template(path: str | os.PathLike[str], kind: type[C]) -> Path:
     path = Path(path)
     if path.exists():
         raise FileExistsError(f"{path} exists already: give another name for the template, or delete it.")
-    if kind in (TrainingConfig, InferenceConfig):
-        return save_run(path, kind(ModelConfig()), PyTorchExecutionConfig())
-    return save_config(path, kind())
+    execution = PyTorchExecutionConfig() if kind in (TrainingConfig, InferenceConfig) else None
+    return _write(path, to_yaml(from_mapping({}, kind, str(path)), execution))
 
 
 def to_yaml(
@@ -321,7 +320,6 @@ class StrictLoader(yaml.SafeLoader):
     binary data have no place in a configuration, and fail in ways of their own.
     """
 
-    yaml_implicit_resolvers: ClassVar[dict[str, list[Any]]] = {}
     yaml_constructors: ClassVar[dict[str | None, Any]] = {
         tag: yaml.SafeLoader.yaml_constructors[tag]
         for tag in (None, *(f"tag:yaml.org,2002:{name}" for name in ("null", "str", "seq", "map")))
@@ -376,6 +374,7 @@ class StrictLoader(yaml.SafeLoader):
 
 
 def _register(loader: type[StrictLoader]) -> None:
+    loader.yaml_implicit_resolvers = {}  # its own, and none of YAML 1.1
     for tag, pattern, first in _SCALARS:
         loader.add_implicit_resolver(tag, pattern, first)
     loader.add_constructor("tag:yaml.org,2002:bool", loader.construct_bool)

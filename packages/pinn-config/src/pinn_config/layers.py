@@ -67,7 +67,7 @@ class Layer:
         a = self.attributes
         match self.kind:
             case "conv":
-                kernel = {"kernel": (a["out_channels"], a["in_channels"], 3, 3)}
+                kernel: dict[str, tuple[int, ...]] = {"kernel": (a["out_channels"], a["in_channels"], 3, 3)}
                 return kernel | {"bias": (a["out_channels"],)} if a["bias"] else kernel
             case "steps":
                 return {"step": (a["steps"],), "momentum": (a["steps"] - 1,)}

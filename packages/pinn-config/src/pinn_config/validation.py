@@ -154,9 +154,14 @@ def located_problems(
     return problems + [(tuple(before + name for name in names), sentence) for names, sentence in joint]
 
 
-@cache
 def field_types(kind: type) -> dict[str, Any]:
     """Field name to type of the dataclass `kind`, in the order of its fields."""
+    return _field_types(kind)
+
+
+# Apart: to type checkers, a cached function takes no class whose instances cannot be hashed.
+@cache
+def _field_types(kind: type) -> dict[str, Any]:
     hints = get_type_hints(kind)
     return {item.name: hints[item.name] for item in fields(kind)}
 
@@ -187,9 +192,9 @@ def _bound_problem(name: str, value: Any) -> str | None:
     strictly, bound = _BOUNDS[name]
     if not _is_finite(value):
         return f"{name} must be {'>' if strictly else '>='} {bound} and finite, not {shown(value)}"
-    if value > bound or (value == bound and not strictly):
-        return None
-    return f"{name} must be {'>' if strictly else '>='} {bound}, not {shown(value)}"
+    if value < bound or (value == bound and strictly):
+        return f"{name} must be {'>' if strictly else '>='} {bound}, not {shown(value)}"
+    return None
 
 
 def _joint_problems(sound: Mapping[str, Any], model: Any) -> Iterator[tuple[tuple[str, ...], str]]:
@@ -207,7 +212,7 @@ def _joint_problems(sound: Mapping[str, Any], model: Any) -> Iterator[tuple[tupl
             f"decoder_last_c_outer_fraction must be <= 1, not {share}",
         )
     maps, gridsize = sound.get("decoder_last_amp_channels"), sound.get("gridsize")
-    if None not in (maps, gridsize) and maps not in (1, gridsize**2):
+    if maps is not None and gridsize is not None and maps not in (1, gridsize**2):
         fitting = "1" if gridsize == 1 else f"1 or gridsize**2 = {gridsize**2}"
         yield (
             ("decoder_last_amp_channels", "gridsize"),

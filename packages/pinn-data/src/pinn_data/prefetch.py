@@ -9,7 +9,8 @@ from typing import TypeVar
 
 __all__ = ["prefetched"]
 
-T, R = TypeVar("T"), TypeVar("R")
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 def prefetched(function: Callable[[T], R], items: Iterable[T], workers: int, ahead: int = 1) -> Iterator[R]:

@@ -179,7 +179,7 @@ def noise_free(scan: Scan, smoothing_sigma: float = 0.0) -> Scan:
 def transposed(scan: Scan) -> Scan:
     """The scan with x and y exchanged."""
     return Scan(
-        diffraction=np.ascontiguousarray(scan.diffraction.swapaxes(-1, -2)),
+        diffraction=np.ascontiguousarray(np.swapaxes(scan.diffraction, -1, -2)),
         unit=scan.unit,
         positions=np.ascontiguousarray(scan.positions[:, ::-1]),
         probe=np.ascontiguousarray(scan.probe.swapaxes(-1, -2)),

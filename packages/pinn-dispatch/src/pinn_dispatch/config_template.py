@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pinn_config import InferenceConfig, ModelConfig, PyTorchExecutionConfig, TrainingConfig
+from pinn_config.configs import Framework
 from pinn_config.files import EXECUTION, to_yaml
 
 __all__ = ["KINDS", "template"]
@@ -31,7 +32,7 @@ _EXECUTION = """\
 """
 
 
-def template(kind: str, recipe: Mapping[str, Any], backend: str | None = None) -> str:
+def template(kind: str, recipe: Mapping[str, Any], backend: Framework | None = None) -> str:
     """The text of the file for one of :data:`KINDS`.
 
     recipe : what the commands use in place of the configs' defaults, in the form of a file
@@ -42,7 +43,9 @@ def template(kind: str, recipe: Mapping[str, Any], backend: str | None = None) -
         return _EXECUTION + to_yaml(None, execution)
     if kind == "inference":
         unsaid = {"model", "output_dir", "model_path"} | ({"backend"} if backend is None else set())
-        config = InferenceConfig(ModelConfig(), **({} if backend is None else {"backend": backend}))
+        config = InferenceConfig(ModelConfig())
+        if backend is not None:
+            config.backend = backend
         return _INFERENCE + to_yaml(config, execution, unsaid=unsaid)
     own = {key: value for key, value in recipe.items() if key not in ("model", EXECUTION)}
     training = TrainingConfig(

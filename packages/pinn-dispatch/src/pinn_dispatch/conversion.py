@@ -23,7 +23,7 @@ from pinn_data.files.position_file import read_positions
 from pinn_data.files.product import Product, write_product
 from pinn_data.files.product_npz import read_any_product
 from pinn_data.files.training_data import product_measurement, read_training_data, read_training_npz
-from pinn_data.scan.far_field import FarField, photon_energy_eV
+from pinn_data.scan.far_field import photon_energy_eV
 from pinn_data.scan.geometry import Geometry
 from pinn_data.scan.scan import Scan
 from pinn_data.scan.stage_positions import StageConvention
@@ -86,8 +86,7 @@ class Request:
             known["photon_energy_eV"] = photon_energy_eV(given.wavelength_m)
         if self.object_pixel_m is not None:
             known["pixel_size_m"] = self.object_pixel_m
-        elif given.is_complete:
-            far = FarField(given.distance_m, given.wavelength_m, given.detector_pixel_m)
+        elif (far := given.far_field) is not None:
             known["pixel_size_m"] = far.object_pixel_m(N)
         return known
 
@@ -202,20 +201,15 @@ def _raw(request: Request) -> Measurement:
             "fix the headings"
         )
     given = request.geometry
-    geometry, said = None, []
-    if given.is_complete:
-        geometry = FarField(given.distance_m, given.wavelength_m, given.detector_pixel_m)
-    elif any(v is not None for v in (given.distance_m, given.wavelength_m, given.detector_pixel_m)):
+    geometry, said = given.far_field, []
+    flags = {
+        "--distance": given.distance_m,
+        "--energy or --wavelength": given.wavelength_m,
+        "--detector-pixel": given.detector_pixel_m,
+    }
+    if geometry is None and any(value is not None for value in flags.values()):
         if request.object_pixel_m is None:
-            lacking = [
-                flag
-                for flag, value in (
-                    ("--distance", given.distance_m),
-                    ("--energy or --wavelength", given.wavelength_m),
-                    ("--detector-pixel", given.detector_pixel_m),
-                )
-                if value is None
-            ]
+            lacking = [flag for flag, value in flags.items() if value is None]
             raise UsageError(f"the geometry lacks {', '.join(lacking)}: give it, or --object-pixel")
         said.append("an incomplete geometry, not stored")
     stage = request.stage(unit or "px", "probe")

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pinn_dispatch.errors import BackendUnavailableError, DispatchError
-from pinn_dispatch.registry import BACKENDS, installed_backends, load_backend
+from pinn_dispatch.registry import installed_backends, load_backend, row_of
 
 if TYPE_CHECKING:
     from pinn_config import InferenceConfig, PyTorchExecutionConfig, TrainingConfig
@@ -285,7 +285,7 @@ def _translated(name: str, call: Callable[[], T]) -> T:
     try:
         return call()
     except ImportError as error:
-        row = BACKENDS[name]
+        row = row_of(name)
         raise BackendUnavailableError(
             f"{row.title} backend selected, but it cannot be imported ({error}): run {row.install}"
         ) from error

@@ -162,7 +162,7 @@ def write_reconstruction_npz(path: Path, found: Reconstruction) -> Path:
 
     Raises `pinn_data.errors.DataWriteError`.
     """
-    arrays = {
+    arrays: dict[str, NDArray[Any]] = {
         "object": found.object,
         "coverage": found.coverage,
         "canvas_origin": np.asarray(found.canvas.origin, np.int64),

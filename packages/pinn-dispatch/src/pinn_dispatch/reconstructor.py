@@ -19,10 +19,11 @@ from __future__ import annotations
 import copy
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from pinn_archive import find_archive, read_archive, read_manifest, write_archive
 from pinn_config import InferenceConfig, ModelConfig, PyTorchExecutionConfig, TrainingConfig
+from pinn_config.configs import Framework
 from pinn_data.progress.reports import Cancel, CancelledError, Progress, Watcher
 
 from pinn_dispatch import dispatch
@@ -57,7 +58,7 @@ class Reconstructor:
     def __init__(self, backend: str | None = None, *, name: str | None = None, **settings: Any) -> None:
         if backend is not None:
             row_of(backend)
-        self._backend = backend
+        self._backend = cast(Framework | None, backend)  # `row_of` knows it
         self._name = name
         self._settings = Settings()
         self._archive: Path | None = None
@@ -316,14 +317,14 @@ class Reconstructor:
             raise DispatchError(f"there is no model to be {what}: open() or train() one first")
         return self._archive
 
-    def _installed(self, wanted: str = "tensorflow") -> str:
+    def _installed(self, wanted: str = "tensorflow") -> Framework:
         installed = installed_backends()
         if not installed:
             commands = " or ".join(row.install for row in BACKENDS.values())
             raise BackendUnavailableError(f"no backend is installed: run {commands}")
-        return wanted if wanted in installed else installed[0]
+        return next((name for name in installed if name == wanted), installed[0])
 
-    def _settled(self, wanted: str = "tensorflow") -> str:
+    def _settled(self, wanted: str = "tensorflow") -> Framework:
         """The backend, from now on."""
         if self._backend is None:
             self._backend = self._installed(wanted)

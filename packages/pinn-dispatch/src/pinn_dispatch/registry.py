@@ -10,12 +10,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from importlib import metadata, util
 from types import ModuleType
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import attrs
 
 from pinn_dispatch.backend import Backend, shortcomings
 from pinn_dispatch.errors import BackendUnavailableError, UnknownBackendError
+
+if TYPE_CHECKING:
+    from pinn_config.configs import Framework
 
 __all__ = [
     "BACKENDS",
@@ -44,7 +47,7 @@ class BackendName:
     install: str
 
 
-BACKENDS: Mapping[str, BackendName] = {
+BACKENDS: Mapping[Framework, BackendName] = {
     "tensorflow": BackendName("TensorFlow", "tensorflow", "pip install tensorflow>=2.16 pinn-tf"),
     "pytorch": BackendName("PyTorch", "torch", "pip install torch>=2.2 pinn-torch"),
 }
@@ -98,7 +101,7 @@ def _load(name: str, group: str) -> ModuleType:
         raise BackendUnavailableError(_sentence(row, f"it cannot be imported ({error})")) from error
 
 
-def installed_backends(group: str = ENTRY_POINTS) -> list[str]:
+def installed_backends(group: str = ENTRY_POINTS) -> list[Framework]:
     """Names of :data:`BACKENDS` whose package and framework are installed; nothing is imported."""
     provided = {point.name for point in metadata.entry_points(group=group)}
     return [
@@ -115,11 +118,12 @@ def _owner(point: metadata.EntryPoint) -> str:
 
 def row_of(name: str) -> BackendName:
     """The backend `name` as a user knows it; raises UnknownBackendError (a ValueError)."""
-    if name not in BACKENDS:
-        raise UnknownBackendError(
-            f"backend {name!r} is unknown: choose {' or '.join(repr(known) for known in BACKENDS)}"
-        )
-    return BACKENDS[name]
+    for known, row in BACKENDS.items():
+        if known == name:
+            return row
+    raise UnknownBackendError(
+        f"backend {name!r} is unknown: choose {' or '.join(repr(known) for known in BACKENDS)}"
+    )
 
 
 def _sentence(row: BackendName, why: str) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import attrs
 import numpy as np
@@ -35,10 +36,10 @@ _AT_ONCE = 1.15  # of what fits best while the probe is that of the file
 _RANDOM = 0.93
 
 Positions = Callable[[NDArray[np.float64]], NDArray[np.float64]]
-Images = Callable[[NDArray], NDArray]  # type: ignore[type-arg]
+Images = Callable[[NDArray[Any]], NDArray[Any]]
 
 
-def _as_they_are(values: NDArray) -> NDArray:  # type: ignore[type-arg]
+def _as_they_are(values: NDArray[Any]) -> NDArray[Any]:
     return values
 
 
@@ -47,7 +48,7 @@ def _mirrored(*axes: int) -> Images:
     return lambda images: np.roll(np.flip(images, axes), 1, axes)
 
 
-def _turned(images: NDArray) -> NDArray:  # type: ignore[type-arg]
+def _turned(images: NDArray[Any]) -> NDArray[Any]:
     return np.swapaxes(images, -1, -2)
 
 

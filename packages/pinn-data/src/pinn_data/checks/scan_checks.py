@@ -18,7 +18,7 @@ from scipy.spatial import KDTree
 
 from pinn_data.optics.probe import probe_modes
 from pinn_data.scan.detector_window import is_corner_centred
-from pinn_data.scan.diffraction import convert_block, holds_counts, is_whole, unit_of_fractions
+from pinn_data.scan.diffraction import Unit, convert_block, holds_counts, is_whole, unit_of_fractions
 from pinn_data.scan.scan import Scan
 
 __all__ = ["Finding", "Sample", "check_sample", "check_scan", "sampled_frames"]
@@ -59,7 +59,7 @@ class Sample:
     """
 
     frames: NDArray[Any]
-    unit: str
+    unit: Unit
     good: NDArray[np.bool_]
 
 
@@ -72,7 +72,10 @@ def sampled_frames(count: int, N: int) -> NDArray[np.int64]:
 def check_scan(scan: Scan) -> list[Finding]:
     """What looks wrong with a scan; an empty list for a good one."""
     bad = scan.bad_pixels
-    good = np.ones((scan.N, scan.N), bool) if bad is None else ~(bad if bad.ndim == 2 else bad.any(axis=0))
+    if bad is None:
+        good = np.ones((scan.N, scan.N), bool)
+    else:
+        good = ~(bad if bad.ndim == 2 else np.any(bad, axis=0))
     frames = np.asarray(scan.diffraction[sampled_frames(len(scan), scan.N)])
     return check_sample(scan.positions, scan.probe, Sample(frames, scan.unit, good))
 
@@ -81,7 +84,7 @@ def check_sample(positions: NDArray[np.float64], probe: NDArray[Any], sample: Sa
     """What looks wrong with a scan of these positions (n, 2), object pixels, and this probe ([modes,] N, N),
     of whose frames some are looked at.
     """
-    intensity = np.asarray(convert_block(sample.frames, sample.unit, "intensity"), np.float64)  # type: ignore[arg-type]
+    intensity = np.asarray(convert_block(sample.frames, sample.unit, "intensity"), np.float64)
     mean = np.where(sample.good, intensity.mean(axis=0), 0.0)
     far_field = np.sum(np.abs(fft.fft2(probe_modes(probe).astype(np.complex128))) ** 2, axis=0)
     light = fft.fftshift(far_field) * sample.good
@@ -224,8 +227,10 @@ def _units(sample: Sample, intensity: NDArray[np.float64], probe: NDArray[Any]) 
             "set diffraction_unit to 'counts' in the file",
         )
     elif unit == "amplitude" and not holds_counts(frames, unit):
-        sums = (float(power.sum(axis=(1, 2), dtype=np.float64).mean()) for power in (frames, intensity))
-        if unit_of_fractions(*sums, probe) == "intensity":
+        mean, mean_squares = (
+            float(power.sum(axis=(1, 2), dtype=np.float64).mean()) for power in (frames, intensity)
+        )
+        if unit_of_fractions(mean, mean_squares, probe) == "intensity":
             yield Finding(
                 "bad",
                 "unit of patterns",

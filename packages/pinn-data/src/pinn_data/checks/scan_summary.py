@@ -143,11 +143,11 @@ def summarise_scan(path: str | os.PathLike[str], *, frames_axis: int | None = No
         check_fit(bad, background, (frames, N, N))
         sums, found = _summed(file, (frames, N, N), frames_axis, _powers(file, label), bad)
         kept = found.kept
-        light = [float(sums.frame[power][kept].mean()) for power in (0, 1)]
+        mean, mean_squares = (float(sums.frame[power][kept].mean()) for power in (0, 1))
         unit = units.unit_of(
             lambda: sums.whole,
             label,
-            lambda: "amplitude" if sums.whole_squares else units.unit_of_fractions(*light, probe),
+            lambda: "amplitude" if sums.whole_squares else units.unit_of_fractions(mean, mean_squares, probe),
         )
         squared = unit == "amplitude"
         share = sums.unmeasured / len(kept)

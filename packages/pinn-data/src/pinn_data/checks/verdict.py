@@ -157,7 +157,7 @@ def _advice(solution: Solution, scan: Scan, level: Level) -> list[str]:
 def _gain_of_a_pixel(solution: Solution) -> float:
     """NaN where it is not known."""
     pixels = np.count_nonzero(solution.coverage > 0.1 * solution.coverage.max())
-    return solution.held_out_gain * len(solution.positions) / max(pixels, 1)
+    return solution.held_out_gain * len(solution.positions) / max(int(pixels), 1)
 
 
 def _is_drowned(solution: Solution, N: int) -> bool:

@@ -64,7 +64,8 @@ def add_flags(
         shown = "" if default is None else f" (default: {_in_words(default)})"
         spellings = (spelled or {}).get(name, name)
         first, *others = ("--" + s.replace("_", "-") for s in _several(spellings))
-        how = {"choices": choices[name]} if name in (choices or {}) else reading(types[name])
+        allowed = (choices or {}).get(name)
+        how = reading(types[name]) if allowed is None else {"choices": allowed}
         if how.get("type") is Path and name.endswith("_dir"):
             how["metavar"] = "DIR"
         where = group.add_mutually_exclusive_group() if others else group

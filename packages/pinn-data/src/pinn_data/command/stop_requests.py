@@ -85,8 +85,8 @@ def stop_requests_heeded() -> Iterator[StopRequest]:
         yield request
     finally:
         _HEEDED.reset(token)
-        for number, handler in request._before.items():
-            signal.signal(number, handler)
+        for changed, handler in request._before.items():
+            signal.signal(changed, handler)
 
 
 @contextmanager

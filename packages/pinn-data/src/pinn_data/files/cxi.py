@@ -71,6 +71,13 @@ class GivenGeometry:
         """Whether nothing is left to a file."""
         return None not in (self.distance_m, self.wavelength_m, self.detector_pixel_m)
 
+    @property
+    def far_field(self) -> FarField | None:
+        """The geometry, where nothing is left to a file."""
+        if self.distance_m is None or self.wavelength_m is None or self.detector_pixel_m is None:
+            return None
+        return FarField(self.distance_m, self.wavelength_m, self.detector_pixel_m)
+
 
 def is_cxi(file: h5py.File) -> bool:
     """Whether an HDF5 file is laid out as CXI."""

@@ -34,16 +34,17 @@ def geometry_of(scan: Scan, given: dict[str, float]) -> FarField:
         "pixel_size_m": "--object-pixel",
     }
     known = {key: given.get(key, scan.metadata.get(key)) for key in names}
-    lacking = [f"{key} ({names[key]})" for key, value in known.items() if not isinstance(value, (int, float))]
+    numbers = {key: value for key, value in known.items() if isinstance(value, (int, float))}
+    lacking = [f"{key} ({flag})" for key, flag in names.items() if key not in numbers]
     if lacking:
         raise DataKeyError(
             f"a CXI file is in metres, but the scan does not state {', '.join(lacking)}: give it"
         )
-    wavelength = wavelength_m(known["photon_energy_eV"])
+    wavelength, distance = wavelength_m(numbers["photon_energy_eV"]), numbers["detector_distance_m"]
     return FarField(
-        known["detector_distance_m"],
+        distance,
         wavelength,
-        wavelength * known["detector_distance_m"] / (scan.N * known["pixel_size_m"]),
+        wavelength * distance / (scan.N * numbers["pixel_size_m"]),
     )
 
 

@@ -276,12 +276,12 @@ def _order(
             "name another array as FILE:NAME, or reshape it"
         )
     axes = (0, 1, 2) if frames_axis == 0 else (2, 0, 1)
-    ordered = tuple(int(shape[a]) for a in axes)
-    if 0 in ordered:
+    n, H, W = (int(shape[a]) for a in axes)
+    if 0 in (n, H, W):
         raise EmptyScanError(
             f"'{one_line(name, 60)}' has shape {shape}, so it holds no pattern: check the file"
         )
-    return ordered, axes
+    return (n, H, W), axes
 
 
 def _check_beside(

@@ -18,7 +18,7 @@ from pinn_data.errors import DataKeyError, DataRangeError, PositionError, ShapeE
 from pinn_data.files.detector_masks import check_sense
 from pinn_data.files.frame_stack import Advance, FrameStack
 from pinn_data.scan.detector_window import DetectorWindow, beam_centre, is_corner_centred
-from pinn_data.scan.diffraction import Unit, convert_block, detect_unit, frame_blocks, is_whole
+from pinn_data.scan.diffraction import Stack, Unit, convert_block, detect_unit, frame_blocks, is_whole
 from pinn_data.scan.far_field import FarField, near_field_signs, photon_energy_eV
 from pinn_data.scan.inpainting import inpainted
 from pinn_data.scan.probe_guess import probe_from_patterns
@@ -180,9 +180,7 @@ def measured_scan(
     return scan, said
 
 
-def _unit(
-    measurement: Measurement, framing: Framing, patterns: NDArray[Any], probe: NDArray[Any] | None
-) -> Unit:
+def _unit(measurement: Measurement, framing: Framing, patterns: Stack, probe: NDArray[Any] | None) -> Unit:
     if framing.unit is None and measurement.holds_intensities:
         return "counts" if is_whole(patterns) else "intensity"
     return detect_unit(patterns, framing.unit, probe)
@@ -200,7 +198,7 @@ def _background(
 
 
 def _never(bad: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    return bad if bad.ndim == 2 else bad.all(axis=0)
+    return bad if bad.ndim == 2 else np.all(bad, axis=0)
 
 
 def _holes(bad: NDArray[np.bool_], window: DetectorWindow) -> NDArray[np.bool_]:
@@ -339,7 +337,7 @@ def _positions(
 
 
 def _mean_intensity(
-    patterns: NDArray[Any], unit: Unit, bad: NDArray[np.bool_] | None, holes: NDArray[np.bool_] | None
+    patterns: Stack, unit: Unit, bad: NDArray[np.bool_] | None, holes: NDArray[np.bool_] | None
 ) -> NDArray[np.float64]:
     """(N, N): mean over the frames in which a pixel was measured; holes filled from around them."""
     total = np.zeros(patterns.shape[1:])
@@ -353,7 +351,7 @@ def _mean_intensity(
 
 def _refuse_near_field(
     measurement: Measurement,
-    patterns: NDArray[Any],
+    patterns: Stack,
     holes: NDArray[np.bool_] | None,
     unit: Unit,
     positions: NDArray[np.float64],

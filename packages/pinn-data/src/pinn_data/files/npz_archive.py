@@ -279,7 +279,7 @@ class _ShortReads:
 
     stream: IO[bytes]
 
-    def read(self, size: int) -> bytes:
+    def read(self, size: int = _HEADER_BYTES, /) -> bytes:
         if size > _HEADER_BYTES:
             raise ValueError(f"its header has {size} bytes")
         return self.stream.read(size)

@@ -49,7 +49,8 @@ def _stored(file: NpzReader, found: list[str], axes: tuple[int, ...]) -> StoredP
     where = file.where_stored(first) if axes[:3] == (0, 1, 2) else None
     if where is None or not all(_same_bytes(file, first, second) for second in found[1:]):
         return None
-    stored = StoredPatterns(file.path, *where, shape[:3], file.entry(first).dtype)
+    frames, rows, columns = shape[:3]
+    stored = StoredPatterns(file.path, *where, (frames, rows, columns), file.entry(first).dtype)
     file.check(first)
     return stored
 

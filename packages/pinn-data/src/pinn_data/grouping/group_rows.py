@@ -129,9 +129,8 @@ def shuffled(length: int, seed: int) -> list[int]:
     [4, 0, 1, 3, 2]
     """
     bits = np.random.MT19937()
-    bits.state = np.random.RandomState(seed % 2**32).get_state(
-        legacy=False
-    )  # Nishimura's and Matsumoto's seeding
+    seeded: Any = np.random.RandomState(seed % 2**32)  # Nishimura's and Matsumoto's seeding
+    bits.state = seeded.get_state(legacy=False)
     numbers = list(range(length))
     for i, draw in enumerate(bits.random_raw(max(0, length - 1)).tolist()):
         j = i + draw % (length - i)

@@ -354,10 +354,10 @@ def grouped_dict(
     def amplitudes(frames: NDArray[np.int64]) -> NDArray[np.float32]:
         return convert_block(scan.diffraction[frames], unit, "amplitude").astype(np.float32, copy=False)
 
-    diffraction = GroupedImages(rows, scan.N, np.float32, amplitudes)
+    diffraction = GroupedImages(rows, scan.N, np.dtype(np.float32), amplitudes)
     factor = _normalising(scan, rows) if scale is None else scale
     measured, start = _coordinates(scan.positions, groups), _coordinates(scan.positions_start, groups)
-    Y = _truth(scan, rows) if truth and scan.object is not None else None
+    Y = _truth(scan.object, scan, rows) if truth and scan.object is not None else None
     return {
         "diffraction": diffraction,
         "X_full": diffraction * factor,
@@ -389,13 +389,13 @@ def _normalising(scan: Scan, rows: NDArray[np.int64]) -> float:
     return scan.N / 2 / math.sqrt(energy / rows.size)
 
 
-def _truth(scan: Scan, rows: NDArray[np.int64]) -> GroupedImages:
-    """Patches of the scan's object at the frames of these rows."""
+def _truth(image: NDArray[np.complex64], scan: Scan, rows: NDArray[np.int64]) -> GroupedImages:
+    """Patches of the scan's object, which is `image`, at the frames of these rows."""
     used = scan.positions[np.unique(rows)]
     ends = [find(used[:, axis]) for find in (np.argmin, np.argmax) for axis in (0, 1)]
-    extract(scan.object, used[ends], scan.N)  # raises now, not when somebody looks
+    extract(image, used[ends], scan.N)  # raises now, not when somebody looks
 
     def patches(frames: NDArray[np.int64]) -> NDArray[np.complex64]:
-        return extract(scan.object, scan.positions[frames], scan.N)
+        return extract(image, scan.positions[frames], scan.N)
 
-    return GroupedImages(rows, scan.N, np.complex64, patches)
+    return GroupedImages(rows, scan.N, np.dtype(np.complex64), patches)

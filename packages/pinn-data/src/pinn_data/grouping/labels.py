@@ -45,7 +45,7 @@ class ObjectLabels:
         self._corner_pixels, _ = split_subpixel(scan.positions)
         ends = [f(self._corner_pixels[:, axis]) for f in (np.argmin, np.argmax) for axis in (0, 1)]
         extract(self._object, self._corner_pixels[ends], self.N)  # raises before a training has begun
-        self.scale = _scale(scan, smoothing_sigma)
+        self.scale = _scale(scan, scan.object, smoothing_sigma)
 
     def patches(self, rows: NDArray[np.int64]) -> NDArray[np.complex64]:
         """(group, pattern, N, N) complex64 for rows (group, pattern) of frame numbers."""
@@ -53,13 +53,13 @@ class ObjectLabels:
         return (cut * np.complex64(self.scale)).reshape(*rows.shape, self.N, self.N)
 
 
-def _scale(scan: Scan, smoothing_sigma: float) -> float:
+def _scale(scan: Scan, image: NDArray[np.complex64], smoothing_sigma: float) -> float:
     """``norm(probe) * sqrt(measured energy / predicted energy) / sqrt(mean measured energy)``."""
     frames = np.unique(np.linspace(0, len(scan) - 1, _SAMPLED_FRAMES).astype(np.int64))
     predicted = 0.0
     for start in range(0, len(frames), _BLOCK):
         where = scan.positions[frames[start : start + _BLOCK]]
-        wave = exit_wave(scan.object, scan.probe, where, smoothing_sigma=smoothing_sigma)
+        wave = exit_wave(image, scan.probe, where, smoothing_sigma=smoothing_sigma)
         predicted += float(np.sum(wave.real**2 + wave.imag**2))
     if predicted == 0:
         raise LabelError(

@@ -84,7 +84,7 @@ class PatternStack:
         """``centres`` (group, pattern, 2) int64, ``fractions`` (group, pattern, 2) float32; with labels
         ``labels`` (group, pattern, N, N) complex64; with bad pixels ``measured`` (group, pattern, N, N)
         float32, 1 where measured, else 0; with a background ``stray`` (1, 1, N, N) float32."""
-        arrays = {"centres": self.centres[rows], "fractions": self.fractions[rows]}
+        arrays: dict[str, NDArray] = {"centres": self.centres[rows], "fractions": self.fractions[rows]}
         if self.measured is not None:
             flags = self.measured if self.measured.ndim == 2 else self.measured[rows]
             whole = np.broadcast_to(flags, (*rows.shape, self.N, self.N))

@@ -61,6 +61,12 @@ class RawData:
     not fit together.
     """
 
+    scan: Scan
+    Y: NDArray[np.complex64] | None
+    norm_Y_I: Any
+    sample_indices: NDArray[np.int64] | None
+    subsample_seed: int | None
+
     def __init__(
         self,
         xcoords: ArrayLike,
@@ -86,7 +92,7 @@ class RawData:
         stack = found.stack
         for sentence in found.said:
             _LOG.warning("%s", sentence)
-        optional = {} if scan_index is None else {"scan_index": scan_index}
+        optional: dict[str, Any] = {} if scan_index is None else {"scan_index": scan_index}
         self._set(
             Scan(
                 diffraction=stack,
@@ -114,10 +120,8 @@ class RawData:
 
     def _set(self, scan: Scan) -> None:
         self.scan = scan
-        self.Y: NDArray[np.complex64] | None = None
-        self.norm_Y_I: Any = None
-        self.sample_indices: NDArray[np.int64] | None = None
-        self.subsample_seed: int | None = None
+        self.Y = self.norm_Y_I = None
+        self.sample_indices = self.subsample_seed = None
 
     @classmethod
     def from_scan(cls, scan: Scan) -> RawData:
@@ -271,7 +275,7 @@ class RawData:
         )
         grouped = grouped_dict(scan, groups, truth=self.Y is None)
         if self.Y is not None:
-            grouped["Y"] = GroupedImages(groups.indices, scan.N, np.complex64, self.Y.__getitem__)
+            grouped["Y"] = GroupedImages(groups.indices, scan.N, np.dtype(np.complex64), self.Y.__getitem__)
         if self.sample_indices is not None:
             grouped["sample_indices"] = self.sample_indices
         return grouped
@@ -299,12 +303,13 @@ def scan_of(data: Any, what: str = "the data") -> Scan:
         )
     given = {name: getattr(data, name, None) for name in _OPTIONAL}
     start_x, start_y = getattr(data, "xcoords_start", None), getattr(data, "ycoords_start", None)
-    without = start_x is None or start_y is None
+    if start_x is None or start_y is None:
+        start_x, start_y = data.xcoords, data.ycoords
     return RawData(
         data.xcoords,
         data.ycoords,
-        data.xcoords if without else start_x,
-        data.ycoords if without else start_y,
+        start_x,
+        start_y,
         data.diff3d,
         data.probeGuess,
         **given,
@@ -349,12 +354,15 @@ def load_data(
     if n_subsample is not None:
         drawn = scan.subsample(n_subsample, subsample_seed)
         scan = scan.select(drawn)
-    options = {"flip_x": flip_x, "flip_y": flip_y, "transpose": swap_xy, "scale": coord_scale}
+
+    def turned(positions: NDArray[np.float64]) -> NDArray[np.float64]:
+        return reoriented(positions, flip_x=flip_x, flip_y=flip_y, transpose=swap_xy, scale=coord_scale)
+
     data = RawData.from_scan(
         attrs.evolve(
             scan,
-            positions=reoriented(scan.positions, **options),
-            positions_start=reoriented(scan.positions_start, **options),
+            positions=turned(scan.positions),
+            positions_start=turned(scan.positions_start),
         )
     )
     data.sample_indices = drawn

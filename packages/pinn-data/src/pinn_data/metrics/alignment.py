@@ -113,8 +113,9 @@ def align(
             f"{target.shape}"
         )
     core = target[r0:r1, c0:c1]
-    name, offset = "id", guess
-    if guess is None or orientations:
+    if guess is not None and not orientations:
+        name, offset = "id", guess
+    else:
         name, image, offset = _search(image, core, (r0, c0), guess, remove_ramp, orientations)
     corner = (round(offset[0]), round(offset[1]))
     canvas = _laid_down(image, corner, target.shape)

@@ -62,7 +62,7 @@ def frc(a: ArrayLike, b: ArrayLike) -> RingCorrelation:
     edge = n // 2 + 1
 
     def over_rings(values: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.bincount(ring, values.ravel())[:edge]
+        return np.asarray(np.bincount(ring, values.ravel())[:edge], np.float64)
 
     power = over_rings(np.abs(A) ** 2) * over_rings(np.abs(B) ** 2)
     correlation = over_rings((A * B.conj()).real) / np.maximum(np.sqrt(power), np.finfo(np.float64).tiny)

@@ -132,7 +132,8 @@ def half_scan_frc(
         side = min(size, *second.shape)
         r0, c0 = ((s - side) // 2 for s in second.shape)
         roi = (r0, r0 + side, c0, c0 + side)
-    box = tuple(int(v) for v in np.asarray(roi))
+    top, bottom, left, right = (int(v) for v in np.asarray(roi))
+    box = (top, bottom, left, right)
     fit = align(even, second, roi=box, guess=(0.0, 0.0), remove_ramp=True)
     slope = phase_ramp(fit.truth)
     y, x = (np.arange(s) for s in fit.truth.shape)
@@ -145,7 +146,7 @@ def half_scan_frc(
     cutoffs: dict[str, float] = {}
     for name, curve in curves.items():
         cutoffs |= frc_cutoffs(curve, name)
-    return HalfScanCorrelation(curves["phase"], curves["amp"], cutoffs, box, fit)  # type: ignore[arg-type]
+    return HalfScanCorrelation(curves["phase"], curves["amp"], cutoffs, box, fit)
 
 
 def _phase_error(fit: Alignment) -> NDArray[np.float64]:

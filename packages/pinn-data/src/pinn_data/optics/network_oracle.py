@@ -59,33 +59,33 @@ class Optics:
         rows = np.eye(self.N)[:, None].repeat(max(2, self.N), 1)
         self.back_matrix = smoothed(rows, sigma)[:, self.N // 2].real
 
-    def place(self, patches):
+    def place(self, patches: NDArray) -> NDArray:
         return place(patches, self.positions, (self.side, self.side))
 
-    def patches(self, canvas):
+    def patches(self, canvas: NDArray) -> NDArray:
         return extract(canvas, self.positions, self.N)
 
-    def _back(self, waves):
+    def _back(self, waves: NDArray) -> NDArray:
         waves = self.back_matrix @ waves @ self.back_matrix.T
         return (self.probes.conj() * waves).sum(1) / self.peak
 
-    def _mended(self, waves):
+    def _mended(self, waves: NDArray) -> NDArray:
         field = np.fft.fftshift(np.fft.fft2(waves, norm="ortho"), axes=(-2, -1))
         predicted = np.sqrt((np.abs(field) ** 2).sum(1) + _AMPLITUDE_FLOOR**2)
         field = field * (self.amplitude / predicted)[:, None]
         return np.fft.ifft2(np.fft.ifftshift(field, axes=(-2, -1)), norm="ortho")
 
-    def first_waves(self):
+    def first_waves(self) -> NDArray:
         light = smoothed(self.probes, self.sigma)
         if self.sigma == 0:
             return self._back(self._mended(light))
         return self._back(self._mended(light) - self.background * light) + self.background * self.light
 
-    def gradient_step(self, canvas, floor):
+    def gradient_step(self, canvas: NDArray, floor: float) -> NDArray:
         waves = smoothed(self.probes * self.patches(canvas)[:, None], self.sigma)
         return self.place(self._back(self._mended(waves) - waves)) / (self.coverage + floor)
 
-    def mean(self, total, light, floor):
+    def mean(self, total: NDArray, light: NDArray, floor: float) -> NDArray:
         return (total + floor * self.background) / (light + floor)
 
 
@@ -101,6 +101,7 @@ def run(network: Network, weights: Mapping[str, NDArray], optics: Optics) -> NDA
         a = layer.attributes
         x = [values[name] for name in layer.inputs]
         own = {key: np.asarray(weights[f"{layer.name}/{key}"], np.float64) for key in layer.parameters()}
+        y: NDArray
         if layer.kind == "conv":
             y = _conv(x[0], own, a["activation"])
         elif layer.kind == "steps":

@@ -51,7 +51,7 @@ def extract(object: ArrayLike, positions: ArrayLike, N: int) -> NDArray:
         image = image.astype(np.float64)
     corner, fraction = _corners(positions, N, image.shape)
     patches = np.empty((len(corner), N, N), image.dtype)
-    fractional = fraction.any(axis=1)
+    fractional = np.any(fraction, axis=1)
     for i, (row, column) in enumerate(corner.tolist()):  # slices: several times faster than one fancy index
         if not fractional[i]:
             patches[i] = image[row : row + N, column : column + N]
@@ -107,7 +107,7 @@ def place(
             f"out has shape {canvas.shape} and dtype {canvas.dtype}, but {tuple(shape)} and "
             f"{dtype} are needed"
         )
-    fractional = fraction.any(axis=1)
+    fractional = np.any(fraction, axis=1)
     step = max(1, _BLOCK_BYTES // ((N + 1) ** 2 * canvas.itemsize))
     for start in range(0, len(stack), step):
         block = slice(start, min(start + step, len(stack)))

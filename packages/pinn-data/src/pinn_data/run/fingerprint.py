@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from pinn_config.configs import TrainingConfig
@@ -45,7 +46,9 @@ def fingerprint(
     what was measured: all positions, the probe, a sample of the frames, the bad pixels and the background;
     the object, where it is learned. What lies under bad pixels has no influence.
     """
-    defaults = {item.name: item.default for item in dataclasses.fields(PyTorchExecutionConfig)}
+    defaults: dict[str, Any] = {
+        item.name: item.default for item in dataclasses.fields(PyTorchExecutionConfig)
+    }
     execution = dataclasses.replace(execution, **{name: defaults[name] for name in _WITHOUT_INFLUENCE})
     config = dataclasses.replace(
         config, output_dir=Path(), train_data_file=None, test_data_file=None, positions_provided=True

@@ -47,7 +47,7 @@ def save_outputs(
     folder.mkdir(parents=True, exist_ok=True)
     if amplitude is None or phase is None:
         return []
-    pair = [_image(amplitude), _image(phase)]
+    pair = _image(amplitude), _image(phase)
     coverage = results.get("coverage")
     known = trusted = None
     if coverage is not None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -54,7 +55,7 @@ def write_pictures(
     known : (row, column) bool, pixels that were seen; the others are drawn in a dull colour of their own
     trusted : (row, column) bool, pixels that say how far the colours reach; by default all that are known
     """
-    masks = {"known": known, "trusted": trusted}
+    masks: dict[str, Any] = {"known": known, "trusted": trusted}
     return (
         write_picture(folder / AMPLITUDE_PICTURE, amplitude, **masks),
         write_picture(folder / PHASE_PICTURE, phase, colours="viridis", unit="rad", **masks),

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import attrs
 from numpy.typing import NDArray
 from pinn_config.configs import InferenceConfig, ModelConfig, TrainingConfig
-from pinn_config.execution import PyTorchExecutionConfig
+from pinn_config.execution import Precision, PyTorchExecutionConfig
 from pinn_config.validation import validate
 
 from pinn_data.run.errors import RunError
@@ -96,7 +96,7 @@ class ReconstructionJob:
         config: InferenceConfig | None,
         execution: PyTorchExecutionConfig,
         *,
-        precision: str,
+        precision: Precision,
         seed: int,
     ) -> ReconstructionJob:
         """Check that scan, network and configuration fit together.

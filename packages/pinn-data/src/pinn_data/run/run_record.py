@@ -279,7 +279,7 @@ def _add(digest: Any, array: np.ndarray) -> None:
 
 def _little(array: np.ndarray) -> memoryview:
     """The numbers in C order and little-endian, whatever the machine's order is."""
-    return memoryview(np.ascontiguousarray(array, array.dtype.newbyteorder("<"))).cast("B")
+    return np.ascontiguousarray(array, array.dtype.newbyteorder("<")).data.cast("B")
 
 
 def _now() -> str:

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Literal, cast, get_args
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from pinn_config.quoting import one_line
 
 from pinn_data.errors import DataRangeError, EmptyScanError, ShapeError, UnitError
@@ -105,7 +105,7 @@ def holds_counts(stack: Stack, unit: str) -> bool:
     return all(bool((np.abs(s - np.rint(s)) <= _SNAP * np.rint(s)).all()) for s in squares)
 
 
-def detect_unit(stack: Stack, label: str | None = None, probe: NDArray[Any] | None = None) -> Unit:
+def detect_unit(stack: Stack, label: str | None = None, probe: ArrayLike | None = None) -> Unit:
     """What a stack holds: its `label` where it has one, else the rule of the format.
 
     Rule without a label: an integer dtype, or floats that are all whole numbers, are counts.  Everything else
@@ -118,8 +118,8 @@ def detect_unit(stack: Stack, label: str | None = None, probe: NDArray[Any] | No
     def fractions() -> Unit:
         if probe is None or holds_counts(stack, "amplitude"):
             return "amplitude"
-        energies = (measured_nphotons(stack, unit) for unit in ("intensity", "amplitude"))
-        return unit_of_fractions(*energies, probe)
+        mean, mean_squares = (measured_nphotons(stack, unit) for unit in ("intensity", "amplitude"))
+        return unit_of_fractions(mean, mean_squares, probe)
 
     return unit_of(lambda: is_whole(stack), label, fractions)
 
@@ -140,7 +140,7 @@ def unit_of(
     return unit
 
 
-def unit_of_fractions(mean: float, mean_squares: float, probe: NDArray[Any]) -> Unit:
+def unit_of_fractions(mean: float, mean_squares: float, probe: ArrayLike) -> Unit:
     """Whether numbers that are not whole are amplitudes or intensities, told by the light of the probe.
 
     mean, mean_squares : means over the frames of the sum of a pattern, and of its squares
@@ -189,7 +189,7 @@ def check_values(stack: Stack, first_frame: int = 0) -> None:
             )
 
 
-def _is_measurable(patterns: Stack) -> bool:
+def _is_measurable(patterns: NDArray[Any]) -> bool:
     # NaN passes through min and fails every comparison.
     return bool(patterns.min() >= 0) and bool(np.isfinite(patterns.max()))
 
@@ -201,7 +201,7 @@ def amplitude_dtype(stack: Stack, unit: str) -> np.dtype[Any]:
     return np.dtype(np.float64)
 
 
-def convert_block(block: Stack, unit: Unit, wanted: Unit) -> Stack:
+def convert_block(block: NDArray[Any], unit: Unit, wanted: Unit) -> NDArray[Any]:
     """One block of frames in another unit: float64 where something is computed, else the block itself.
 
     ``counts`` from amplitudes: a square within float32 rounding (relative 2**-22) of a whole number is that
@@ -227,7 +227,7 @@ def to_amplitude(stack: Stack, unit: str) -> NDArray[np.float32]:
     return _converted(stack, known, "amplitude", np.dtype(np.float32))
 
 
-def to_counts(stack: Stack, unit: str) -> Stack:
+def to_counts(stack: Stack, unit: str) -> NDArray[Any]:
     """Counts (frame, N, N), the squares of amplitudes, for a stack in `unit`.
 
     Counts and intensities come back as they are (their dtype too), without a copy.  From amplitudes: float32,
@@ -245,7 +245,7 @@ def _largest(stack: Stack) -> float:
     return max(float(stack[block].max()) for block in frame_blocks(stack))
 
 
-def _converted(stack: Stack, unit: Unit, wanted: Unit, dtype: np.dtype[Any]) -> Stack:
+def _converted(stack: Stack, unit: Unit, wanted: Unit, dtype: np.dtype[Any]) -> NDArray[Any]:
     out = np.empty(stack.shape, dtype=dtype)
     for block in frame_blocks(stack):
         out[block] = convert_block(stack[block], unit, wanted)

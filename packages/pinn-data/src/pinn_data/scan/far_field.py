@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
 from pinn_data.errors import DataRangeError
-from pinn_data.scan.diffraction import Unit, convert_block
+from pinn_data.scan.diffraction import Stack, Unit, convert_block
 from pinn_data.scan.inpainting import inpainted
 from pinn_data.scan.measured_pixels import of_frames
 
@@ -97,7 +97,7 @@ class FarField:
 
 
 def near_field_signs(
-    patterns: NDArray[Any],
+    patterns: Stack,
     unit: Unit,
     positions: NDArray[np.float64],
     bad_pixels: NDArray[np.bool_] | None = None,
@@ -117,8 +117,9 @@ def near_field_signs(
     n, N, _ = patterns.shape
     chosen = np.unique(np.linspace(0, n - 1, min(n, _FEWEST_FRAMES)).astype(int))
     frames = convert_block(patterns[chosen], unit, "intensity").astype(np.float64)
-    for place, frame in enumerate(chosen if bad_pixels is not None else ()):
-        frames[place] = inpainted(frames[place], of_frames(bad_pixels, frame))
+    if bad_pixels is not None:
+        for place, frame in enumerate(chosen):
+            frames[place] = inpainted(frames[place], of_frames(bad_pixels, frame))
     power = np.square(np.abs(np.fft.fft2(frames))).mean(axis=0)
     lag = np.abs(np.fft.fftfreq(N))
     lag = np.maximum(lag[:, None], lag[None, :])

@@ -8,7 +8,7 @@ modes of |F|**2 + background)`` with m = 0 under a bad pixel.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -92,6 +92,12 @@ def check_mask_shape(found: tuple[int, ...], shape: tuple[int, ...]) -> None:
         )
 
 
+@overload
+def of_frames(bad_pixels: NDArray[np.bool_], frames: Any) -> NDArray[np.bool_]: ...
+@overload
+def of_frames(bad_pixels: None, frames: Any) -> None: ...
+@overload
+def of_frames(bad_pixels: NDArray[np.bool_] | None, frames: Any) -> NDArray[np.bool_] | None: ...
 def of_frames(bad_pixels: NDArray[np.bool_] | None, frames: Any) -> NDArray[np.bool_] | None:
     """The bad pixels of some frames: a mask of all frames as it is, else the part of `frames`."""
     return bad_pixels if bad_pixels is None or bad_pixels.ndim == 2 else bad_pixels[frames]

@@ -113,7 +113,7 @@ class Refined:
 
     def entries(self) -> dict[str, NDArray[Any]]:
         """The entries of the table; what is None is left out."""
-        arrays = {
+        arrays: dict[str, NDArray[Any]] = {
             "xcoords_start": self.positions_start[:, 1],
             "ycoords_start": self.positions_start[:, 0],
             "solver": np.frombuffer(json.dumps(dict(self.facts), allow_nan=False).encode(), np.uint8),
@@ -131,7 +131,7 @@ class Refined:
         """
         if not all(holds(name) for name in ENTRIES if name not in _OPTIONAL):
             return None
-        parts = {name: read(name) if holds(name) else None for name in ENTRIES}
+        parts: dict[str, Any] = {name: read(name) if holds(name) else None for name in ENTRIES}
         x, y, text = (parts.pop(name) for name in ("xcoords_start", "ycoords_start", "solver"))
         if x.ndim != 1 or x.shape != y.shape:
             raise ShapeError(

@@ -80,6 +80,10 @@ def _patterns(value: ArrayLike | StoredPatterns) -> NDArray[Any] | StoredPattern
     return value if isinstance(value, StoredPatterns) else np.asarray(value)
 
 
+def _json_object(value: Mapping[str, Any]) -> dict[str, Any]:
+    return dict(value)
+
+
 def _index(value: ArrayLike) -> NDArray[np.int64]:
     array = np.asarray(value)
     whole = array.dtype.kind in "iu" or (array.dtype.kind == "f" and bool((array == np.rint(array)).all()))
@@ -121,7 +125,7 @@ class Scan:
     diffraction: NDArray[Any] | StoredPatterns = attrs.field(
         converter=_patterns, repr=lambda a: f"<{a.dtype} {a.shape}>"
     )
-    unit: str = attrs.field(converter=units.check_unit)
+    unit: units.Unit = attrs.field(converter=units.check_unit)
     positions: NDArray[np.float64] = attrs.field(converter=np.asarray, repr=False)
     probe: NDArray[np.complex64] = attrs.field(
         converter=checked_probe, repr=lambda a: f"<{a.dtype} {a.shape}>"
@@ -129,7 +133,7 @@ class Scan:
     object: NDArray[np.complex64] | None = attrs.field(default=None, converter=checked_object, repr=False)
     scan_index: NDArray[np.int64] = attrs.field(converter=_index, repr=False)
     positions_start: NDArray[np.float64] = attrs.field(converter=np.asarray, repr=False)
-    metadata: Mapping[str, Any] = attrs.field(factory=dict, converter=dict, repr=False)
+    metadata: Mapping[str, Any] = attrs.field(factory=dict, converter=_json_object, repr=False)
     source: Path | None = None
     bad_pixels: NDArray[np.bool_] | None = attrs.field(default=None, converter=as_bad_pixels, repr=False)
     background: NDArray[np.float64] | None = attrs.field(default=None, converter=as_background, repr=False)

@@ -155,7 +155,7 @@ class StoredPatterns:
 
     def _read(self, frames: NDArray[np.int64], out: NDArray[Any]) -> None:
         frame_bytes = self._frame_shape[0] * self._frame_shape[1] * self.dtype.itemsize
-        memory = memoryview(out.reshape(-1).view(np.uint8))
+        memory = out.reshape(-1).view(np.uint8).data
         for first, last in _runs(frames):
             start = self._offset + int(frames[first]) * frame_bytes
             part = memory[first * frame_bytes : last * frame_bytes]

@@ -79,7 +79,8 @@ def picture_object(
         name_amp, size, quarter_turns=quarter_turns[0]
     )
     angle = phase[0] + (phase[1] - phase[0]) * picture(name_phase, size, quarter_turns=quarter_turns[1])
-    return modulus * np.exp(1j * angle)
+    phasor: NDArray[np.complex128] = np.exp(1j * angle)
+    return modulus * phasor
 
 
 def jittered_raster(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,7 +59,7 @@ def simulate_from_npz(
     with naming(file_path):
         with NpzReader(file_path) as file:
             image, probe = file.read("objectGuess"), file.read("probeGuess")
-            measured = {}
+            measured: dict[str, Any] = {}
             for key in ("bad_pixels", "background"):
                 # Those of each frame belong to the positions of the file.
                 if is_present(file, key) and file.entry(key).shape in ((), probe.shape[-2:]):
@@ -88,5 +89,6 @@ def simulate_from_npz(
         raw = RawData.from_scan(simulate_scan(image, probe, positions, photons=photons, rng=rng, **measured))
     if not return_patches:
         return raw
+    assert raw.scan.object is not None  # it was simulated from one
     raw.Y = extract(raw.scan.object, positions, N)
     return raw, raw.Y[..., None]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import attrs
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +12,8 @@ from scipy import fft, ndimage
 from pinn_data.solver.operations import Array, ArrayOperations
 
 __all__ = ["Estimate", "cut_spectrum", "lay_canvas", "light_on_canvas", "put_spectrum", "resample_object"]
+
+Pixel = TypeVar("Pixel", bound=np.generic)
 
 
 @attrs.frozen(eq=False)
@@ -109,7 +113,7 @@ def resample_object(
     return real + 1j * imaginary
 
 
-def cut_spectrum(spectrum: NDArray[np.complexfloating], size: int) -> NDArray[np.complexfloating]:
+def cut_spectrum(spectrum: NDArray[Pixel], size: int) -> NDArray[Pixel]:
     """The central size x size frequencies of a spectrum (mode, N, N) with its zero frequency at [0, 0].
 
     The probe of the result is centred on pixel size/2, as the whole one on N/2: both are half a window.

@@ -78,13 +78,13 @@ class Frames:
         for start in range(0, len(chosen), self.block_frames):
             numbers = chosen[start : start + self.block_frames]
             if self._keeps:
-                yield (
-                    numbers,
-                    *(None if kept is None else self.ops.take(kept, numbers) for kept in self._kept),
-                )
+                amplitude, measured = self._kept
+                taken = None if measured is None else self.ops.take(measured, numbers)
+                yield numbers, self.ops.take(amplitude, numbers), taken
             else:
-                block = self.host_block(numbers)
-                yield (numbers, *(None if part is None else self.ops.asarray(part) for part in block))
+                amplitude, measured = self.host_block(numbers)
+                flags = None if measured is None else self.ops.asarray(measured)
+                yield numbers, self.ops.asarray(amplitude), flags
 
     @cached_property
     def _kept(self) -> tuple[Array, Array | None]:

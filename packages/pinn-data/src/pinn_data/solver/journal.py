@@ -18,7 +18,7 @@ __all__ = ["Journal", "Preview"]
 
 _log = logging.getLogger(__name__)
 
-Preview = Callable[[NDArray[np.complexfloating]], None]
+Preview = Callable[[NDArray[np.complexfloating]], object]
 """Is given the image so far, (row, column) complex, every few seconds."""
 
 _PREVIEW_SECONDS = 3.0

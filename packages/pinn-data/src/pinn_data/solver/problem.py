@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 from functools import cached_property
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import attrs
 import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 
-from pinn_data.scan.diffraction import Unit
 from pinn_data.solver.estimate import Estimate, cut_spectrum, lay_canvas, put_spectrum, resample_object
 from pinn_data.solver.frames import Frames, even_order
 from pinn_data.solver.operations import ArrayOperations
@@ -102,7 +101,7 @@ class Problem:
             self._frames[size] = Frames(
                 self.ops,
                 self.scan.diffraction,
-                cast(Unit, self.scan.unit),
+                self.scan.unit,
                 self.scan.bad_pixels,
                 size=size,
                 modes=self.modes,
@@ -120,7 +119,7 @@ class Problem:
         frames = Frames(
             self.ops,
             self.scan.diffraction,
-            cast(Unit, self.scan.unit),
+            self.scan.unit,
             self.scan.bad_pixels,
             size=self.N,
             gain=self.gain,

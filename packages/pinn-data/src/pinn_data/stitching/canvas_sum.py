@@ -24,6 +24,10 @@ _BLOCK_BYTES = 1 << 25  # weighted patches held at once
 _FAINT = 1e-6  # of the largest weight: below it float32 holds rounding, and no image
 
 
+def _pixel(value: ArrayLike) -> NDArray[np.int64]:
+    return np.asarray(value, np.int64)
+
+
 @attrs.frozen(eq=False)
 class CanvasSum:
     """A weighted mean of windows that grows as they come, in float32.
@@ -36,7 +40,7 @@ class CanvasSum:
     coverage : (rows, columns) float32, sum of the weights
     """
 
-    origin: NDArray[np.int64] = attrs.field(converter=lambda value: np.asarray(value, np.int64))
+    origin: NDArray[np.int64] = attrs.field(converter=_pixel)
     shape: tuple[int, int]
     total: NDArray[np.complex64] = attrs.field(init=False, repr=False)
     coverage: NDArray[np.float32] = attrs.field(init=False, repr=False)

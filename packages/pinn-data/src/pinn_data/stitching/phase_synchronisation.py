@@ -102,7 +102,7 @@ def overlap_matrix(
     step = corner[second] - corner[first]
     code = step[:, 0] * (4 * size[1]) + step[:, 1]
     order = np.argsort(code, kind="stable")
-    starts = np.flatnonzero(np.diff(code[order], prepend=code[order[:1]] - 1)) if len(order) else []
+    starts = np.flatnonzero(np.diff(code[order], prepend=code[order[:1]] - 1)) if len(order) else order
     values = np.zeros(len(first), np.complex128)
     for same in np.split(order, starts[1:]) if len(order) else []:
         low = np.maximum(step[same[0]], 0)

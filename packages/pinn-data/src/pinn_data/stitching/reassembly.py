@@ -39,9 +39,9 @@ class PositionsOnObject(np.ndarray):
     object_shape: tuple[int, int] | None
 
     def __new__(cls, positions: ArrayLike, object_shape: tuple[int, int] | None = None) -> PositionsOnObject:
-        made = np.array(positions)
+        copied = np.array(positions)
         # float32 stays what it is; whole numbers become float64.
-        made = made.astype(np.result_type(made, np.float32), copy=False).view(cls)
+        made = copied.astype(np.result_type(copied, np.float32), copy=False).view(cls)
         made.object_shape = object_shape
         made.flags.writeable = False  # else they might move, and still be taken for places on the object
         return made

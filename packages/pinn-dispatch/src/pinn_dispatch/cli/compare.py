@@ -129,10 +129,7 @@ def named(texts: Sequence[str]) -> dict[str, Path]:
     twice = next((name for name in given if given.count(name) > 1), None)
     if twice is not None:
         raise UsageError(f"two reconstructions are called {twice!r}: give them different names")
-    found: dict[str, Path] = {}
-    for name, path in zip(_names(chosen), (path for _, path in chosen), strict=True):
-        found[name] = path
-    return found
+    return dict(zip(_names(chosen), (given_path for _, given_path in chosen), strict=True))
 
 
 def _names(chosen: Sequence[tuple[str | None, Path]]) -> list[str]:

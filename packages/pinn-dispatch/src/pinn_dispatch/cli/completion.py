@@ -51,4 +51,5 @@ def _complete_paths(parser: argparse.ArgumentParser, kinds: dict[str, Any]) -> N
             for sub in action.choices.values():
                 _complete_paths(sub, kinds)
         elif action.type is Path:
+            # The attribute is shtab's; argparse does not know it.
             action.complete = kinds["DIR" if action.metavar == "DIR" else "FILE"]  # type: ignore[attr-defined]

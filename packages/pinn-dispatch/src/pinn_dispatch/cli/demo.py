@@ -31,7 +31,8 @@ SOLVED = "solved"
 MAX_SECONDS = 65.0
 """Of training: with simulation, both reconstructions and pictures the demo takes two minutes on two cores."""
 
-_RECIPE = RECIPE | {
+_RECIPE = {
+    **RECIPE,
     "nepochs": 10_000,  # so it is the time that ends the training
     "refine": "none",  # the probe and the positions of a simulated scan are exact
     "execution": RECIPE["execution"] | {"logger_backend": "none", "enable_checkpointing": False},

@@ -6,9 +6,10 @@ import argparse
 import os
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from pinn_config import InferenceConfig, PyTorchExecutionConfig, validate
+from pinn_config.configs import Framework
 from pinn_data.command.mask_flags import add_mask_flags, masked
 from pinn_data.command.processes import is_first_process
 
@@ -115,7 +116,8 @@ def run(args: argparse.Namespace) -> None:
         report.note(f"reconstructing {len(scan)} patterns of {scan.N} x {scan.N} with {archive}")
         config.model.N = scan.N
         config.model_path, config.test_data_file, config.output_dir = archive, source, folder
-        config.backend = config.backend if backend_chosen else wrote
+        if not backend_chosen:
+            config.backend = cast(Framework, wrote)  # another name is refused where the backend is loaded
         execution = replace(execution, enable_progress_bar=False)  # what follows tells of both parts
         with run_log(folder / LOG_NAME if first else Path(os.devnull), quiet=report.quiet) as told:
             result = reconstruct(

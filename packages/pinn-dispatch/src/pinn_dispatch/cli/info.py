@@ -75,13 +75,13 @@ def run(args: argparse.Namespace) -> None:
         if picture is not None:
             print(f"\nthumbnail  {picture}")
     if failures:
-        error, _ = next(iter(failures.values()))
+        first, _ = next(iter(failures.values()))
         if len(args.files) == 1:
-            raise error
+            raise first
         sentences = "; ".join(sentence for _, sentence in failures.values())
         raise UsageError(
             f"{len(failures)} of {len(args.files)} could not be described: {sentences}"
-        ) from error
+        ) from first
 
 
 def _check(args: argparse.Namespace) -> None:

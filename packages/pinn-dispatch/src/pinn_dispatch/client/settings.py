@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
 from pinn_config import ConfigError, InferenceConfig, ModelConfig, PyTorchExecutionConfig, TrainingConfig
+from pinn_config.configs import Framework
 from pinn_config.validation import problems_of, shown
 
 from pinn_dispatch.errors import DispatchError
@@ -74,16 +76,21 @@ class Settings:
             problems += problems_of(dataclasses.replace(made[name], model=network))
         if made["execution"] is not None:
             problems += problems_of(made["execution"])
-        if _is_unchanged(seed):
-            seed = self.seed
-        elif not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
+        number = self.seed
+        if isinstance(seed, int) and not isinstance(seed, bool) and seed >= 0:
+            number = seed
+        elif not _is_unchanged(seed):
             problems.append(f"seed must be a whole number >= 0, not {shown(seed)}")
         if problems:
             raise ConfigError(*dict.fromkeys(problems))  # the network is looked at in both
-        return Settings(**made, seed=seed)
+        return Settings(**made, seed=number)
 
     def for_training(
-        self, scan: Scan, validation: Scan | None, backend: str, folder: str | Path | None
+        self,
+        scan: Scan,
+        validation: Scan | None,
+        backend: Framework,
+        folder: str | os.PathLike[str] | None,
     ) -> TrainingConfig:
         """The training of `scan` into `folder`; None: ``training.output_dir``.
 
@@ -101,7 +108,7 @@ class Settings:
             backend=backend,
         )
 
-    def for_reconstruction(self, scan: Scan, archive: Path, backend: str) -> InferenceConfig:
+    def for_reconstruction(self, scan: Scan, archive: Path, backend: Framework) -> InferenceConfig:
         """The reconstruction of `scan` with an archive, which says what the network is."""
         return dataclasses.replace(
             self.inference,

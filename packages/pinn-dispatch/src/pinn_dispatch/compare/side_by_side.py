@@ -201,7 +201,7 @@ def _panel(image: Image, anchor: Image, field: Box, by_truth: bool, told: tuple[
     c = compare(image, anchor, roi=_pixels(field, anchor), remove_ramp=True)
     # About the anchor's mean, so that a free global phase does not push it over the edge of the colours.
     middle = flat_phase(np.exp(1j * c.phase_true))
-    scores = {
+    scores: dict[str, Any] = {
         "corr_phase": _correlation(c.phase, c.phase_true),
         "corr_amp": _correlation(c.amplitude, c.amplitude_true),
     }

@@ -14,7 +14,7 @@ from typing import Any
 
 from pinn_dispatch.doctor.findings import Finding, note, ok, problem
 from pinn_dispatch.doctor.trial import MARK
-from pinn_dispatch.registry import BACKENDS, ENTRY_POINTS
+from pinn_dispatch.registry import ENTRY_POINTS, row_of
 
 __all__ = ["GPUS", "backend_findings"]
 
@@ -42,7 +42,7 @@ def backend_findings(
     runs : it is trained and reconstructs, too
     seconds : after so long it counts as hanging
     """
-    row = BACKENDS[name]
+    row = row_of(name)
     install = " ".join(shlex.quote(word) for word in row.install.split())
     if not metadata.entry_points(group=ENTRY_POINTS, name=name):
         return False, [note(row.title, "not installed: no package provides this backend", install)]
@@ -98,7 +98,7 @@ def _stages(text: str) -> list[dict[str, Any]]:
 
 
 def _devices(name: str, devices: Sequence[Mapping[str, Any]], gpus: Path) -> list[Finding]:
-    title, findings = BACKENDS[name].title, []
+    title, findings = row_of(name).title, []
     for device in devices:
         parts = [f"{device['kind']}: {device['name']}"]
         if device.get("memory_bytes"):

@@ -12,9 +12,12 @@ import tempfile
 import time
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
-from pinn_dispatch.registry import BACKENDS, load_backend
+from pinn_dispatch.registry import load_backend, row_of
+
+if TYPE_CHECKING:
+    from pinn_config.configs import Framework
 
 __all__ = ["MARK", "main"]
 
@@ -26,7 +29,7 @@ def main(name: str, runs: bool) -> None:
     """Loads the backend and its framework, looks for devices, and, if `runs`, trains and reconstructs."""
     backend: Any = load_backend(name)
     _tell("loaded", module=backend.__name__)
-    framework = BACKENDS[name].framework
+    framework = row_of(name).framework
     _tell("framework", name=framework)
     if hasattr(backend, "seen_devices"):
         devices = backend.seen_devices()
@@ -36,10 +39,10 @@ def main(name: str, runs: bool) -> None:
     _tell("devices", version=metadata.version(framework), devices=devices)
     if runs:
         with tempfile.TemporaryDirectory(prefix="pinn-doctor-") as folder:
-            _run(name, Path(folder))
+            _run(cast("Framework", name), Path(folder))  # `load_backend` knows it
 
 
-def _run(name: str, folder: Path) -> None:
+def _run(name: Framework, folder: Path) -> None:
     """16 patterns of one object are learned for some seconds, 16 of another one reconstructed."""
     import numpy as np
     from pinn_config import InferenceConfig, ModelConfig, PyTorchExecutionConfig, TrainingConfig

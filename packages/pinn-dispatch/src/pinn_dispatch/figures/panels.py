@@ -94,7 +94,7 @@ def image_panel(
         colour_bar.outline.set_visible(False)
         if unit:
             # Below, for above a narrow image its title needs the room.
-            below = {"ha": "left", "va": "top", "transform": colour_bar.ax.transAxes}
+            below: dict[str, Any] = {"ha": "left", "va": "top", "transform": colour_bar.ax.transAxes}
             colour_bar.ax.text(0.0, -0.015, unit, fontsize=7.5, color=FAINT, **below)
 
 

@@ -60,8 +60,8 @@ def demo_figure(
     learned: NDArray[Any],
     learned_positions: NDArray[np.float64],
     probe: NDArray[Any],
-    measured: NDArray[np.float64],
-    predicted: NDArray[np.float64],
+    measured: NDArray[np.floating[Any]],
+    predicted: NDArray[np.floating[Any]],
     history: Sequence[Mapping[str, Any]],
     subtitle: str,
 ) -> Path:
@@ -156,8 +156,8 @@ def reconstruction_figure(
     path: Path,
     found: Reconstruction,
     *,
-    measured: NDArray[np.float64],
-    predicted: NDArray[np.float64],
+    measured: NDArray[np.floating[Any]],
+    predicted: NDArray[np.floating[Any]],
     subtitle: str,
 ) -> Path:
     """A reconstruction: amplitude, phase, probe, coverage, one pattern measured and predicted."""

@@ -98,7 +98,9 @@ def side_by_side_figure(path: Path, compared: SideBySide, subtitle: str) -> Path
         )
         if layout.legend:
             # Names alone: the table has the numbers, and beside the curves is no room for them.
-            axes.get_legend().remove()
+            drawn = axes.get_legend()
+            assert drawn is not None  # by `rings`
+            drawn.remove()
             if row == 0:
                 axes.legend(
                     axes.lines[: len(curves)],

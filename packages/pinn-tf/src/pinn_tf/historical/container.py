@@ -11,6 +11,7 @@ Source: the specification, section 4.3; facts of the public implementation, ``lo
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +44,10 @@ _BLOCK = 64  # groups that are written at once
 
 def _images(value: Any) -> Images:
     return value if isinstance(value, GroupedImages) else np.asarray(value)
+
+
+def _probe(value: ArrayLike) -> NDArray[np.complex64]:
+    return np.asarray(value, np.complex64)
 
 
 def _offsets(value: ArrayLike) -> NDArray[np.float32]:
@@ -97,9 +102,7 @@ class PtychoDataContainer:
     nn_indices: NDArray[np.int64] = attrs.field(converter=np.asarray, repr=False)
     global_offsets: NDArray[np.float32] = attrs.field(converter=_offsets, repr=False)
     local_offsets: NDArray[np.float32] = attrs.field(converter=_offsets, repr=False)
-    probeGuess: NDArray[np.complex64] = attrs.field(
-        converter=lambda probe: np.asarray(probe, np.complex64), repr=False
-    )
+    probeGuess: NDArray[np.complex64] = attrs.field(converter=_probe, repr=False)
 
     def __attrs_post_init__(self) -> None:
         shape = self.X.shape
@@ -141,6 +144,8 @@ class PtychoDataContainer:
                     f"the grouped data have no {name!r}: give what RawData.generate_grouped_data returned"
                 )
         X, truth, whole = _images(grouped["X_full"]), grouped.get("Y"), grouped.get("objectGuess")
+        amplitude: Images
+        phase: Images
         if truth is None:
             # One number each, in every place.
             amplitude, phase = (np.broadcast_to(np.float32(value), X.shape) for value in (1, 0))
@@ -193,14 +198,17 @@ class PtychoDataContainer:
     def Y(self) -> Images:
         """(B,N,N,C) complex64: ``Y_I * exp(1j * Y_phi)``."""
         amplitude, phase = self.Y_I, self.Y_phi
-        lazy = isinstance(amplitude, GroupedImages) and isinstance(phase, GroupedImages)
-        if not lazy or not np.array_equal(amplitude.rows, phase.rows):
+        if (
+            not isinstance(amplitude, GroupedImages)
+            or not isinstance(phase, GroupedImages)
+            or not np.array_equal(amplitude.rows, phase.rows)
+        ):
             return np.asarray(amplitude) * np.exp(1j * np.asarray(phase)).astype(np.complex64)
 
         def images(frames: NDArray[np.int64]) -> NDArray[np.complex64]:
             return amplitude.of(frames) * np.exp(1j * phase.of(frames)).astype(np.complex64)
 
-        return GroupedImages(amplitude.rows, amplitude.N, np.complex64, images)
+        return GroupedImages(amplitude.rows, amplitude.N, np.dtype(np.complex64), images)
 
     @property
     def coords_nominal(self) -> tf.Tensor:
@@ -277,9 +285,11 @@ class PtychoDataContainer:
         target = Path(path)
         with atomic_write(target) as temporary, NpzWriter(temporary) as file:
             for name, array in arrays.items():
-                blocks = (
-                    (array[i : i + _BLOCK] for i in range(0, len(array), _BLOCK)) if array.ndim else [array]
-                )
+                blocks: Iterable[NDArray]
+                if array.ndim:
+                    blocks = (array[i : i + _BLOCK] for i in range(0, len(array), _BLOCK))
+                else:
+                    blocks = [np.asarray(array)]
                 file.write_blocks(name, array.shape, array.dtype, blocks)
         return target
 

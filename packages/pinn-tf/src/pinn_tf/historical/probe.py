@@ -115,7 +115,7 @@ def _from_patterns(X: NDArray[Any]) -> NDArray[np.float64]:
         raise ShapeError(f"X_train has shape {X.shape}, but amplitudes (B, N, N, C) are needed")
     N = X.shape[1]
     mean = X.mean(axis=(0, 3), dtype=np.float64)
-    guess = np.abs(np.fft.fftshift(np.fft.ifft2(np.fft.ifftshift(mean)))) * probe_disk(N)
+    guess: NDArray[np.float64] = np.abs(np.fft.fftshift(np.fft.ifft2(np.fft.ifftshift(mean)))) * probe_disk(N)
     total = guess.sum()
     default = np.asarray(get_default_probe(N, "np")).sum()
     return guess * (default / total) if total > 0 else guess

@@ -56,6 +56,8 @@ class PtychoPINN(keras.layers.Layer):
         As `PtychoNetwork` does; a probe of another size; nothing to learn from.
     """
 
+    probe_parts: keras.Variable
+
     def __init__(
         self,
         model: ModelConfig,

@@ -195,7 +195,7 @@ class PtychoNetwork(keras.layers.Layer):
                 )
         self.built = True
 
-    def call(self, amplitude: tf.Tensor, optics: GroupOptics | None = None) -> tf.Tensor:
+    def call(self, amplitude: tf.Tensor, optics: Any = None) -> tf.Tensor:
         values: dict[str, tf.Tensor] = {"amplitude": _as_maps(amplitude)}
         for layer in self.description.layers:
             inputs = [values[name] for name in layer.inputs]

@@ -7,6 +7,7 @@ overlap. Each is the other's derivative.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TypeAlias
 
 import tensorflow as tf
 
@@ -14,7 +15,7 @@ from pinn_tf.optics.derivatives import with_derivative
 
 __all__ = ["Side", "extract", "patch_indices", "place"]
 
-Side = int | tf.Tensor
+Side: TypeAlias = int | tf.Tensor
 """Pixels along one side: a number, or a scalar int32 where only the running graph knows it."""
 
 

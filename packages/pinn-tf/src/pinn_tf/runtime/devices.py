@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
+from pinn_config.execution import Precision
 
 from pinn_tf.errors import RunError
 
@@ -58,7 +59,7 @@ def on_device(device: str | None) -> Iterator[None]:
         yield
 
 
-def resolved_precision(device: str, precision: str) -> str:
+def resolved_precision(device: str, precision: Precision) -> Precision:
     """The precision itself; for 'auto' bf16-mixed where the device multiplies bfloat16 in hardware, else
     32-true."""
     if precision != "auto":

@@ -98,7 +98,8 @@ class ResumePoint:
         state = {**stopped.state, "epoch": stopped.epoch, "fingerprint": self.fingerprint}
         self.folder.mkdir(parents=True, exist_ok=True)
         with atomic_write(self.path) as temporary, temporary.open("wb") as file:
-            np.savez(file, **{_STATE: np.array(json.dumps(state))}, **stopped.arrays)
+            arrays: dict[str, Any] = {_STATE: np.array(json.dumps(state)), **stopped.arrays}
+            np.savez(file, **arrays)
 
     def finished(self) -> None:
         """The training is over: nothing is left to resume."""

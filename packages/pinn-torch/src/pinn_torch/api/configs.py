@@ -5,13 +5,13 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from pinn_config import configs as canonical
 from pinn_config.errors import ConfigError
 from pinn_config.execution import PyTorchExecutionConfig
 
-from pinn_torch.model.schedule import Schedule
+from pinn_torch.model.schedule import Schedule, ScheduleKind
 from pinn_torch.settings.config_bridge import (
     to_execution_config,
     to_inference_config,
@@ -98,7 +98,7 @@ class ConfigManager:
 
     def plain(self) -> dict[str, dict[str, Any]]:
         """The configurations as numbers, text and containers of them, for a checkpoint."""
-        parts = {
+        parts: dict[str, Any] = {
             "data": self.data_config,
             "model": self.model_config,
             "training": self.training_config,
@@ -168,7 +168,7 @@ class ConfigManager:
                 "epochs_fine_tune at 0, or choose 'Default', 'Exponential' or 'Cosine'"
             )
         return Schedule(
-            t.scheduler,
+            cast(ScheduleKind, t.scheduler),
             warm_up=min(1.0, t.warmup_epochs / self._epochs),
             floor=t.min_lr_ratio,
             fine_tuning=t.epochs_fine_tune / self._epochs,
@@ -184,7 +184,8 @@ class ConfigManager:
         """
         if self.data_config.neighbor_function != "Nearest":
             return self.data_config
-        free = {item.name: item.default for item in dataclasses.fields(DataConfig) if item.name in _LIMITS}
+        fields = dataclasses.fields(DataConfig)
+        free: dict[str, Any] = {item.name: item.default for item in fields if item.name in _LIMITS}
         return dataclasses.replace(self.data_config, **free)
 
     @property

@@ -51,6 +51,10 @@ class PtychoDataLoader:
         No scan, or one that cannot be used; one sentence.
     """
 
+    scan: Scan
+    validation: Scan | None
+    output_dir: Path | None
+
     def __init__(
         self,
         data_dir: Path | str,

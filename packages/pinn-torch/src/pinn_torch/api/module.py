@@ -89,7 +89,7 @@ class ConfiguredModule(PtychoPINN_Lightning):
         return module
 
     @classmethod
-    def load_from_checkpoint(  # type: ignore[override]
+    def load_from_checkpoint(  # type: ignore[override]  # with fewer arguments than Lightning's
         cls,
         checkpoint_path: Path | str,
         map_location: Any = None,

@@ -23,7 +23,7 @@ Every group is computed by itself, on a canvas as large as its positions ask for
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -128,7 +128,7 @@ class _GroupModel(nn.Module):
         N, C = self.N, self.channels
         groups = x.shape[0] if isinstance(x, Tensor) and x.ndim else 0
         modes = probe.shape[-3] if isinstance(probe, Tensor) and probe.ndim in (3, 5) else 1
-        allowed = {
+        allowed: dict[str, tuple[Any, torch.dtype, list[tuple[int, ...]], str]] = {
             "x": (x, torch.float32, [(groups, C, N, N)], f"[B, {C}, {N}, {N}]"),
             "positions": (positions, torch.float32, [(groups, C, 1, 2)], f"[B, {C}, 1, 2]"),
             "probe": (
@@ -183,6 +183,7 @@ class Autoencoder(_GroupModel):
         Raises RunError (a ValueError) for another shape, dtype or device, and for a dark probe.
         """
         objects, intensity = self._predicted(x, positions, probe, input_scale_factor, diffraction=True)
+        assert intensity is not None  # the diffraction was asked for
         return Prediction(objects, torch.sqrt(intensity), intensity)
 
 

@@ -81,7 +81,7 @@ def run_settings(
         args.given |= {name}
     said = translated(str(args.config), canonical, known) | translated("command line", typed, known)
     return RunSettings(
-        {name: value for name, value in (defaults | said).items() if name in _PATHS},
+        {name: value for name, value in {**defaults, **said}.items() if name in _PATHS},
         {name: value for name, value in said.items() if name not in _PATHS},
         build_execution_config_from_args(args, mode),
         execution_given(args),
@@ -99,7 +99,7 @@ def _written(path: Path | None, kind: type) -> tuple[dict[str, Any], dict[str, A
         raise UsageError(
             f"{path}: {EXECUTION} must be a section of 'key: value' lines, not {shown(execution)}"
         )
-    config = from_mapping(written, kind, str(path))
+    config: Any = from_mapping(written, kind, str(path))
     model = written.pop("model", None) or {}
     made = from_mapping(execution, PyTorchExecutionConfig, f"{path}, {EXECUTION}")
     return (

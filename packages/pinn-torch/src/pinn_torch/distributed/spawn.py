@@ -108,8 +108,8 @@ def _helpers(
             for rank in range(1, processes):
                 helpers.append(_Helper(rank, processes, folder, threads))
             _wait_for_all(helpers, store)
-            for file in folder.glob("*.npy"):
-                file.unlink()  # every helper has mapped it, and a kill must not leave gigabytes behind
+            for array in folder.glob("*.npy"):
+                array.unlink()  # every helper has mapped it, and a kill must not leave gigabytes behind
             dist.init_process_group(
                 backend_for(device), store=store, rank=0, world_size=processes, timeout=PATIENCE
             )

@@ -81,7 +81,7 @@ def precision_options(precision: str, device: torch.device) -> dict[str, Any]:
         return {"precision": precision}
     # PyTorch 2.2 has the scaler of CUDA only, and no float16 on a CPU.
     made = getattr(torch.amp, "GradScaler", None) or torch.cuda.amp.GradScaler
-    about = {"device": device.type} if "device" in signature(made).parameters else {}
+    about: dict[str, Any] = {"device": device.type} if "device" in signature(made).parameters else {}
     scaler = made(init_scale=_FIRST_LOSS_SCALE, **about)
     return {"plugins": [MixedPrecision("16-mixed", device.type, scaler)]}
 

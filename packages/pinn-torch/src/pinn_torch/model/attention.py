@@ -24,6 +24,9 @@ class BatchNorm(nn.Module):
     """Kind ``batch_norm``: in training the statistics are the batch's own, in evaluation those that were
     gathered, so that a group's result does not depend on its company."""
 
+    mean: Tensor
+    variance: Tensor
+
     def __init__(self, layer: Layer) -> None:
         super().__init__()
         a = layer.attributes

@@ -55,6 +55,7 @@ class _Sum(torch.autograd.Function):
 
 def share_statistics(module: nn.Module, statistics: SharedStatistics | None) -> None:
     """The batch normalisations of `module` take these, or with None those of this process' own maps."""
+    layer: Any
     for layer in module.modules():
         if hasattr(layer, "shared_statistics"):
             layer.shared_statistics = statistics

@@ -101,7 +101,7 @@ class PtychoPINN_Lightning(lightning.LightningModule):
         return module
 
     @classmethod
-    def load_from_checkpoint(  # type: ignore[override]
+    def load_from_checkpoint(  # type: ignore[override]  # with fewer arguments than Lightning's
         cls, checkpoint_path: Path | str, map_location: Any = None, *, weights_only: bool = True
     ) -> PtychoPINN_Lightning:
         """The module of a checkpoint that any training of this package left, in evaluation mode.
@@ -240,8 +240,13 @@ class PtychoPINN_Lightning(lightning.LightningModule):
     def fixed(self, value: Tensor) -> Tensor:
         return value.detach()
 
+    def _data(self) -> Any:
+        """The `ScanDataModule` that the trainer was given; Lightning does not declare the attribute."""
+        trainer: Any = self.trainer
+        return trainer.datamodule
+
     def training_step(self, batch: Batch, index: int) -> Tensor:
-        data = self.trainer.datamodule
+        data = self._data()
         share = data.shares[index]
         if data.team.size > 1:
             share_statistics(self.network, SharedStatistics(data.team, share.fraction > 0))
@@ -259,7 +264,7 @@ class PtychoPINN_Lightning(lightning.LightningModule):
         return terms["loss"] if share.weight == 1 else terms["loss"] * share.weight
 
     def validation_step(self, batch: Batch, index: int) -> None:
-        data = self.trainer.datamodule
+        data = self._data()
         share = data.validation_shares[index]
         terms = _over_all(self.loss(batch, data.canvas), share, data.team)
         names = {f"val_{k}": v for k, v in terms.items()} | {self.val_loss_name: terms["loss"]}
@@ -274,7 +279,7 @@ class PtychoPINN_Lightning(lightning.LightningModule):
         """What the module is made of, and what `pinn_torch.api.best_checkpoint` compares: the monitored
         metric's value."""
         checkpoint[SETTINGS] = self.settings()
-        name = self.monitored(self.trainer.datamodule.validates)
+        name = self.monitored(self._data().validates)
         value = self.trainer.callback_metrics.get(name)
         if value is not None:
             checkpoint["pinn_torch_monitored"] = {
@@ -288,7 +293,7 @@ class PtychoPINN_Lightning(lightning.LightningModule):
             [p for p in self.parameters() if p.requires_grad], lr=self.execution.learning_rate
         )
         if self.schedule is None and self.execution.scheduler == "Adaptive":
-            follows = self.monitored(self.trainer.datamodule.validates)
+            follows = self.monitored(self._data().validates)
             plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(
                 optimizer,
                 mode=self.execution.checkpoint_mode,

@@ -8,7 +8,9 @@ from typing import Literal
 import attrs
 from pinn_config.learning_rate import EXPONENTIAL_TOTAL
 
-__all__ = ["Schedule"]
+__all__ = ["Schedule", "ScheduleKind"]
+
+ScheduleKind = Literal["Default", "Exponential", "Cosine"]
 
 
 @attrs.frozen
@@ -22,7 +24,7 @@ class Schedule:
     fine_tuning : share of the training, at its end, in which all is multiplied by `gamma`
     """
 
-    kind: Literal["Default", "Exponential", "Cosine"] = "Default"
+    kind: ScheduleKind = "Default"
     warm_up: float = 0.0
     floor: float = 0.1
     fine_tuning: float = 0.0

@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
+from pinn_config.execution import Precision
 
 from pinn_torch.errors import RunError
 
@@ -61,7 +62,7 @@ def seen_devices() -> list[dict[str, Any]]:
     return found
 
 
-def resolved_precision(device: torch.device, precision: str) -> str:
+def resolved_precision(device: torch.device, precision: Precision) -> Precision:
     """The precision itself; for 'auto' bf16-mixed where the device multiplies bfloat16 in hardware, else
     32-true.
 

@@ -157,7 +157,8 @@ def _copied(section: str, *configs: Any) -> dict[str, Any]:
 
 
 def _built(kind: type[C], settings: dict[str, Any], overrides: Overrides) -> C:
-    known = [item.name for item in fields(kind) if item.name != "model"]  # type: ignore[arg-type]
+    names: Any = kind  # a dataclass, which a TypeVar cannot say
+    known = [item.name for item in fields(names) if item.name != "model"]
     problems = []
     for name in overrides or {}:
         if name not in known:

@@ -52,5 +52,5 @@ def _mlflow_logger(output_dir: Path) -> Any:
         # Begun here, Lightning names these files to the whole process, and to its children; this run's are
         # no place for the next.
         _ = logger.experiment
-        mlflow.set_tracking_uri(None)
+        mlflow.set_tracking_uri(None)  # type: ignore[arg-type]  # it takes None, which its annotation forgets
     return logger

@@ -156,7 +156,11 @@ def _learn(
                 interrupts_reach_the_caller(trainer),
                 compiled(module.network, device, execution.compile),
             ):
-                trainer.fit(module, datamodule=data, **fit_options(resume.path if unfinished else None))
+                trainer.fit(
+                    module,
+                    datamodule=data,
+                    **fit_options(resume.path if resume is not None and unfinished else None),
+                )
         finally:
             module.progress = None  # the module may outlast this training and its history
             share_statistics(module.network, None)
@@ -194,7 +198,7 @@ def _learn(
         scales(
             nphotons=data.stack.nphotons,
             normalisation=data.stack.scale,
-            intensity_scale=module.log_intensity_scale.detach().cpu().exp(),
+            intensity_scale=float(module.log_intensity_scale.detach().cpu().exp()),
         ),
         cancelled=reporting.stopped,
     )

@@ -31,7 +31,7 @@ def defocused_spectrum(mean: NDArray[np.float64], defocus_px2: float) -> NDArray
     return (np.sqrt(mean) * np.exp(1j * phase) * centre)[None]
 
 
-def scan_defocus(problem: Problem, known: Knowledge, journal: Journal) -> NDArray[np.complex128]:
+def scan_defocus(problem: Problem, known: Knowledge, journal: Journal) -> NDArray[np.complexfloating]:
     """The spectrum (1, N, N) of the defocus under which a compact part of the scan is explained best.
 
     Defoci between the two at which the probe would fill half the window are tried in steps that change the
@@ -53,7 +53,9 @@ def scan_defocus(problem: Problem, known: Knowledge, journal: Journal) -> NDArra
     candidates = spacing * np.arange(-steps, steps + 1)
     numbers, size = compact_frames(problem.scan.positions), trial_size(problem, known)
 
-    def tried(defocus: float, epochs: int, probe_from: int | None) -> tuple[float, NDArray[np.complex128]]:
+    def tried(
+        defocus: float, epochs: int, probe_from: int | None
+    ) -> tuple[float, NDArray[np.complexfloating]]:
         spectrum = defocused_spectrum(mean, defocus)
         misfit, end = try_out(
             problem, attrs.evolve(known, spectrum=spectrum), size, numbers, epochs, probe_from

@@ -79,9 +79,9 @@ def run_stage(problem: Problem, known: Knowledge, size: int, stage: Stage, journ
         if problem.frees("background") and epoch % 2 == 1:
             part = problem.subsets[epoch // 2 % len(problem.subsets)]
             some = part[:: max(1, len(part) // _FRAMES_OF_BACKGROUND)]
-            sums = sweep(ops, estimate, frames, some, pixels=True).pixels
-            assert sums is not None
-            step = float(sums.slope.sum() / max(sums.curvature.sum(), 1e-12))  # Fisher's scoring
+            pixels = sweep(ops, estimate, frames, some, pixels=True).pixels
+            assert pixels is not None
+            step = float(pixels.slope.sum() / max(pixels.curvature.sum(), 1e-12))  # Fisher's scoring
             now = attrs.evolve(now, background=min(max(0.0, now.background + step), most))
             estimate = attrs.evolve(estimate, background=problem.background(now, size))
         if stage.looking and epoch == 1:
@@ -147,7 +147,7 @@ def move_positions(
     moves = attrs.evolve(step, moves=further).centred()
     moved = attrs.evolve(estimate, positions=moves.positions)
     corners, _ = moved.corners(np.arange(problem.n))
-    outside = ((corners < 0) | (corners > np.asarray(estimate.shape) - estimate.size)).any(axis=1)
+    outside = np.any((corners < 0) | (corners > np.asarray(estimate.shape) - estimate.size), axis=1)
     if outside.any():
         kept = np.where(outside[:, None], estimate.positions - moves.start, moves.moves)
         moves = attrs.evolve(moves, moves=kept)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import attrs
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +12,8 @@ from scipy import fft, ndimage
 from pinn_data.solver.steps.sweep import PixelSums
 
 __all__ = ["PixelStatistics", "find_bad_pixels", "suspect_pixels"]
+
+Pixel = TypeVar("Pixel", bound=np.generic)
 
 _NEIGHBOURHOOD = 11
 _HOT = 6.0
@@ -95,5 +99,5 @@ def find_bad_pixels(sums: PixelSums, suspects: NDArray[np.bool_]) -> NDArray[np.
     return fft.ifftshift(found | dead)
 
 
-def _centred(image: NDArray[np.float64]) -> NDArray[np.float64]:
+def _centred(image: NDArray[Pixel]) -> NDArray[Pixel]:
     return fft.fftshift(image)
