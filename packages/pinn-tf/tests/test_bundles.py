@@ -278,6 +278,6 @@ def test_execution_settings_say_on_which_device_the_model_computes(bundle):
     )
     before = dict(legacy.cfg)
     absent = "cuda" if platform.system() == "Darwin" else "mps"
-    with pytest.raises(RunError, match=f"accelerator='{absent}' was asked for"):
+    with pytest.raises(RunError, match=f"accelerator='{absent}' was requested"):
         load_inference_bundle(bundle(), execution_config=quiet(accelerator=absent))
     assert legacy.cfg == before

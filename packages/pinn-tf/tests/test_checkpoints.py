@@ -122,7 +122,7 @@ def test_a_resume_point_gives_back_what_it_was_given(tmp_path):
     arrays = {"module.0": np.arange(3, dtype=np.float32), "optimiser.0": np.array(7)}
     for epoch in (0, 1):
         point.write(Stopped(epoch, arrays, {"rate": 0.1, "rows": [{"step": 1, "val_loss": None}]}))
-    (tmp_path / "a" / ".resume.npz.0123.tmp").write_bytes(b"what a kill in the midst of writing left")
+    (tmp_path / "a" / ".resume.npz.0123456789ab.tmp").write_bytes(b"what a kill in the midst of writing left")
     found = point.found()
     assert found.epoch == 1 and found.state == {"rate": 0.1, "rows": [{"step": 1, "val_loss": None}]}
     assert found.arrays.keys() == arrays.keys()

@@ -274,8 +274,8 @@ def test_what_is_kept_of_a_training_in_bfloat16_is_what_its_archive_gives_back(t
 def test_training_turns_both_scans(tmp_path, monkeypatch):
     seen = {}
 
-    def remember(scan, config, execution, *, validation, seed, max_seconds, folder):
-        seen.update(scan=scan, validation=validation, folder=folder)
+    def remember(job, origin, folder):
+        seen.update(scan=job.scan, validation=job.validation, folder=folder)
         raise KeyboardInterrupt
 
     monkeypatch.setattr(training, "learn", remember)

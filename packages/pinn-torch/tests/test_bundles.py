@@ -179,6 +179,6 @@ def test_execution_settings_say_on_which_device_the_model_lies(trained):
     assert {p.device.type for p in model.parameters()} == {"cpu"}
     absent = "cuda" if torch.backends.mps.is_available() else "mps"  # no machine has both
     before = dict(legacy.cfg)
-    with pytest.raises(RunError, match=f"accelerator='{absent}' was asked for"):
+    with pytest.raises(RunError, match=f"accelerator='{absent}' was requested"):
         load_inference_bundle(trained("cnn", 2), execution_config=quiet(accelerator=absent))
     assert legacy.cfg == before

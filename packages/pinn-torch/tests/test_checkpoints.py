@@ -180,7 +180,7 @@ def test_kill_9_loses_at_most_the_current_epoch(tmp_path):
         before, kept = kept, _finished(resume)
         assert kept > before and not (tmp_path / "cut" / "wts.h5.zip").exists()
     # As a kill in the midst of writing leaves it.
-    (resume.parent / ".resume.ckpt.0123.tmp").write_bytes(resume.read_bytes()[:99])
+    (resume.parent / ".resume.ckpt.0123456789ab.tmp").write_bytes(resume.read_bytes()[:99])
     assert f"resumed {kept}" in _run(tmp_path / "cut").communicate()[0].decode()
     assert "resumed None" in _run(tmp_path / "whole").communicate()[0].decode()
     assert _equal(*(_state(tmp_path / name / "wts.h5.zip") for name in ("cut", "whole")))

@@ -11,6 +11,7 @@ from pathlib import Path
 __all__ = ["unfinished_files", "whole_file"]
 
 _ENDING = ".tmp"
+_UNFINISHED = f".*.{'[0-9a-f]' * 12}{_ENDING}"
 
 
 @contextmanager
@@ -38,7 +39,7 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 def unfinished_files(folder: Path) -> list[Path]:
     """Temporary files that killed processes left in `folder`."""
-    return sorted(folder.glob(f".*{_ENDING}"))
+    return sorted(folder.glob(_UNFINISHED))
 
 
 def _flush(path: Path) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pinn_config.configs import TrainingConfig
-from pinn_config.execution import PyTorchExecutionConfig
+from pinn_config.execution import Precision, PyTorchExecutionConfig
 from pinn_data.run.backend import FinishedTraining
 from pinn_data.run.inference_bundle import BundleFunctions
 from pinn_data.run.plain_errors import plain_errors
@@ -60,7 +60,7 @@ class _TensorFlow(WorkflowFunctions, BundleFunctions):
 
         return seen_devices()
 
-    def precision_for(self, execution: PyTorchExecutionConfig) -> str:
+    def precision_for(self, execution: PyTorchExecutionConfig) -> Precision:
         from pinn_tf.runtime.devices import device_of, resolved_precision
         from pinn_tf.runtime.supported import refuse_unsupported
 

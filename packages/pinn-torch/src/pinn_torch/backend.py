@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pinn_config.configs import TrainingConfig
-from pinn_config.execution import PyTorchExecutionConfig
+from pinn_config.execution import Precision, PyTorchExecutionConfig
 from pinn_data.run.backend import FinishedTraining
 from pinn_data.run.inference_bundle import BundleFunctions
 from pinn_data.run.workflow_functions import WorkflowFunctions
@@ -54,7 +54,7 @@ class _Torch(WorkflowFunctions, BundleFunctions):
 
         return seen_devices()
 
-    def precision_for(self, execution: PyTorchExecutionConfig) -> str:
+    def precision_for(self, execution: PyTorchExecutionConfig) -> Precision:
         from pinn_torch.runtime.devices import device_of, resolved_precision
 
         return resolved_precision(device_of(execution.accelerator), execution.precision)

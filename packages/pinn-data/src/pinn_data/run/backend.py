@@ -10,7 +10,7 @@ from typing import Any
 
 import attrs
 from pinn_config.configs import TrainingConfig
-from pinn_config.execution import PyTorchExecutionConfig
+from pinn_config.execution import Precision, PyTorchExecutionConfig
 
 from pinn_data.progress.reports import Watcher
 from pinn_data.run.reconstruction_job import ReconstructionJob
@@ -73,7 +73,7 @@ class Backend(ABC):
         """See `pinn_data.run.workflows.Workflows.seen_devices`."""
 
     @abstractmethod
-    def precision_for(self, execution: PyTorchExecutionConfig) -> str:
+    def precision_for(self, execution: PyTorchExecutionConfig) -> Precision:
         """The precision that is used on the device of `execution`; raises RunError for what cannot be."""
 
     # Trained models

@@ -32,16 +32,18 @@ class LearningModule(Protocol):
     objective: Objective
     model: ModelConfig
     channels: int
-    losses: Any
 
-    def predict(self, batch: Mapping[str, Tensor], canvas: int) -> tuple[Tensor, Optics]:
+    @property
+    def losses(self) -> Any: ...
+
+    def predict(self, batch: dict[str, Tensor], canvas: int) -> tuple[Tensor, Optics]:
         """The canvases of the groups, and the physics of the patterns that the network sees."""
 
-    def unseen_optics(self, batch: Mapping[str, Tensor], canvas: int) -> Optics:
+    def unseen_optics(self, batch: dict[str, Tensor], canvas: int) -> Optics:
         """The physics of the patterns that the network does not see."""
 
     def rates(
-        self, objects: Tensor, optics: Optics, batch: Mapping[str, Tensor], patterns: slice
+        self, objects: Tensor, optics: Optics, batch: dict[str, Tensor], patterns: slice
     ) -> tuple[Tensor, Tensor, Tensor | None]:
         """Predicted counts, measured counts, and which pixels were measured (None: all of them)."""
 
@@ -63,7 +65,7 @@ def check_objective(objective: Objective, probe_trainable: bool) -> None:
         )
 
 
-def loss_of(module: LearningModule, batch: Mapping[str, Tensor], canvas: int) -> dict[str, Tensor]:
+def loss_of(module: LearningModule, batch: dict[str, Tensor], canvas: int) -> dict[str, Tensor]:
     """``loss`` to minimise, and for reading the terms that it is made of.
 
     Always there are the Poisson ``nll`` and ``deviance`` of the patterns that the network saw, and
@@ -89,7 +91,7 @@ def _misfit(
     module: LearningModule,
     objects: Tensor,
     optics: Optics,
-    batch: Mapping[str, Tensor],
+    batch: dict[str, Tensor],
     patterns: slice,
     turn: Tensor | None,
 ) -> dict[str, Tensor]:
@@ -129,7 +131,7 @@ def _regularisation(module: LearningModule, objects: Tensor, light: Tensor) -> d
 
 
 def _weighted(
-    module: LearningModule, terms: Mapping[str, Tensor], weights: Mapping[str, float]
+    module: LearningModule, terms: dict[str, Tensor], weights: Mapping[str, float]
 ) -> dict[str, Tensor]:
     """The terms for reading, and as ``loss`` their weighted sum; 0 without any weight."""
     total: Any = 0.0

@@ -36,8 +36,9 @@ def resume_point(path: Path, fingerprint: str, read: Callable[[Path], tuple[T, s
 
 
 def remove_resume_point(path: Path) -> None:
-    """Remove the file, and what processes left that were killed while they wrote: nothing is left to
-    resume."""
+    """Remove the file of a training that is over, and what processes left beside it and in the output folder
+    when they were killed while they wrote."""
     path.unlink(missing_ok=True)
-    for file in unfinished_files(path.parent):
-        file.unlink(missing_ok=True)
+    for folder in (path.parent, path.parent.parent):
+        for file in unfinished_files(folder):
+            file.unlink(missing_ok=True)

@@ -150,7 +150,8 @@ class WorkflowFunctions(Workflows):
         return results["amplitude"], results["phase"], results
 
     def _bridge(self, config: Any, kinds: type | tuple[type, ...]) -> None:
-        if not isinstance(config, kinds):
+        given: Any = config
+        if not isinstance(given, kinds):
             names = [kind.__name__ for kind in (kinds if isinstance(kinds, tuple) else (kinds,))]
             raise TypeError(
                 f"the configuration is a {type(config).__name__}, but a {' or an '.join(names)} is needed: "

@@ -199,7 +199,7 @@ class Workflows(Backend):
     ) -> Reconstruction:
         """The network's own image of a scan, from an archive or a trained model, which stays as it is."""
         is_path = not self.is_trained(model)
-        trained = self.load_model(model) if is_path else model
+        trained: Any = self.load_model(model) if is_path else model
         execution = execution or self.default_execution
         job = ReconstructionJob.of(
             trained, scan, config, execution, precision=self.precision_for(execution), seed=seed

@@ -66,7 +66,7 @@ def add(commands: Any) -> argparse.ArgumentParser:
         what,
         TrainingConfig,
         ("nepochs", "batch_size", "n_groups", "neighbor_count", "refine", "backend"),
-        RECIPE | {"n_groups": "one per pattern"},
+        {**RECIPE, "n_groups": "one per pattern"},
     )
     how = parser.add_argument_group("training")
     how.add_argument("--seed", type=int, default=0, metavar="N", help="random seed (default: 0)")

@@ -212,7 +212,9 @@ class PtychoPINN(keras.layers.Layer):
 
     # What is minimised
 
-    losses = losses
+    @property
+    def losses(self) -> Any:
+        return losses
 
     @property
     def train_loss_name(self) -> str:

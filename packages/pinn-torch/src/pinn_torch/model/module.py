@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -166,7 +166,9 @@ class PtychoPINN_Lightning(lightning.LightningModule):
             self.log_intensity_scale.fill_(math.log(intensity_scale))
         self.training_intensity_scale = float(intensity_scale)
 
-    losses = losses
+    @property
+    def losses(self) -> Any:
+        return losses
 
     @property
     def train_loss_name(self) -> str:
@@ -221,14 +223,14 @@ class PtychoPINN_Lightning(lightning.LightningModule):
         """See `pinn_data.run.loss_terms.loss_of`."""
         return loss_of(self, batch, canvas)
 
-    def predict(self, batch: Mapping[str, Tensor], canvas: int) -> tuple[Tensor, GroupOptics]:
+    def predict(self, batch: Batch, canvas: int) -> tuple[Tensor, GroupOptics]:
         return self(batch, canvas)
 
-    def unseen_optics(self, batch: Mapping[str, Tensor], canvas: int) -> GroupOptics:
+    def unseen_optics(self, batch: Batch, canvas: int) -> GroupOptics:
         return self.optics(batch, slice(self.channels, None), self.corners(batch)[0], canvas)
 
     def rates(
-        self, objects: Tensor, optics: GroupOptics, batch: Mapping[str, Tensor], patterns: slice
+        self, objects: Tensor, optics: GroupOptics, batch: Batch, patterns: slice
     ) -> tuple[Tensor, Tensor, Tensor | None]:
         rate = optics.intensity(objects) * torch.exp(2 * self.log_intensity_scale)
         # What was counted: it does not move with the scale that is learned.

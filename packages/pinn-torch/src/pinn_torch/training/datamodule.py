@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import cast
+from typing import Any, cast
 
 import lightning
 import numpy as np
@@ -26,7 +26,7 @@ __all__ = ["GroupedPatterns", "PatternStack", "ScanDataModule"]
 class PatternStack(pattern_stack.PatternStack):
     """`pinn_data.grouping.pattern_stack.PatternStack` whose batches are tensors."""
 
-    def batch(self, rows: NDArray[np.int64]) -> Batch:
+    def batch(self, rows: NDArray[np.int64]) -> Batch:  # type: ignore[override]  # tensors, not arrays
         """The patterns of these groups (group, pattern) of frame numbers."""
         # The arithmetic is torch's, which uses all threads.
         amplitude = torch.from_numpy(self.patterns(rows))
@@ -52,7 +52,7 @@ class GroupedPatterns(Dataset):
         return self.stack.batch(self.rows[list(indices)])
 
 
-def _as_it_is(batch: Batch) -> Batch:
+def _as_it_is(batch: Any) -> Batch:
     """What a loader does with a fetched batch: nothing, it is one already."""
     return batch
 
