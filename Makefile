@@ -2,20 +2,20 @@
 .DEFAULT_GOAL := help
 PACKAGES := $(notdir $(wildcard packages/pinn-*))
 
-.PHONY: help setup check lint format test dist wheels alone contracts names mutations ptychodus bench demo
+.PHONY: help setup check lint format test docs dist wheels alone contracts names mutations ptychodus bench demo
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
 
 setup:  ## the environment with all packages and tools, in .venv
-	uv sync
+	uv sync --all-groups
 
 check: lint test  ## what must pass before a commit: lint and test
 
 lint:  ## ruff (rules and format), the import arrows and the types
 	uv run ruff check .
 	uv run ruff format --check .
-	uv run lint-imports
+	uv run --group tensorflow lint-imports
 	uv run mypy
 
 format:  ## put the code into shape
@@ -24,6 +24,9 @@ format:  ## put the code into shape
 
 test:  ## all tests, in one environment
 	uv run pytest -n auto
+
+docs:  ## the documentation site in build/site/, its notebooks executed; warnings are errors
+	NO_MKDOCS_2_WARNING=1 uv run --group docs mkdocs build --strict
 
 dist:  ## the six source archives and wheels, as they are released, in dist/
 	uv build --quiet --all-packages --no-sources --clear --out-dir dist
@@ -48,7 +51,7 @@ contracts:  ## the tests across packages, in an environment of one backend: BACK
 	$(ONE) pytest -n auto $(CONTRACTS_$(BACKEND))
 
 mutations:  ## whether the tests notice wrong physics: each mutant in a copy of the source (docs/testing.md)
-	uv run python -m tests.mutations --jobs 2
+	uv run --group tensorflow python -m tests.mutations --jobs 2
 
 # The client is not part of this repository; it lies beside the checkout.
 WITH := uv run --locked --isolated --with ptychodus==1.7.0
@@ -69,7 +72,7 @@ ptychodus-%:
 	  $(CLIENT) --library $* $(SMALL) --reload $(RELOAD_$*) > /dev/null'
 
 bench:  ## speed and memory, as ratios within one run; leave the machine alone meanwhile
-	uv run python -m benchmarks
+	uv run --group tensorflow python -m benchmarks
 
 demo:  ## learn a simulated scan and reconstruct another one, into pinn_demo/
 	uv run pinn demo

@@ -1,10 +1,14 @@
-"""Test processes side by side (`pytest -n auto`) have one thread each: with more they wait for each other."""
+"""How tests run: with TensorFlow; one thread in each process of `pytest -n auto`, so that none waits."""
 
 from __future__ import annotations
 
 import logging
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 
@@ -16,6 +20,20 @@ _PACKAGES = ("pinn_archive", "pinn_config", "pinn_data", "pinn_dispatch", "pinn_
 
 _LONGEST = ("test_two_backends.py", "test_documented_commands.py", "test_cli_runs.py", "test_stopping.py")
 """Files of which one process runs all: they begin, so that no process ends long after the other."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> int | None:
+    """In the environment of a clone, adds TensorFlow and starts again.
+
+    `uv run pinn demo` shares that environment and does without; no test may be left out for it.
+    """
+    root = Path(__file__).resolve().parent
+    if Path(sys.prefix).resolve() != root / ".venv" or find_spec("pinn_tf") is not None:
+        return None
+    print("adding TensorFlow, which the tests need, to .venv (uv run --group tensorflow)", file=sys.stderr)
+    again = [os.environ.get("UV", "uv"), "run", "--group", "tensorflow", "pytest"]
+    return subprocess.call([*again, *config.invocation_params.args], cwd=config.invocation_params.dir)
 
 
 @pytest.fixture(autouse=True)

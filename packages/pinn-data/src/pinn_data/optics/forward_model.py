@@ -221,6 +221,8 @@ def poisson_nll(
     The term ``log(counts!)`` is left out: it does not depend on the rate.  At fixed counts the value is
     smallest where ``rate == counts``.
 
+    Raises ShapeError (shapes that differ), ValueError (nothing was measured).
+
     Parameters
     ----------
     rate, counts : arrays of one shape, in counts (not amplitude)
@@ -228,8 +230,6 @@ def poisson_nll(
         Keeps the logarithm finite where nothing is predicted.
     background : counts that the rate lacks and the measurement has; default 0
     bad_pixels : True where a pixel was not measured; of the shape of the arrays, or of their last axes
-
-    Raises ShapeError (shapes that differ), ValueError (nothing was measured).
     """
     expected, measured = np.asarray(rate, np.float64), np.asarray(counts, np.float64)
     if expected.shape != measured.shape:
@@ -256,6 +256,8 @@ def residual(
     """The diffraction residual ``R = sqrt(sum((|F| - A)**2) / sum(A**2))`` over the measured pixels: 0 is
     perfect, 1 predicts nothing.
 
+    Raises ShapeError (shapes that differ), ValueError (all measured amplitudes are 0).
+
     Parameters
     ----------
     amplitude_predicted, amplitude_measured : (position, N, N), of one shape
@@ -263,8 +265,6 @@ def residual(
     background : () or (N, N) counts that the prediction lacks and the measurement has; default 0
         ``sqrt(|F|**2 + background)`` is then compared.
     bad_pixels : (N, N) or (position, N, N) bool, True where a pixel was not measured; default none
-
-    Raises ShapeError (shapes that differ), ValueError (all measured amplitudes are 0).
     """
     predicted, measured = np.asarray(amplitude_predicted), np.asarray(amplitude_measured)
     if predicted.shape != measured.shape:
