@@ -91,6 +91,7 @@ trainings = st.builds(
     intensity_scale_trainable=st.booleans(),
     sequential_sampling=st.booleans(),
     predicted_neighbors=st.integers(0, 20),
+    validation_groups=st.integers(1, 500),
     amp_loss=st.sampled_from([None, "Total_Variation", "Mean_Deviation"]),
     phase_loss=st.sampled_from([None, "Total_Variation", "Mean_Deviation"]),
     amp_loss_coeff=weights,

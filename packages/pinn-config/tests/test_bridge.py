@@ -74,6 +74,7 @@ TRAINING_KEYS = {
     "sequential_sampling": "sequential_sampling",
     "backend": "backend",
     "predicted_neighbors": "predicted_neighbors",
+    "validation_groups": "validation_groups",
     "amp_loss": "amp_loss",
     "phase_loss": "phase_loss",
     "amp_loss_coeff": "amp_loss_coeff",

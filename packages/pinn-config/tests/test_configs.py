@@ -52,6 +52,7 @@ def test_the_defaults_of_the_public_implementation() -> None:
     # What the public implementation has no name for.
     own = {
         "predicted_neighbors": 3,
+        "validation_groups": 256,
         "amp_loss": None,
         "phase_loss": None,
         "amp_loss_coeff": 1.0,

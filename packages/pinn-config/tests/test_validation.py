@@ -57,6 +57,7 @@ WRONG = {
     "model_path": [None],
     "debug": [0],
     "predicted_neighbors": [-1, 1.5, None],
+    "validation_groups": [0, -1, 1.5, None],
     "amp_loss": ["TV", False],
     "phase_loss": ["total_variation", 0],
     "amp_loss_coeff": [-1, None],

@@ -166,6 +166,7 @@ _OVERRIDES = {
     "output_dir": Path("there"),
     "sequential_sampling": True,
     "predicted_neighbors": 0,
+    "validation_groups": 7,
     "train_data_file": Path("another.npz"),
 }
 

@@ -54,6 +54,7 @@ _CANONICAL = {
     "probe_trainable": (True, False, True),
     "sequential_sampling": (True, False, True),
     "predicted_neighbors": (0, 1, 2),
+    "validation_groups": (1, 2, 3),
 }
 _EXECUTION = {
     "accelerator": ("auto", "gpu", "mps"),

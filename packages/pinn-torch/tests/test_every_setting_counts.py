@@ -146,6 +146,7 @@ _WITHOUT_INFLUENCE: dict[type, dict[str, str]] = {
     ModelConfig: {},
     TrainingConfig: {
         "model": "its fields have a table of their own",
+        "validation_groups": "how closely a training is judged, not what it learns (test_epoch_groups)",
         "positions_provided": "a legacy flag: a scan always has positions (test below)",
         "train_data_file": _A_PATH,
         "test_data_file": _A_PATH,

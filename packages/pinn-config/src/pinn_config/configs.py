@@ -127,6 +127,7 @@ class TrainingConfig:
     predicted_neighbors: int = setting(
         3, "held-out neighbours per group that the network must predict (overlap constraint)"
     )
+    validation_groups: int = setting(256, "largest number of groups that validate the training")
     amp_loss: Literal["Total_Variation", "Mean_Deviation"] | None = setting(
         None, "regulariser of the object amplitude", unset="no regulariser"
     )

@@ -64,6 +64,7 @@ _BOUNDS: Mapping[str, tuple[bool, int]] = {
     "min_neighbor_distance": (False, 0),
     "max_neighbor_distance": (True, 0),
     "predicted_neighbors": (False, 0),
+    "validation_groups": (False, 1),
     "border_px": (False, 0),
     "devices": (False, 1),
     "gradient_clip_val": (True, 0),

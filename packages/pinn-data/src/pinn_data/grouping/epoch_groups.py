@@ -12,8 +12,6 @@ from pinn_data.scan.scan import Scan
 
 __all__ = ["EpochGroups"]
 
-_VALIDATION_GROUPS = 256
-
 
 class EpochGroups:
     """Training and validation groups of one scan each, as rows of frame numbers.
@@ -43,7 +41,7 @@ class EpochGroups:
         self.validation_rows: NDArray[np.int64] | None = None
         if validation is not None:
             stack = stack_type(validation, labels_for(validation, config), config.nphotons)
-            rows = self._rows(validation.positions, seed, "validation", _VALIDATION_GROUPS)
+            rows = self._rows(validation.positions, seed, "validation", config.validation_groups)
             self.validation_stack, self.validation_rows = stack, rows
             self.canvas = max(self.canvas, canvas_size(stack.centres, rows, stack.N))
 

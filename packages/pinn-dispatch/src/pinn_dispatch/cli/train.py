@@ -65,7 +65,7 @@ def add(commands: Any) -> argparse.ArgumentParser:
     add_flags(
         what,
         TrainingConfig,
-        ("nepochs", "batch_size", "n_groups", "neighbor_count", "refine", "backend"),
+        ("nepochs", "batch_size", "n_groups", "neighbor_count", "validation_groups", "refine", "backend"),
         {**RECIPE, "n_groups": "one per pattern"},
     )
     how = parser.add_argument_group("training")
