@@ -15,7 +15,7 @@ from pinn_data.simulation.simulate import picture_object
 from pinn_data.solver import AUTOMATIC, SolverSettings, parse_parts
 from pinn_data.solver.estimate import Estimate, lay_canvas, light_on_canvas, resample_object
 from pinn_data.solver.frames import Frames, even_order
-from pinn_data.solver.held_out import explains_enough, is_worse
+from pinn_data.solver.held_out import explains_enough, is_worse, mean_gain
 from pinn_data.solver.operations import NumpyOperations
 from pinn_data.solver.problem import subsets_of
 from pinn_data.solver.stages.affine import affine_map
@@ -466,3 +466,19 @@ def test_parts_are_read_and_others_refused():
             SolverSettings(**wrong)
     with pytest.raises(ConfigError):
         SolverSettings(refine=frozenset({"object"}))
+
+
+@given(st.lists(st.floats(400, 1e5), min_size=3, max_size=12), st.floats(300, 3000))
+def test_frames_that_all_gain_are_an_image_however_unlike_they_are(gains, noise):
+    """Of four frames that gain 5,000 to 30,000 the scatter alone would leave a doubt."""
+    flat = noise + np.maximum(gains, 30 * np.sqrt(noise))
+    mean, error = mean_gain(flat, np.full(len(gains), noise))
+    assert mean > 3 * error and error <= np.std(flat, ddof=1) / np.sqrt(len(gains)) + 1e-9
+
+
+@given(st.lists(st.floats(-50, 50), min_size=3, max_size=12), st.floats(300, 3000))
+def test_of_frames_that_gain_by_chance_the_scatter_is_the_error(gains, noise):
+    deviance = np.full(len(gains), noise)
+    mean, error = mean_gain(deviance + np.array(gains), deviance)
+    assert mean == pytest.approx(np.mean(gains), abs=1e-6)
+    assert error == pytest.approx(np.std(gains, ddof=1) / np.sqrt(len(gains)), abs=1e-6)

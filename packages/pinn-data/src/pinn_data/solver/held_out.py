@@ -19,6 +19,7 @@ __all__ = [
     "held_out_misfit",
     "held_out_misfits",
     "is_worse",
+    "mean_gain",
     "noise_of_a_pixel",
     "noise_of_held_out",
 ]
@@ -75,8 +76,24 @@ def held_out_gain(
         surplus = counts + floor
         values = 0.5 * (mean - counts + surplus * np.log(surplus / (mean + floor))) * good
         flat[numbers] = (values if measured is None else values * ops.numpy(measured)).sum(axis=(1, 2))
-    gain = (np.asarray(ops.reduce(flat)) - deviance)[problem.held]
-    return float(gain.mean()), float(gain.std(ddof=1) / math.sqrt(len(gain)))
+    return mean_gain(np.asarray(ops.reduce(flat))[problem.held], deviance[problem.held])
+
+
+def mean_gain(flat: NDArray[np.float64], deviance: NDArray[np.float64]) -> tuple[float, float]:
+    """Mean of the gains ``flat - deviance`` of some frames, and its standard error.
+
+    The error is that of the scatter between the frames. If every frame gains, it is at most that of counting
+    noise: frames that show different things gain differently, and all of them speak for the image.
+
+    flat, deviance : (frame,) half the Poisson deviance from the mean pattern, and from the image
+    """
+    gain = flat - deviance
+    scatter = float(gain.std(ddof=1) / math.sqrt(len(gain)))
+    if (gain <= 0).any():
+        return float(gain.mean()), scatter
+    # A likelihood ratio of two models that lie D apart varies by 2 D, and sqrt(D) is a distance.
+    noise = float(np.sqrt(2 * np.square(np.sqrt(flat) + np.sqrt(deviance)).mean() / len(gain)))
+    return float(gain.mean()), min(scatter, noise)
 
 
 def is_worse(before: NDArray[np.float64], after: NDArray[np.float64]) -> bool:
