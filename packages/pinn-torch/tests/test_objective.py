@@ -13,7 +13,7 @@ from pinn_data.grouping.labels import ObjectLabels
 from pinn_data.optics.probe import probe_modes
 from pinn_torch.archive.model_archive import load_model
 from pinn_torch.errors import RunError
-from pinn_torch.model import losses
+from pinn_torch.model.losses import LOSSES as losses
 from pinn_torch.model.module import BACKGROUND, PtychoPINN_Lightning
 from pinn_torch.training.datamodule import PatternStack
 from torch_scans import small_scan, small_training

@@ -10,6 +10,7 @@ from pinn_config.configs import ModelConfig
 from pinn_config.objective import Objective
 
 from pinn_data.run.errors import RunError
+from pinn_data.run.loss_functions import LossFunctions
 
 __all__ = ["LearningModule", "check_objective", "loss_of"]
 
@@ -26,7 +27,6 @@ class LearningModule(Protocol):
     """A backend's trainable module, as the loss needs it.
 
     channels : patterns of each group that the network sees; those that follow it must predict unseen
-    losses : the backend's module of loss functions
     """
 
     objective: Objective
@@ -34,7 +34,8 @@ class LearningModule(Protocol):
     channels: int
 
     @property
-    def losses(self) -> Any: ...
+    def losses(self) -> LossFunctions:
+        """The backend's loss functions."""
 
     def predict(self, batch: dict[str, Tensor], canvas: int) -> tuple[Tensor, Optics]:
         """The canvases of the groups, and the physics of the patterns that the network sees."""

@@ -16,9 +16,10 @@ from pinn_config.architecture import BACKGROUND
 from pinn_config.configs import ModelConfig
 from pinn_config.objective import Objective
 from pinn_data.optics.probe import normalised_probe, probe_disk
+from pinn_data.run.loss_functions import LossFunctions
 from pinn_data.run.loss_terms import check_objective, loss_of
 
-from pinn_tf.model import losses
+from pinn_tf.model.losses import LOSSES
 from pinn_tf.model.network import PtychoNetwork
 from pinn_tf.optics.physics import GroupOptics, fourier_shift
 
@@ -213,8 +214,8 @@ class PtychoPINN(keras.layers.Layer):
     # What is minimised
 
     @property
-    def losses(self) -> Any:
-        return losses
+    def losses(self) -> LossFunctions:
+        return LOSSES
 
     @property
     def train_loss_name(self) -> str:

@@ -17,14 +17,15 @@ from pinn_config.execution import PyTorchExecutionConfig
 from pinn_config.learning_rate import learning_rate_factor
 from pinn_config.objective import Objective
 from pinn_data.optics.probe import normalised_probe, probe_disk
+from pinn_data.run.loss_functions import LossFunctions
 from pinn_data.run.loss_terms import check_objective, loss_of
 from torch import Tensor, nn
 
 from pinn_torch.distributed.batch_shares import Share
 from pinn_torch.distributed.ranks import Team
 from pinn_torch.errors import ModelArchiveError, NotFiniteError
-from pinn_torch.model import losses
 from pinn_torch.model.batch_statistics import SharedStatistics, share_statistics
+from pinn_torch.model.losses import LOSSES
 from pinn_torch.model.network import PtychoNetwork
 from pinn_torch.model.schedule import Schedule
 from pinn_torch.optics.physics import GroupOptics, fourier_shift
@@ -167,8 +168,8 @@ class PtychoPINN_Lightning(lightning.LightningModule):
         self.training_intensity_scale = float(intensity_scale)
 
     @property
-    def losses(self) -> Any:
-        return losses
+    def losses(self) -> LossFunctions:
+        return LOSSES
 
     @property
     def train_loss_name(self) -> str:
