@@ -12,11 +12,11 @@ import numpy as np
 from pinn_archive import find_archive, read_archive, read_manifest
 from pinn_config.configs import InferenceConfig, ModelConfig, TrainingConfig
 from pinn_config.files import load_config, load_mapping, load_run
+from pinn_data.archives.stored_configs import read_archived_configs
 from pinn_data.files.npz import read_scan
 from pinn_data.files.npz_header import read_scan_header
 from pinn_data.files.product import read_product
 from pinn_data.grouping.raw_data import RawData, load_data
-from pinn_data.run.stored_configs import read_archived_configs
 from pinn_data.simulation.simulate_file import simulate_from_npz
 from pinn_dispatch.cli.shared.settings import training_settings
 from pinn_dispatch.dispatch import backend_of

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from pinn_config.configs import ModelConfig, TrainingConfig
 from pinn_config.execution import PyTorchExecutionConfig
-from pinn_data.run.fingerprint import fingerprint
+from pinn_data.learning.fingerprint import fingerprint
 from pinn_data.testing import small_scan
 
 

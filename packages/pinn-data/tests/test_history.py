@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 
 import pytest
-from pinn_data.run import history as module
-from pinn_data.run.history import History
+from pinn_data.learning import history as module
+from pinn_data.learning.history import History
 
 
 @pytest.fixture

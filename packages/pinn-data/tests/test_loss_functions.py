@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pinn_data.learning.loss_functions import LossFunctions
 from pinn_data.optics.forward_model import poisson_nll
-from pinn_data.run.loss_functions import LossFunctions
 from scipy.special import xlogy
 
 # Counts of 0 are divided by the smallest number, and the quotient then counts nothing.

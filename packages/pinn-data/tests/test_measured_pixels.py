@@ -13,8 +13,8 @@ from pinn_data.files.npz import read_scan, write_scan
 from pinn_data.grouping.groups import group, grouped_dict
 from pinn_data.grouping.labels import ObjectLabels
 from pinn_data.grouping.pattern_stack import PatternStack
+from pinn_data.learning.fingerprint import fingerprint
 from pinn_data.optics.forward_model import diffraction_amplitude, diffraction_intensity, poisson_nll, residual
-from pinn_data.run.fingerprint import fingerprint
 from pinn_data.run.run_record import input_of
 from pinn_data.scan.geometry import Geometry
 from pinn_data.scan.scan import Scan

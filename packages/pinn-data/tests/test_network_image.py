@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from pinn_config.configs import InferenceConfig, ModelConfig, TrainingConfig
 from pinn_config.execution import PyTorchExecutionConfig
+from pinn_data.errors import NotFiniteError, RunError
 from pinn_data.grouping.pattern_stack import PatternStack
 from pinn_data.optics.forward_model import diffraction_intensity
 from pinn_data.optics.probe import normalised_probe, probe_modes, shifted_probes
 from pinn_data.progress.reports import Cancel, CancelledError, Report
-from pinn_data.run.errors import NotFiniteError, RunError
 from pinn_data.run.network_image import make_image
 from pinn_data.run.reconstruction_job import ReconstructionJob
 from pinn_data.testing import noise_free, small_scan

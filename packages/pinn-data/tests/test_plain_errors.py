@@ -4,8 +4,8 @@ import subprocess
 
 import numpy as np
 import pytest
+from pinn_data.command.plain_errors import plain_errors
 from pinn_data.errors import ShapeError
-from pinn_data.run.plain_errors import plain_errors
 
 
 def framework_error(name, bases, module):

@@ -7,8 +7,8 @@ import zipfile
 import pytest
 from pinn_archive import ArchiveError, ModelPayload, write_archive
 from pinn_config.configs import ModelConfig, TrainingConfig
-from pinn_data.run.errors import ModelArchiveError
-from pinn_data.run.stored_configs import read_archived_configs
+from pinn_data.archives.stored_configs import read_archived_configs
+from pinn_data.errors import ModelArchiveError
 
 
 def plain(config):

@@ -14,7 +14,7 @@ from pinn_data.errors import DataFormatError, DataRangeError, ShapeError, UnitEr
 from pinn_data.files.npz import read_scan, write_scan
 from pinn_data.grouping.pattern_stack import PatternStack
 from pinn_data.grouping.raw_data import RawData
-from pinn_data.run.fingerprint import fingerprint
+from pinn_data.learning.fingerprint import fingerprint
 from pinn_data.scan.stored_patterns import StoredPatterns
 from pinn_data.testing import scans, small_scan
 

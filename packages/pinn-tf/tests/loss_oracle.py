@@ -66,4 +66,4 @@ TERMS = {
     "amplitude_deviation": _amplitude_deviation,
     "phase_deviation": _phase_deviation,
 }
-"""By the names of the functions of `pinn_data.run.loss_functions`, with their arguments."""
+"""By the names of the functions of `pinn_data.learning.loss_functions`, with their arguments."""

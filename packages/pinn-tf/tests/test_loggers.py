@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from pinn_data.run import metric_loggers
+from pinn_data.learning import metric_loggers
 from pinn_data.testing import small_scan
 from pinn_tf.training.loggers import metrics_logger
 from tf_trainings import small_training

@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from pinn_data.run import metric_loggers
+from pinn_data.learning import metric_loggers
 from torch_scans import small_scan, small_training
 
 _needs_tensorboard = pytest.mark.skipif(

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from numpy.typing import NDArray
 from pinn_config.errors import ConfigError
+from pinn_data.command.plain_errors import plain_errors
 from pinn_data.optics.probe import normalised_probe
-from pinn_data.run.plain_errors import plain_errors
 from pinn_data.run.results import Reconstruction
 from pinn_data.scan.positions import Canvas, to_ptychodus
 from pinn_data.scan.scan import Scan

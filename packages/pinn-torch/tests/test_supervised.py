@@ -116,7 +116,7 @@ def test_what_the_diffraction_alone_tells_does_not_move(tmp_path):
 def test_an_interrupted_training_with_another_object_is_another_training(tmp_path):
     """What is learned from the object must not be resumed with another one."""
     from pinn_config.configs import ModelConfig, TrainingConfig
-    from pinn_data.run.fingerprint import fingerprint
+    from pinn_data.learning.fingerprint import fingerprint
     from torch_scans import quiet
 
     scan = small_scan()

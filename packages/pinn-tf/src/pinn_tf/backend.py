@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from pinn_config.configs import TrainingConfig
 from pinn_config.execution import Precision, PyTorchExecutionConfig
+from pinn_data.command.plain_errors import plain_errors
 from pinn_data.run.backend import FinishedTraining
 from pinn_data.run.inference_bundle import BundleFunctions
-from pinn_data.run.plain_errors import plain_errors
 from pinn_data.run.workflow_functions import WorkflowFunctions
 
 from pinn_tf import BACKEND

@@ -31,8 +31,8 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 import tensorflow as tf
+from pinn_data.command.plain_errors import plain_errors
 from pinn_data.grouping.grouped_images import GroupedImages
-from pinn_data.run.plain_errors import plain_errors
 
 from pinn_tf.errors import RunError
 from pinn_tf.model.group_batches import group_batches

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pinn_data.run.errors import ModelArchiveError, ModelNameError, ModelPathError, NotFiniteError, RunError
+from pinn_data.errors import ModelArchiveError, ModelNameError, ModelPathError, NotFiniteError, RunError
 
 __all__ = [
     "ModelArchiveError",

@@ -80,7 +80,7 @@ class Backend(ABC):
 
     @abstractmethod
     def load_model(self, path: Path) -> Any:
-        """The trained model of an archive; raises as `pinn_data.run.foreign_archive.use_archive`."""
+        """The trained model of an archive; raises as `pinn_data.archives.foreign_archive.use_archive`."""
 
     @abstractmethod
     def save_model(self, folder: Path, trained: Any) -> Path:

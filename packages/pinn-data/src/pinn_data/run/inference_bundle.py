@@ -16,8 +16,8 @@ from pinn_config.bridge import dataclass_to_legacy_dict
 from pinn_config.configs import TrainingConfig
 from pinn_config.execution import PyTorchExecutionConfig
 
+from pinn_data.errors import ModelNameError, ModelPathError, RunError
 from pinn_data.run.backend import Backend
-from pinn_data.run.errors import ModelNameError, ModelPathError, RunError
 
 __all__ = ["MODEL_NAMES", "BundleFunctions", "LearnedModel", "attached_models", "restore_legacy_dict"]
 

@@ -11,12 +11,12 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
+from pinn_data.errors import NotFiniteError
 from pinn_data.grouping.group_rows import canvas_size, reconstruction_rows
 from pinn_data.grouping.pattern_stack import PatternStack
 from pinn_data.optics.probe import probe_disk, probe_modes
 from pinn_data.prefetch import prefetched
 from pinn_data.progress.reports import CancelledError, Report
-from pinn_data.run.errors import NotFiniteError
 from pinn_data.run.ranks import ONE_PROCESS, Ranks
 from pinn_data.run.reconstruction_job import NetworkOnScan, ReconstructionJob
 from pinn_data.run.results import Reconstruction, scales

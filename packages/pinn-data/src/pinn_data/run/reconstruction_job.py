@@ -12,7 +12,7 @@ from pinn_config.configs import InferenceConfig, ModelConfig, TrainingConfig
 from pinn_config.execution import Precision, PyTorchExecutionConfig
 from pinn_config.validation import validate
 
-from pinn_data.run.errors import RunError
+from pinn_data.errors import RunError
 from pinn_data.scan.positions import Canvas, canvas_for
 from pinn_data.scan.scan import Scan
 from pinn_data.stitching.counting import Counting, Window

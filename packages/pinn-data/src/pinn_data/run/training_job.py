@@ -11,8 +11,8 @@ from pinn_config.configs import TrainingConfig
 from pinn_config.execution import PyTorchExecutionConfig
 from pinn_config.validation import validate
 
-from pinn_data.run.errors import RunError
-from pinn_data.run.fingerprint import fingerprint
+from pinn_data.errors import RunError
+from pinn_data.learning.fingerprint import fingerprint
 from pinn_data.run.run_record import Origin
 from pinn_data.scan.scan import Scan
 
@@ -93,7 +93,7 @@ class TrainingJob:
         )
 
     def fingerprint(self, how: str) -> str:
-        """What tells this training from another one; see `pinn_data.run.fingerprint`."""
+        """What tells this training from another one; see `pinn_data.learning.fingerprint`."""
         return fingerprint(self.scan, self.config, self.execution, self.seed, self.validation, how)
 
     def origin_facts(self, origin: Origin | None, photons: float) -> dict[str, Any]:

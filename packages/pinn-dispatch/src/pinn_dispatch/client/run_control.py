@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
 
+from pinn_data.command.plain_errors import plain_errors
 from pinn_data.progress.reports import Cancel, CancelledError, Progress, Watcher
-from pinn_data.run.plain_errors import plain_errors
 
 from pinn_dispatch.errors import BackendRunError, BusyError
 

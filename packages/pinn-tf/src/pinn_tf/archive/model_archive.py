@@ -13,8 +13,8 @@ import tensorflow as tf
 from pinn_archive.contents import Archive, ModelPayload
 from pinn_config.configs import TrainingConfig
 from pinn_config.objective import Objective
-from pinn_data.run.foreign_archive import use_archive
-from pinn_data.run.model_parts import NETWORK, ModelParts
+from pinn_data.archives.foreign_archive import use_archive
+from pinn_data.archives.model_parts import NETWORK, ModelParts
 
 from pinn_tf import BACKEND, __version__
 from pinn_tf.model.module import PtychoPINN

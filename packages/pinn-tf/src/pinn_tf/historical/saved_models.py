@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 from pinn_archive.layout import FILE_NAME
+from pinn_data.command.plain_errors import plain_errors
 from pinn_data.run.inference_bundle import MODEL_NAMES, attached_models, restore_legacy_dict
-from pinn_data.run.plain_errors import plain_errors
 
 from pinn_tf.backend import TENSORFLOW
 from pinn_tf.errors import ModelNameError, ModelPathError, RunError

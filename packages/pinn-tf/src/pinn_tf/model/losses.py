@@ -1,10 +1,10 @@
-"""The loss functions (`pinn_data.run.loss_functions`) on TensorFlow."""
+"""The loss functions (`pinn_data.learning.loss_functions`) on TensorFlow."""
 
 from __future__ import annotations
 
 import numpy as np
 import tensorflow as tf
-from pinn_data.run.loss_functions import LossFunctions
+from pinn_data.learning.loss_functions import LossFunctions
 
 __all__ = ["LOSSES"]
 

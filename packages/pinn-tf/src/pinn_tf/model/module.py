@@ -15,9 +15,9 @@ from numpy.typing import ArrayLike, NDArray
 from pinn_config.architecture import BACKGROUND
 from pinn_config.configs import ModelConfig
 from pinn_config.objective import Objective
+from pinn_data.learning.loss_functions import LossFunctions
+from pinn_data.learning.loss_terms import check_objective, loss_of
 from pinn_data.optics.probe import normalised_probe, probe_disk
-from pinn_data.run.loss_functions import LossFunctions
-from pinn_data.run.loss_terms import check_objective, loss_of
 
 from pinn_tf.model.losses import LOSSES
 from pinn_tf.model.network import PtychoNetwork
@@ -228,7 +228,7 @@ class PtychoPINN(keras.layers.Layer):
         return self.objective.loss_name("val")
 
     def loss(self, batch: Batch, canvas: int) -> dict[str, tf.Tensor]:
-        """See `pinn_data.run.loss_terms.loss_of`."""
+        """See `pinn_data.learning.loss_terms.loss_of`."""
         tensors = {name: tf.convert_to_tensor(value) for name, value in batch.items()}
         return loss_of(self, tensors, canvas)
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pinn_config.execution import PyTorchExecutionConfig
 from pinn_data.files.atomic_write import atomic_write
-from pinn_data.run.resume import remove_resume_point, resume_point
+from pinn_data.learning.resume import remove_resume_point, resume_point
 
 __all__ = ["FOLDER", "BestEpochs", "ResumePoint", "Stopped"]
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
-from pinn_data.run.metric_loggers import available_logger, mlflow_address
+from pinn_data.learning.metric_loggers import available_logger, mlflow_address
 
 __all__ = ["FOLDER", "MetricsLogger", "metrics_logger"]
 

@@ -16,10 +16,10 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from pinn_config.learning_rate import learning_rate_factor
 from pinn_config.objective import Objective
+from pinn_data.learning.history import History
 from pinn_data.optics.probe import probe_modes
 from pinn_data.progress.bar import progress_bar
 from pinn_data.progress.reports import Cancel, CancelledError, Report, Watcher
-from pinn_data.run.history import History
 from pinn_data.run.results import TrainingResult, scales
 from pinn_data.run.run_record import Origin
 from pinn_data.run.training_job import TrainingJob

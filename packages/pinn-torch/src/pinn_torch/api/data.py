@@ -11,9 +11,9 @@ from typing import Any
 import attrs
 import numpy as np
 from numpy.typing import NDArray
+from pinn_data.command.plain_errors import plain_errors
 from pinn_data.files.npz import read_scan
 from pinn_data.optics.probe import fourier_shift, probe_modes
-from pinn_data.run.plain_errors import plain_errors
 from pinn_data.scan.diffraction import detect_unit
 from pinn_data.scan.positions import from_ptychodus
 from pinn_data.scan.scan import Scan

@@ -7,7 +7,7 @@ import math
 import attrs
 import numpy as np
 from numpy.typing import NDArray
-from pinn_data.run.plain_errors import plain_errors
+from pinn_data.command.plain_errors import plain_errors
 
 from pinn_torch.api.configs import ConfigManager
 from pinn_torch.api.data import PtychoDataLoader

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from pinn_data.run.plain_errors import plain_errors
+from pinn_data.command.plain_errors import plain_errors
 
 from pinn_torch.api.configs import ConfigManager
 from pinn_torch.api.module import ConfiguredModule, configs_of

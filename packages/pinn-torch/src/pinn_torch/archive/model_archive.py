@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from pinn_archive.contents import Archive, ModelPayload
 from pinn_config.configs import TrainingConfig
-from pinn_data.run.foreign_archive import use_archive
-from pinn_data.run.model_parts import NETWORK, ModelParts
+from pinn_data.archives.foreign_archive import use_archive
+from pinn_data.archives.model_parts import NETWORK, ModelParts
 
 from pinn_torch import BACKEND, __version__
 from pinn_torch.model.module import PtychoPINN_Lightning

@@ -1,9 +1,9 @@
-"""The loss functions (`pinn_data.run.loss_functions`) on PyTorch."""
+"""The loss functions (`pinn_data.learning.loss_functions`) on PyTorch."""
 
 from __future__ import annotations
 
 import torch
-from pinn_data.run.loss_functions import LossFunctions
+from pinn_data.learning.loss_functions import LossFunctions
 from torch import Tensor
 
 __all__ = ["LOSSES"]

@@ -16,9 +16,9 @@ from pinn_config.configs import ModelConfig, TrainingConfig
 from pinn_config.execution import PyTorchExecutionConfig
 from pinn_config.learning_rate import learning_rate_factor
 from pinn_config.objective import Objective
+from pinn_data.learning.loss_functions import LossFunctions
+from pinn_data.learning.loss_terms import check_objective, loss_of
 from pinn_data.optics.probe import normalised_probe, probe_disk
-from pinn_data.run.loss_functions import LossFunctions
-from pinn_data.run.loss_terms import check_objective, loss_of
 from torch import Tensor, nn
 
 from pinn_torch.distributed.batch_shares import Share
@@ -221,7 +221,7 @@ class PtychoPINN_Lightning(lightning.LightningModule):
         return self.network(batch["amplitude"][:, given], optics), optics
 
     def loss(self, batch: Batch, canvas: int) -> dict[str, Tensor]:
-        """See `pinn_data.run.loss_terms.loss_of`."""
+        """See `pinn_data.learning.loss_terms.loss_of`."""
         return loss_of(self, batch, canvas)
 
     def predict(self, batch: Batch, canvas: int) -> tuple[Tensor, GroupOptics]:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from pinn_config.configs import TrainingConfig
 from pinn_config.execution import PyTorchExecutionConfig
-from pinn_data.run.stored_configs import plain_configs, stored_configs
+from pinn_data.archives.stored_configs import plain_configs, stored_configs
 
 from pinn_torch import __version__
 from pinn_torch.errors import ModelArchiveError, PathNotFoundError, RunError

@@ -22,8 +22,8 @@ from pinn_config.bridge import update_legacy_dict
 from pinn_config.errors import ConfigError
 from pinn_config.execution import PyTorchExecutionConfig
 from pinn_config.validation import problems_of, shown
+from pinn_data.archives.stored_configs import read_archived_configs
 from pinn_data.files.npz_header import ScanHeader, read_scan_header
-from pinn_data.run.stored_configs import read_archived_configs
 
 from pinn_torch import BACKEND
 from pinn_torch.errors import PathNotFoundError

@@ -13,7 +13,7 @@ from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint
 from pinn_config.execution import PyTorchExecutionConfig
 from pinn_config.whole_file import whole_file
-from pinn_data.run.resume import remove_resume_point, resume_point
+from pinn_data.learning.resume import remove_resume_point, resume_point
 
 __all__ = [
     "FOLDER",

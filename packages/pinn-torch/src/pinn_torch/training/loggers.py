@@ -6,7 +6,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from pinn_data.run.metric_loggers import available_logger, mlflow_address
+from pinn_data.learning.metric_loggers import available_logger, mlflow_address
 
 __all__ = ["experiment_logger"]
 

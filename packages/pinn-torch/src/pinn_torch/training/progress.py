@@ -6,8 +6,8 @@ from typing import Any
 
 import lightning
 from lightning.pytorch.callbacks import Checkpoint, EarlyStopping
+from pinn_data.learning.history import MEANS, History
 from pinn_data.progress.reports import Report
-from pinn_data.run.history import MEANS, History
 
 from pinn_torch.distributed.ranks import Team
 

@@ -17,10 +17,10 @@ from lightning.pytorch.callbacks import EarlyStopping
 from pinn_config.execution import PyTorchExecutionConfig
 from pinn_config.objective import Objective
 from pinn_data.command.processes import is_first_process
+from pinn_data.learning.history import History
 from pinn_data.optics.probe import probe_modes
 from pinn_data.progress.bar import progress_bar
 from pinn_data.progress.reports import CancelledError, Report, Watcher
-from pinn_data.run.history import History
 from pinn_data.run.results import TrainingResult, scales
 from pinn_data.run.run_record import Origin
 from pinn_data.run.training_job import TrainingJob

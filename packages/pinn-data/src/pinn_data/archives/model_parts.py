@@ -15,9 +15,9 @@ from pinn_archive.writer import write_archive
 from pinn_config.configs import TrainingConfig
 from pinn_config.execution import PyTorchExecutionConfig
 
+from pinn_data.archives.stored_configs import archived_configs, plain_configs
+from pinn_data.errors import ModelArchiveError
 from pinn_data.json_values import as_json
-from pinn_data.run.errors import ModelArchiveError
-from pinn_data.run.stored_configs import archived_configs, plain_configs
 
 __all__ = ["NETWORK", "ModelParts"]
 

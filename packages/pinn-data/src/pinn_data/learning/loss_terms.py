@@ -9,8 +9,8 @@ from pinn_config.architecture import BACKGROUND
 from pinn_config.configs import ModelConfig
 from pinn_config.objective import Objective
 
-from pinn_data.run.errors import RunError
-from pinn_data.run.loss_functions import LossFunctions
+from pinn_data.errors import RunError
+from pinn_data.learning.loss_functions import LossFunctions
 
 __all__ = ["LearningModule", "check_objective", "loss_of"]
 

@@ -10,7 +10,7 @@ from pinn_archive.contents import Archive
 from pinn_archive.errors import ForeignArchiveError
 from pinn_archive.reader import read_archive
 
-from pinn_data.run.errors import ModelArchiveError
+from pinn_data.errors import ModelArchiveError
 
 __all__ = ["use_archive"]
 

@@ -13,9 +13,9 @@ from pinn_config.errors import ConfigError
 from pinn_config.execution import PyTorchExecutionConfig
 from pinn_config.files import from_mapping
 
+from pinn_data.archives.foreign_archive import use_archive
+from pinn_data.errors import ModelArchiveError
 from pinn_data.json_values import as_json
-from pinn_data.run.errors import ModelArchiveError
-from pinn_data.run.foreign_archive import use_archive
 
 __all__ = ["archived_configs", "plain_configs", "read_archived_configs", "stored_configs"]
 

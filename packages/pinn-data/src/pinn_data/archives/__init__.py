@@ -1,0 +1,1 @@
+"""Trained models as both backends store them, without their frameworks."""
