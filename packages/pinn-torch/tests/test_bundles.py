@@ -13,9 +13,9 @@ from pinn_archive.writer import write_archive
 from pinn_config import legacy, update_legacy_dict
 from pinn_config.configs import InferenceConfig, ModelConfig, TrainingConfig
 from pinn_torch.archive.model_archive import load_model
-from pinn_torch.archive.models import Autoencoder, DiffractionToObject
 from pinn_torch.components import load_inference_bundle, save_inference_bundle
 from pinn_torch.errors import ModelArchiveError, RunError
+from pinn_torch.models import Autoencoder, DiffractionToObject
 from torch_scans import network_image, quiet, small_scan
 
 

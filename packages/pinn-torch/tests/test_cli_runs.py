@@ -80,7 +80,7 @@ def test_a_training_leaves_what_it_says(folder):
 
 def test_the_results_are_one_block_and_progress_goes_elsewhere(folder):
     out = (folder / "train.out").read_text().splitlines()
-    assert out[0] == "learning 25 patterns of 64 x 64: refined, gridsize 2, 24 groups, 1 epochs"
+    assert out[0] == "training on 25 patterns of 64 x 64: refined, gridsize 2, 24 groups, 1 epochs"
     names = [line.split()[0] for line in out[1:]]
     assert names == [
         "archive",

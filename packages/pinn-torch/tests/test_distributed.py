@@ -185,7 +185,7 @@ def test_more_gpus_than_there_are_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     with pytest.raises(
-        RunError, match=r"devices=3 .* this machine has 2 CUDA device\(s\) .*: give at most 2, or auto$"
+        RunError, match=r"devices=3 .* this process sees 2 CUDA device\(s\): give at most 2, or auto$"
     ):
         small_training(tmp_path / "out", small_scan(), execution={"devices": 3, "accelerator": "cuda"})
     assert not (tmp_path / "out").exists()

@@ -21,10 +21,10 @@ from pinn_data.optics.forward_model import diffraction_amplitude
 from pinn_data.optics.probe import probe_modes
 from pinn_data.scan.positions import split_subpixel
 from pinn_torch.archive.model_archive import load_model, save_model
-from pinn_torch.archive.models import Autoencoder, DiffractionToObject, load_models, models_of
 from pinn_torch.errors import ModelArchiveError
 from pinn_torch.model.module import PtychoPINN_Lightning
 from pinn_torch.model.network import read_weights, write_weights
+from pinn_torch.models import Autoencoder, DiffractionToObject, load_models, models_of
 from pinn_torch.training.datamodule import PatternStack
 from torch_scans import ARCHITECTURES, network_image, options_of, small_network, small_scan, two_modes
 

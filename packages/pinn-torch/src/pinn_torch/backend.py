@@ -75,7 +75,7 @@ class _Torch(WorkflowFunctions, BundleFunctions):
         return isinstance(model, TrainedModel)
 
     def named_models(self, trained: TrainedModel) -> dict[str, Any]:
-        from pinn_torch.archive.models import models_of
+        from pinn_torch.models import models_of
 
         return dict(models_of(trained.module))
 

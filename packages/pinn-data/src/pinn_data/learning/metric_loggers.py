@@ -7,7 +7,7 @@ import os
 from importlib.util import find_spec
 from pathlib import Path
 
-__all__ = ["available_logger", "mlflow_address"]
+__all__ = ["available_logger", "mlflow_folder"]
 
 _LOG = logging.getLogger(__name__)
 
@@ -32,17 +32,12 @@ def available_logger(backend: str) -> str:
     return backend
 
 
-def mlflow_address(output_dir: Path) -> tuple[str, bool]:
-    """Where MLflow records, and whether the user named it: the server or database of ``MLFLOW_TRACKING_URI``
-    (or ``mlflow.set_tracking_uri``), else files in ``output_dir/mlruns``."""
-    import mlflow
-
-    if mlflow.is_tracking_uri_set():
-        return str(mlflow.get_tracking_uri()), True
+def mlflow_folder(output_dir: Path) -> str:
+    """The address with which MLflow records in files, in ``output_dir/mlruns``."""
     # Files need no server and bear a network file system, which a database does not. MLflow 3 writes them
     # only for those who say that they want them.
     os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")
-    return (output_dir / "mlruns").absolute().as_uri(), False
+    return (output_dir / "mlruns").absolute().as_uri()
 
 
 def _is_installed(package: str) -> bool:

@@ -272,7 +272,8 @@ def _refuse_what_is_torchs(description: Network) -> None:
         layer = description.torch_only[0]
         raise ModelArchiveError(
             f"the network has the layer {layer.name!r} of kind {layer.kind!r}, which only the backend "
-            "'pytorch' supports: use backend 'pytorch', or train a network without attention and batch_norm"
+            "'pytorch' supports, not 'tensorflow': use backend 'pytorch', or train a network without "
+            "attention and batch_norm"
         )
 
 

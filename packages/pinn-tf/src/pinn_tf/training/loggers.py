@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
-from pinn_data.learning.metric_loggers import available_logger, mlflow_address
+from pinn_data.learning.metric_loggers import available_logger, mlflow_folder
 
 __all__ = ["FOLDER", "MetricsLogger", "metrics_logger"]
 
@@ -87,11 +87,12 @@ def _tensorboard(output_dir: Path) -> Iterator[MetricsLogger]:
 
 @contextmanager
 def _mlflow(output_dir: Path) -> Iterator[MetricsLogger]:
+    import mlflow
     from mlflow.tracking import MlflowClient
 
-    address, _ = mlflow_address(output_dir)
+    named = mlflow.is_tracking_uri_set()
     # A client of our own: the tracking address of the process stays what it is.
-    client = MlflowClient(address)
+    client = MlflowClient(mlflow.get_tracking_uri() if named else mlflow_folder(output_dir))
     found = client.get_experiment_by_name("pinn-tf")
     experiment = found.experiment_id if found else client.create_experiment("pinn-tf")
     run = client.create_run(experiment, run_name=output_dir.absolute().name).info.run_id

@@ -6,7 +6,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from pinn_data.learning.metric_loggers import available_logger, mlflow_address
+from pinn_data.learning.metric_loggers import available_logger, mlflow_folder
 
 __all__ = ["experiment_logger"]
 
@@ -40,13 +40,13 @@ def _mlflow_logger(output_dir: Path) -> Any:
     import mlflow
     from lightning.pytorch.loggers import MLFlowLogger
 
-    address, named = mlflow_address(output_dir)
+    named = mlflow.is_tracking_uri_set()
     # Lightning warns of every experiment that it makes.
     logging.getLogger("lightning.pytorch.loggers.mlflow").setLevel(logging.ERROR)
     logger = MLFlowLogger(
         experiment_name="pinn-torch",
         run_name=output_dir.absolute().name,
-        tracking_uri=address,
+        tracking_uri=mlflow.get_tracking_uri() if named else mlflow_folder(output_dir),
     )
     if not named:
         # Begun here, Lightning names these files to the whole process, and to its children; this run's are
