@@ -62,7 +62,7 @@ needs_bash = pytest.mark.skipif(shutil.which("bash") is None, reason="no bash he
     [
         ("pinn ", {"demo", "train", "infer", "evaluate", "simulate", "info", "config", "completion"}),
         ("pinn tr", {"train"}),
-        ("pinn train --val", {"--validation"}),
+        ("pinn train --val", {"--validation", "--validation-groups"}),
         ("pinn infer --fra", {"--frames"}),
         ("pinn infer --frames ", {"all", "even", "odd"}),
         ("pinn train --backend t", {"tensorflow"}),
